@@ -1,0 +1,1 @@
+"""medcls: train, compare and trust small convolutional networks on medical images."""

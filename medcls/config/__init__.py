@@ -1,0 +1,5 @@
+"""The configuration: conf/ composed by Hydra, checked by a typed schema, its mistakes told in words."""
+
+from medcls.config.schema import Config, DataConfig, check_config
+
+__all__ = ["Config", "DataConfig", "check_config"]

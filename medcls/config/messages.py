@@ -1,0 +1,113 @@
+"""Configuration mistakes in words: which key, what was found, what was expected, the nearest right name."""
+
+import re
+import typing
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from medcls.errors import UserError
+
+
+def explain_invalid(error: ValidationError, schema: type[BaseModel]) -> UserError:
+    """All wrong keys of a configuration in one message."""
+    details: dict[str, list[ErrorDetails]] = {}
+    for detail in error.errors():
+        details.setdefault(key_of(detail), []).append(detail)
+    # A list with a wrong item is also no other alternative of its key, which would say less.
+    keys = [key for key in details if not any(other.startswith(f"{key}.") for other in details)]
+    return UserError("\n".join(explain_key(key, details[key], schema) for key in keys))
+
+
+def key_of(detail: ErrorDetails) -> str:
+    """Dotted key; pydantic's locations also hold the names of alternatives, which are no keys."""
+    tags = {"scratch", "torchvision", "adam", "adamw", "sgd", "none", "cosine", "plateau", "[key]"}
+    parts = [str(part) for part in detail["loc"]]
+    return ".".join(part for i, part in enumerate(parts) if not (i > 0 and part in tags) and "[" not in part)
+
+
+def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel]) -> str:
+    """One wrong key; ``details``: one for each alternative that its value is none of."""
+    if details[0]["type"] == "extra_forbidden":
+        return unknown_key(key, schema)
+    if details[0]["type"] == "missing":
+        return f"{key}: missing."
+    expected = " or ".join(re.sub(r"^Input (should be|is not) ", "", detail["msg"]) for detail in details)
+    expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
+    return f"{key}: found {details[0]['input']!r}, expected {expected}."
+
+
+def unknown_key(key: str, schema: type[BaseModel]) -> str:
+    """Message for a key that no part of the schema has."""
+    known = sorted({name for name, _ in all_fields(schema)})
+    section, _, last = key.rpartition(".")
+    if key in known:
+        return f"{key}: no key of the chosen {section}; it belongs to another choice of {section}."
+    siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section]
+    nearest = [f"{section}.{name}".lstrip(".") for name in get_close_matches(last, siblings, n=1)]
+    nearest = nearest or get_close_matches(key, known, n=1)
+    nearest = nearest or [name for name in known if name.rpartition(".")[2] == last][:1]
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    where = f"Keys of {section}" if siblings and section else "Keys"
+    listed = siblings or [name for name in known if "." not in name]
+    return f"{key}: unknown key.{hint} {where}: {', '.join(listed)}."
+
+
+def unknown_override(key: str, schema: type[BaseModel]) -> str:
+    """Message for an override of a key that the composed configuration does not hold: unknown, or still to be added."""
+    free = [name for name, annotation in all_fields(schema) if dict in map(typing.get_origin, alternatives(annotation))]
+    if key in free:
+        return (
+            f"{key}: holds other keys. Remove those (~{key}.<name>) and add yours with a plus sign (+{key}.<name>=...)"
+        )
+    if any(key.startswith(f"{name}.") for name in free):
+        return f"{key}: not there to be changed. Add it with a plus sign: +{key}=..."
+    return unknown_key(key, schema)
+
+
+def all_fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Dotted name and annotation of every key of a schema, those of all alternatives included."""
+    for name, field in schema.model_fields.items():
+        yield prefix + name, field.annotation
+        for section in sections(field.annotation):
+            yield from all_fields(section, f"{prefix}{name}.")
+
+
+def alternatives(annotation: object) -> list[object]:
+    """The annotation and what it names: dict[str, str] of dict[str, str] | None."""
+    return [annotation, *typing.get_args(annotation)]
+
+
+def sections(annotation: object) -> Iterable[type[BaseModel]]:
+    """Schemas that a field's annotation names, alone or as alternatives."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in typing.get_args(annotation) for section in sections(part)]
+
+
+def explain_interpolation(error: OmegaConfBaseException) -> UserError:
+    """A value that is missing (???) or refers to something that does not exist."""
+    key = error.full_key or ""
+    return UserError(f"{key}: {error.msg or error}".splitlines()[0])
+
+
+def explain_composition(error: HydraException, schema: type[BaseModel]) -> UserError:
+    """What Hydra refused to compose: an unknown key, an unknown choice of a group, or a malformed override."""
+    text = str(error) or str(error.__cause__)
+    if isinstance(error, MissingConfigException) and (choice := re.search(r"Could not find '([^']+)/([^'/]+)'", text)):
+        group, name = choice.groups()
+        listed = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", text)
+        options = listed[1].split() if listed else []
+        nearest = get_close_matches(name, options, n=1)
+        hint = f" Did you mean {group}={nearest[0]}?" if nearest else ""
+        return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(options)}.")
+    if isinstance(error, ConfigCompositionException):
+        key = re.search(r"(?:Could not override|Key) '([^']+)'", text)
+        if key and not key[1].startswith("hydra."):
+            return UserError(unknown_override(key[1].split("@")[0], schema))
+    return UserError(text.strip())

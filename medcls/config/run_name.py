@@ -1,0 +1,49 @@
+"""Names of run folders: model, data and the changed knobs, without the = and , that break Hydra's overrides."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+LONGEST = 120  # characters; file systems allow 255 bytes, and TensorBoard shows the whole name
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """Name such as vgg16_bone_lr-1e-5_n_base-16, or ..._SIMULATED where simulated images stand in for the data."""
+    overrides = dict(override.lstrip("+~").partition("=")[::2] for override in _root_.hydra.overrides.task)
+    choices = _root_.hydra.runtime.choices
+    skipped = ("model", "data", "data.root", "data.cache_dir", "resume")
+    knobs = [f"{key.rpartition('.')[2]}-{value}" for key, value in overrides.items() if key not in skipped]
+    name = "_".join([choices.model, folder_name(_root_.data), *knobs])
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    if len(name) > LONGEST:
+        name = f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{name}_SIMULATED" if is_simulated(_root_.data) else name
+
+
+def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:
+    """Folder of a single run: a new one below ``parent``, or the one to go on with."""
+    return str(_root_.resume) if _root_.resume is not None else f"{parent}/{run_name(_root_=_root_)}_{now}"
+
+
+def folder_name(data: DictConfig) -> str:
+    """What the data set is called: its name, with that of its folder where it is not the usual one."""
+    if data.root is None:
+        return str(data.name)
+    folder = Path(str(data.root)).resolve().name  # a root such as 2024 is a number so far
+    if data.name == "folder":
+        return folder
+    return str(data.name) if folder == Path(str(data.default_root)).name else f"{data.name}-{folder}"
+
+
+def is_simulated(data: DictConfig) -> bool:
+    """Whether simulated images stand in for a default folder that does not exist."""
+    return data.root is None and data.simulated is not None and not os.path.isdir(os.path.expanduser(data.default_root))
+
+
+def register_resolvers() -> None:
+    """Make ``${run_name:}`` and ``${run_folder:parent,now}`` known to the configuration."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)

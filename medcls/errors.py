@@ -1,0 +1,13 @@
+"""The exceptions that commands end with: a mistake of the user's, or a signal."""
+
+
+class UserError(Exception):
+    """Says which key or file, what was found, what was expected and what to do; ends a command with status 2."""
+
+
+class Stopped(BaseException):
+    """The process was asked to stop. No Exception, so that nothing mistakes it for a failed job and goes on."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal

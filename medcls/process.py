@@ -1,0 +1,40 @@
+"""Settings of the C libraries below PyTorch, for training small nets on a CPU; made before PyTorch is imported."""
+
+import ctypes
+import os
+import sys
+
+# Parameters of mallopt(3).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+MIB = 2**20
+
+
+def tune_process() -> None:
+    """Keep freed memory in the process, and let waiting threads soon give up their core."""
+    keep_freed_memory()
+    wait_briefly()
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep large freed blocks instead of returning them to the system.
+
+    A training step frees and asks for the same megabytes again; fetched from the system each time, every page of them
+    faults. Does nothing where the C library is not glibc. Only effective before the blocks are allocated.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 * MIB)  # the largest that glibc accepts
+        mallopt(M_TRIM_THRESHOLD, 1024 * MIB)
+        mallopt(M_TOP_PAD, 64 * MIB)
+
+
+def wait_briefly() -> None:
+    """Shorten how long a thread of GNU OpenMP spins for the others, from milliseconds to microseconds.
+
+    With another busy program on the machine a spinning thread keeps the core that the one it waits for needs: epochs
+    of a small net then took ten times as long. A value in the environment wins. Only effective before PyTorch loads
+    the library.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
