@@ -1,0 +1,232 @@
+"""All images of a data set as one uint8 array: each file decoded once, later starts only ask for its size and date."""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import logging
+import math
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from medcls.atomic import write_text, writing
+from medcls.data.decode import DECODER, UnreadableImage, decode
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CachedImages:
+    """Decoded images: ``images`` (N, H, W, C) with ``digests`` and ``names`` in the order of its rows.
+
+    ``digests``: SHA-256 of each file's bytes; ``names``: the readable ones, in the order asked;
+    ``unreadable``: reason by name, of those without a row.
+    """
+
+    images: NDArray[np.uint8]
+    digests: tuple[str, ...]
+    unreadable: dict[str, str]
+    names: tuple[str, ...]
+
+
+class _File(NamedTuple):
+    """What was found in a file of that size and date.
+
+    ``row``: its image, -1 when unreadable for ``reason``; ``digest``: empty when the file could not be opened.
+    """
+
+    size: int
+    mtime_ns: int
+    digest: str
+    row: int
+    reason: str
+
+
+class _Cache(NamedTuple):
+    files: dict[str, _File]
+    images: NDArray[np.uint8]
+    damage: str = ""
+
+
+def load_images(root: Path, names: Sequence[str], *, image_size: int, channels: int, cache_dir: Path) -> CachedImages:
+    """Images ``root/name`` as ``decode`` makes them, from the cache below ``cache_dir`` as far as it knows them.
+
+    A file counts as unchanged while its size and modification time are, and is decoded again only when its content
+    is that of no cached file. May be called by several processes at once: one decodes, the others wait for it.
+    A cache folder that cannot be written to is logged; what it lacks is then decoded at every start.
+    Raises UserError when the disk of the cache is full.
+    """
+    stats = _stats(root, names)
+    shape = (image_size, image_size, channels)
+    # The real path: a data set reached through a link or from another working folder is the same data set.
+    key = json.dumps([str(root.resolve()), shape, DECODER])
+    folder = cache_dir / hashlib.sha256(key.encode()).hexdigest()[:16]
+    cache = _read(folder, shape)  # without the lock, so that a read-only cache serves as well
+    if not _covers(cache, stats):
+        try:
+            with _alone_in(folder):
+                cache = _read(folder, shape)  # another process may have completed it meanwhile
+                if not _covers(cache, stats):
+                    if cache.damage:
+                        log.warning("%s: the cache of images is damaged (%s); making it anew.", folder, cache.damage)
+                    cache = _updated(cache, root, stats)
+                    _write(folder, cache)
+        except OSError as error:
+            log.warning("%s: the cache of images cannot be written (%s); going on without.", folder, error)
+            if not _covers(cache, stats):
+                cache = _updated(cache, root, stats)
+    return _select(cache, names, stats)
+
+
+def _stats(root: Path, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Size and modification time (ns) by name, without the files that are not there."""
+    stats = {}
+    for name in names:
+        with contextlib.suppress(OSError):
+            stat = os.stat(os.path.join(root, name))  # a Path for each name: a third more time for a second start
+            stats[name] = (stat.st_size, stat.st_mtime_ns)
+    return stats
+
+
+def _covers(cache: _Cache, stats: dict[str, tuple[int, int]]) -> bool:
+    return all(name in cache.files and cache.files[name][:2] == stat for name, stat in stats.items())
+
+
+def _select(cache: _Cache, names: Sequence[str], stats: dict[str, tuple[int, int]]) -> CachedImages:
+    unreadable = {name: cache.files[name].reason if name in stats else "no such file" for name in names}
+    readable = tuple(name for name in names if name in stats and cache.files[name].row >= 0)
+    for name in readable:
+        unreadable.pop(name, None)
+    files = [cache.files[name] for name in readable]
+    rows = [file.row for file in files]
+    # Usually all rows in order: then no second copy of what may be most of the memory.
+    images = cache.images if rows == list(range(len(cache.images))) else cache.images[rows]
+    return CachedImages(images, tuple(file.digest for file in files), unreadable, readable)
+
+
+def _updated(cache: _Cache, root: Path, stats: dict[str, tuple[int, int]]) -> _Cache:
+    """The cache with every file of ``stats`` as it is now, and other files only while they exist.
+
+    Those stay because another run may ask for them: a test split after a training split, say.
+    """
+    files = {
+        name: file
+        for name, file in cache.files.items()
+        if (file[:2] == stats[name] if name in stats else (root / name).exists())
+    }
+    stale = [name for name in stats if name not in files]
+    by_content = {file.digest: file for file in cache.files.values()}
+    fresh = np.empty((len(stale), *cache.images.shape[1:]), np.uint8)
+
+    def look(i: int) -> _File:
+        known = _File(*stats[stale[i]], digest="", row=len(cache.images) + i, reason="")
+        return _look(root / stale[i], known, by_content, fresh[i])
+
+    files |= zip(stale, _in_parallel(look, len(stale), root), strict=True)
+    images = np.concatenate([cache.images, fresh]) if len(cache.images) else fresh
+    return _compact({name: files[name] for name in (*stats, *files)}, images)
+
+
+def _look(path: Path, known: _File, by_content: dict[str, _File], image: NDArray[np.uint8]) -> _File:
+    """``known`` with what the file's content adds; its pixels go into ``image`` unless that content has a row."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return known._replace(row=-1, reason=f"cannot be opened ({error.strerror})")
+    known = known._replace(digest=hashlib.sha256(content).hexdigest())
+    if known.digest in by_content:
+        same = by_content[known.digest]
+        return known._replace(row=same.row, reason=same.reason)
+    try:
+        image[:] = decode(content, image_size=image.shape[0], channels=image.shape[2])
+    except UnreadableImage as error:
+        return known._replace(row=-1, reason=error.reason)
+    return known
+
+
+def _in_parallel(work: Callable[[int], _File], count: int, root: Path) -> Iterator[_File]:
+    # Threads suffice: Pillow and hashlib let go of the interpreter lock while they work.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    terminal = sys.stderr.isatty()
+    if not terminal:
+        log.info("%s: reading %d images", root, count)
+    pool = ThreadPoolExecutor(cores)
+    try:
+        yield from tqdm(pool.map(work, range(count)), "Reading images", count, unit="image", disable=not terminal)
+    finally:
+        pool.shutdown(cancel_futures=True)  # at an interruption do not decode the rest first
+
+
+def _compact(files: dict[str, _File], images: NDArray[np.uint8]) -> _Cache:
+    """One row for each readable file, in their order."""
+    rows = [file.row for file in files.values() if file.row >= 0]
+    if rows != list(range(len(images))):
+        images = images[rows]
+        row = itertools.count()
+        files = {name: file._replace(row=next(row)) if file.row >= 0 else file for name, file in files.items()}
+    return _Cache(files, images)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        log.info("%s: waiting for another process that is reading the same images", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read(folder: Path, shape: tuple[int, int, int]) -> _Cache:
+    """The cache on disk; an empty one when there is none or when it fails its checksum."""
+    damage = ""
+    try:
+        index = json.loads((folder / "index.json").read_bytes())
+        content = np.fromfile(folder / index["images"], np.uint8)
+        # The pixels are the end of the .npy file; its header only serves others who open it.
+        images = content[len(content) - index["rows"] * math.prod(shape) :].reshape(index["rows"], *shape)
+        if _checksum(index["files"], images) == index["checksum"]:
+            return _Cache({name: _File(*file) for name, file in index["files"].items()}, images)
+        damage = "wrong checksum"
+    except FileNotFoundError:
+        pass  # none yet, or another process has just replaced the images of the index read here
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        damage = repr(error)
+    return _Cache({}, np.empty((0, *shape), np.uint8), damage)
+
+
+def _write(folder: Path, cache: _Cache) -> None:
+    # A file that could not be opened may be readable next time, with the same size and date.
+    files = {name: file for name, file in cache.files.items() if file.digest}
+    checksum = _checksum(files, cache.images)
+    images = f"images-{checksum:08x}.npy"
+    with writing(folder / images) as file:
+        # Not np.save: at a full disk its error does not say so.
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(cache.images))
+        file.write(cache.images.data)
+    index = {"images": images, "rows": len(cache.images), "checksum": checksum, "files": files}
+    write_text(folder / "index.json", json.dumps(index))
+    for path in folder.iterdir():  # the images before, and what a killed process left
+        if path.name not in (images, "index.json", "lock"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _checksum(files: dict[str, _File], images: NDArray[np.uint8]) -> int:
+    return zlib.crc32(json.dumps(files).encode(), zlib.crc32(images.data))

@@ -1,0 +1,172 @@
+"""Bytes of an image file in, a small uint8 array out; content that is not a whole image is refused, with a reason."""
+
+import io
+import re
+import threading
+import warnings
+from types import TracebackType
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+# Whatever can change a decoded pixel; part of the key of the cache.
+DECODER = f"1, Pillow {PIL.__version__}"
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # in either byte order, the last two with 64-bit offsets
+_FORMATS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", **dict.fromkeys(_TIFF, "TIFF")}
+_FOREIGN = {b"%PDF": "a PDF", b"GIF8": "a GIF", b"RIFF": "a RIFF file, such as WebP", b"PK": "a zip archive"}
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PNG_END = b"IEND\xaeB`\x82"
+# A marker that ends a run of pixel data or starts a segment of known length: not a stuffed zero, restart, TEM or SOI.
+_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
+
+
+class UnreadableImage(Exception):
+    """The content is not one whole image. ``reason``: a few words for a list of files, such as "empty file"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def decode(content: bytes, *, image_size: int, channels: int) -> NDArray[np.uint8]:
+    """Image of shape (image_size, image_size, channels), values 0..255, from a JPEG, PNG, TIFF or BMP file's bytes.
+
+    channels: 1 for gray (ITU-R 601), 3 for RGB. Turned upright after its EXIF tag, laid on black where transparent,
+    shrunk with anti-aliasing, its aspect ratio not kept; of several pages the first. Gray of more than 8 bits is
+    mapped to 0..255 between its own percentiles 0.5 and 99.5. May be called from several threads at once.
+    Raises UnreadableImage when the content is truncated, damaged, larger than Pillow's bomb limit or no image.
+    """
+    _check_whole(content)
+    try:
+        with _quiet:
+            return _decode(content, image_size, "L" if channels == 1 else "RGB")
+    except MemoryError:  # the machine's failure, not the file's
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(f"too many pixels, more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,}") from error
+    except UnidentifiedImageError as error:
+        raise UnreadableImage("damaged header") from error
+    # A damaged file leads Pillow's parsers to nearly any exception: OSError, SyntaxError, struct.error, KeyError, ...
+    except Exception as error:
+        if "truncated" in str(error).lower():
+            raise UnreadableImage(f"truncated after {len(content):,} bytes") from error
+        raise UnreadableImage(f"damaged ({error})") from error
+
+
+def _check_whole(content: bytes) -> None:
+    """Raise UnreadableImage for no image at all, and for a JPEG or PNG without its end.
+
+    Pillow by itself accepts a JPEG whose missing part was filled with zeros, as an interrupted copy leaves it.
+    """
+    if not content:
+        raise UnreadableImage("empty file")
+    kind = next((kind for magic, kind in _FORMATS.items() if content.startswith(magic)), None)
+    if kind is None:
+        foreign = next((kind for magic, kind in _FOREIGN.items() if content.startswith(magic)), None)
+        if content[128:132] == b"DICM":
+            foreign = "a DICOM file"
+        raise UnreadableImage(f"not an image ({foreign or 'begins with ' + repr(content[:8])[1:]})")
+    if (kind == "JPEG" and not _jpeg_has_end(content)) or (kind == "PNG" and _PNG_END not in content):
+        raise UnreadableImage(f"truncated after {len(content.rstrip(bytes(1))):,} bytes")
+
+
+def _jpeg_has_end(content: bytes) -> bool:
+    if content.endswith(b"\xff\xd9"):
+        return True
+    # Something follows the image, or its end is missing. A preview inside a header segment has an end of its own.
+    position = 2
+    while marker := _JPEG_MARKER.search(content, position):
+        if marker[1] == b"\xd9":
+            return True
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return False
+
+
+def _decode(content: bytes, image_size: int, mode: str) -> NDArray[np.uint8]:
+    size = (image_size, image_size)
+    image: Image.Image = Image.open(io.BytesIO(content), formats=sorted(set(_FORMATS.values())))
+    # A JPEG can be decoded at 1/2, 1/4 or 1/8, each pixel the mean of its block: most of the time of a large
+    # radiograph is saved. Twice the target at least, so that what is left is still shrunk with anti-aliasing.
+    draft = image.draft(mode, (2 * image_size, 2 * image_size))
+    image.load()
+    orientation = _orientation(image)
+    image = _plain(image, mode)
+    # The box leaves out the padding in the last row and column of a size that the draft's scale does not divide.
+    image = image.resize(size, Image.Resampling.BILINEAR, box=draft[1] if draft else None, reducing_gap=3.0)
+    if orientation in _UPRIGHT:  # after the resize: the target is square
+        image = image.transpose(_UPRIGHT[orientation])
+    pixels: NDArray[np.uint8] = np.rint(np.asarray(image)).astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = np.stack([pixels] * (1 if mode == "L" else 3), axis=2)
+    return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation; 1 (upright) when absent or illegible, since the pixels are then still good."""
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """The image in ``mode`` (L or RGB), or in F with values in 0..255 for gray of more than 8 bits."""
+    if image.mode.startswith(("I", "F")):
+        return _windowed(image)
+    if image.has_transparency_data:
+        opaque_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(opaque_black, image.convert("RGBA"))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _windowed(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float32)
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 0.0)
+    if low == high and finite.size:  # a small object on an even background
+        low, high = finite.min(), finite.max()
+    scale = 255.0 / (high - low) if high > low else 0.0
+    scaled = np.nan_to_num((values - np.float32(low)) * np.float32(scale))
+    return Image.fromarray(np.clip(scaled, 0.0, 255.0))
+
+
+class _Quiet:
+    """One ``warnings.catch_warnings`` for all threads inside: first in, last out.
+
+    It replaces state of the whole process, so that two of them that overlap would leave the warnings off for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._catch = warnings.catch_warnings()
+                self._catch.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._catch.__exit__(None, None, None)
+
+
+_quiet = _Quiet()

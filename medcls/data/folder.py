@@ -1,0 +1,147 @@
+"""A folder of image files as a table of samples: which layout it has, which classes, which splits."""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from medcls.data.split import assign_validation
+from medcls.data.table import Sample, SampleTable
+from medcls.errors import UserError
+
+log = logging.getLogger(__name__)
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
+SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+SHOWN = 10  # names listed in a message before "and N more"
+
+
+def scan_folder(root: Path, classes: Mapping[str, str] | None, *, val_fraction: float, split_seed: int) -> SampleTable:
+    """Table of all images below ``root``, sorted by name.
+
+    ``classes``: token in the file name, or name of the sub-folder, -> class name, in label order; None: found, in
+    alphabetical order. Splits are the folders ``train/`` with ``val/``, ``validation/`` or ``test/`` (alone, test
+    serves as validation); without them a stratified seeded split is made.
+    Raises UserError for a missing or empty folder, file names that fit no class or two, a single class, or a class
+    without training or validation images.
+    """
+    names = image_names(root)
+    if not names:
+        raise UserError(f"data.root: no images below {root}. Expected files ending in {', '.join(sorted(ENDINGS))}.")
+    split_folders = {name: split for name in names if (split := split_of(name))}
+    if "train" in split_folders.values():
+        if strays := [name for name in names if name not in split_folders]:
+            log.warning("%d images outside of the split folders are left out:\n%s", len(strays), listing(strays))
+        names, splits = list(split_folders), list(split_folders.values())
+        inner = [PurePosixPath(*PurePosixPath(name).parts[1:]) for name in names]
+    elif split_folders:
+        found_folders = sorted({PurePosixPath(name).parts[0] for name in split_folders})
+        raise UserError(f"data.root: {root} has {', '.join(found_folders)} but no train folder to train on.")
+    else:
+        splits = ["train"] * len(names)
+        inner = [PurePosixPath(name) for name in names]
+
+    found, labels = label_all(inner, names, classes)
+    if "val" not in splits:
+        splits = ["val" if split == "test" else split for split in splits]
+    if split_drawn := "val" not in splits:
+        splits = assign_validation(labels, val_fraction, split_seed)
+    samples = [Sample(*sample) for sample in zip(names, labels, splits, strict=True)]
+    table = SampleTable(root, found, tuple(samples), split_drawn)
+    check_counts(table)
+    return table
+
+
+def image_names(root: Path) -> list[str]:
+    """Names of all image files below ``root``, sorted; hidden files and folders are passed over."""
+    if not root.is_dir():
+        raise UserError(f"data.root: no folder {root}. Name an existing one: data.root=/path/to/images")
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
+    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+
+
+def split_of(name: str) -> str | None:
+    """Split that the first folder of a name stands for, None where it stands for none."""
+    parts = PurePosixPath(name).parts
+    return SPLIT_FOLDERS.get(parts[0].lower()) if len(parts) > 1 else None
+
+
+def label_all(
+    inner: list[PurePosixPath], names: list[str], classes: Mapping[str, str] | None
+) -> tuple[tuple[str, ...], list[int]]:
+    """Class names in label order and the label of each image; ``inner``: names below their split folder."""
+    in_folders = [len(path.parts) > 1 for path in inner]
+    if any(in_folders) and not all(in_folders):
+        strays = [name for name, folder in zip(names, in_folders, strict=True) if not folder]
+        raise UserError(
+            f"data.root: some images lie in a folder of a class, {len(strays)} do not:\n{listing(strays)}\n"
+            "  Use one layout: a sub-folder per class, or the class in every file name."
+        )
+    clue: Callable[[PurePosixPath], str] = (lambda path: path.parts[0]) if all(in_folders) else (lambda path: path.stem)
+    clues = [clue(path) for path in inner]
+    if classes is None:
+        found = clues if all(in_folders) else [re.split(r"[_\s-]", stem)[0] for stem in clues]
+        classes = {token: token for token in natural_order(set(found))}
+        check_found(classes, found, all(in_folders))
+        return tuple(classes), [list(classes).index(token) for token in found]
+    return tuple(classes.values()), label_by_tokens(clues, names, classes)
+
+
+def natural_order(tokens: Iterable[str]) -> list[str]:
+    """Alphabetical order with numbers by value: C2 before C10."""
+    return sorted(tokens, key=lambda token: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", token)])
+
+
+def check_found(classes: Mapping[str, str], found: list[str], in_folders: bool) -> None:
+    """Raise UserError when every file name would look like a class of its own."""
+    if not in_folders and len(classes) > max(2, len(found) // 5):
+        raise UserError(
+            f"data.root: no classes found in {len(found)} file names: their beginnings up to the first underscore are "
+            f"{len(classes)} different ones ({', '.join(list(classes)[:SHOWN])} ...).\n"
+            "  Put each class in a sub-folder of its own, or begin each file name with its class: Mel_0001.jpg"
+        )
+
+
+def label_by_tokens(clues: list[str], names: list[str], classes: Mapping[str, str]) -> list[int]:
+    """Label of each image by the one class whose token (or name) its folder or file name holds."""
+    patterns = [re.compile(f"{token_pattern(token)}|^{re.escape(name)}$", re.I) for token, name in classes.items()]
+    matches = [[label for label, pattern in enumerate(patterns) if pattern.search(clue)] for clue in clues]
+    for wrong, what in (
+        ([name for name, labels in zip(names, matches, strict=True) if not labels], "fit no class"),
+        ([name for name, labels in zip(names, matches, strict=True) if len(labels) > 1], "fit more than one class"),
+    ):
+        if wrong:
+            raise UserError(
+                f"{len(wrong)} of {len(names)} images {what} (file or folder name with one of {', '.join(classes)}):\n"
+                f"{listing(wrong)}\n  Rename or remove them, or give the tokens in data.classes."
+            )
+    return [labels[0] for labels in matches]
+
+
+def token_pattern(token: str) -> str:
+    """Pattern of a token that stands alone: Mel in Mel_01 and Mel01 but not in Melon; C1 not in C12."""
+    after = r"(?!\d)" if token[-1].isdigit() else r"(?![A-Za-z])"
+    return rf"(?<![A-Za-z0-9]){re.escape(token)}{after}"
+
+
+def check_counts(table: SampleTable) -> None:
+    """Raise UserError for a single class, or a class without training or validation images."""
+    if len(table.classes) < 2:
+        raise UserError(
+            f"data.root: only one class ({table.classes[0]}) in {table.root}. Expected at least two: a sub-folder per "
+            "class, or file names that begin with the class (Mel_0001.jpg, Nev_0001.jpg)."
+        )
+    for split, counts in table.counts().items():
+        for name, number in counts.items():
+            if number == 0 and split != "test":
+                found = ", ".join(f"{other} {count}" for other, count in counts.items())
+                raise UserError(
+                    f"data.root: class {name} has no images in {split} (found {found}).\n"
+                    "  Expected some of every class, to train on and to validate with: add images or remove the class."
+                )
+
+
+def listing(names: list[str], shown: int = SHOWN) -> str:
+    """The first names, a line each, and how many more there are."""
+    more = [f"  and {len(names) - shown} more"] if len(names) > shown else []
+    return "\n".join([f"  {name}" for name in names[:shown]] + more)
