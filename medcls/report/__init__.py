@@ -1,0 +1,1 @@
+"""What a finished run shows: training curves, confusion matrix, ROC, closing table."""

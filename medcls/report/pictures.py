@@ -1,0 +1,97 @@
+"""What a net confuses, and what each threshold would give: confusion matrix and ROC as PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import auc, confusion_matrix, roc_curve
+
+from medcls.evaluation.scores import scores
+from medcls.report.curves import COLOURS, write_png
+
+
+def plot_confusion(
+    labels: NDArray[Any], probabilities: NDArray[Any], classes: Sequence[str], title: str, path: Path
+) -> None:
+    """PNG of how many images of each class (row) were taken for which (column), and the share of the row.
+
+    labels: (N,) integers in [0, C); probabilities: (N, C), the most probable class is the predicted one.
+    """
+    counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(len(classes)))
+    # A class without images has an empty row, not a division by zero.
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(max(5.2, 3.4 + 0.72 * len(classes)), 20)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(fill(title, int(side * 9)), fontsize=12, pad=12)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
+    size = 13 if len(classes) == 2 else 9
+    for (row, column), count in np.ndenumerate(counts):
+        text = f"{count}\n{share[row, column]:.1%}" if counts[row].any() else "0"
+        colour = "white" if share[row, column] > 0.6 else "black"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    names = [fill(name, 18) for name in classes]
+    slanted = len(classes) > 3
+    axes.set_xticks(range(len(classes)), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
+    axes.set_yticks(range(len(classes)), names)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    write_png(figure, path)
+
+
+def plot_roc(
+    labels: NDArray[Any],
+    probabilities: NDArray[Any],
+    classes: Sequence[str],
+    positive: int,
+    title: str,
+    path: Path,
+) -> None:
+    """PNG of the ROC: of class ``positive`` where there are two, of each class against the rest where there are more.
+
+    labels: (N,) integers in [0, C); probabilities: (N, C), rows need not sum to 1. A class that no image or every
+    image belongs to has no curve and says so in the legend. ``positive`` is ignored with more than two classes.
+    """
+    figure = Figure(figsize=(6.4, 6.6) if len(classes) == 2 else (10, 6.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(fill(title, 64), fontsize=12, pad=12)
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1.2, label="chance")
+    if len(classes) == 2:
+        _curve(axes, labels == positive, probabilities[:, positive], classes[positive], positive)
+        _operating_point(axes, scores(labels, probabilities, positive))
+        axes.legend(loc="lower right", framealpha=1)
+    else:
+        for k, name in enumerate(classes):
+            _curve(axes, labels == k, probabilities[:, k], name, k)
+        figure.legend(loc="outside right upper", frameon=False, title="each class against the rest")
+    axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
+    axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity (true positive rate)")
+    axes.grid(alpha=0.3)
+    write_png(figure, path)
+
+
+def _curve(axes: Axes, is_class: NDArray[np.bool_], score: NDArray[Any], name: str, index: int) -> None:
+    # More classes than colours: the next round of colours has other dashes.
+    style: dict[str, Any] = {
+        "color": COLOURS[index % len(COLOURS)],
+        "linestyle": ("-", "--", "-.")[index // len(COLOURS) % 3],
+    }
+    if is_class.all() or not is_class.any():
+        axes.plot([], [], **style, label=fill(f"undefined, {name}: {is_class.sum()} of {len(is_class)} images", 34))
+        return
+    false_positive, true_positive, _ = roc_curve(is_class, score)
+    area = auc(false_positive, true_positive)
+    axes.plot(false_positive, true_positive, **style, linewidth=1.9, label=fill(f"AUROC {area:.3f}, {name}", 34))
+
+
+def _operating_point(axes: Axes, at_half: dict[str, float]) -> None:
+    sensitivity, specificity = at_half["sensitivity"], at_half["specificity"]
+    if np.isnan(sensitivity) or np.isnan(specificity):
+        return
+    label = f"threshold 0.5: sensitivity {sensitivity:.3f},\nspecificity {specificity:.3f}"
+    axes.plot([1 - specificity], [sensitivity], "D", color="black", markersize=7, linestyle="none", label=label)

@@ -1,0 +1,72 @@
+"""The table that ends a run on the terminal."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.scores import METRICS
+
+
+def print_summary(metrics: Mapping[str, Any], folder: Path) -> None:
+    """Print the figures of metrics.json with their intervals, what they are worth, and where the run lies.
+
+    metrics: the content of metrics.json; "test" may be missing, a figure null or NaN.
+    """
+    # No markup: "[nan, nan]" or a bracket in a class name would be read as a style. Narrower than 80 columns rich cuts
+    # figures off, where the terminal itself only breaks the line.
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.width = max(console.width, 80)
+    console.print()
+    console.print(_header(metrics), style="bold")
+    if metrics["simulated"]:
+        text = "SIMULATED DATA, drawn by a program: the figures say nothing about patients."
+        console.print(text, style="bold white on red")
+    console.print()
+    console.print(_table(metrics))
+    best = metrics["best"]["epoch"]
+    console.print(f"\nValidation figures of epoch {best} are optimistic: it was chosen on these images.")
+    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the images.")
+    # One line however long, so that it can be copied.
+    console.print(f"{folder}", style="bold", soft_wrap=True)
+
+
+def _header(metrics: Mapping[str, Any]) -> str:
+    kind = "2 classes" if len(metrics["classes"]) == 2 else f"{len(metrics['classes'])} classes, macro averages"
+    return f"{metrics['model']} on {metrics['data']}: {metrics['n_val']} validation images, {kind}"
+
+
+def _table(metrics: Mapping[str, Any]) -> Table:
+    columns = {
+        f"best epoch {metrics['best']['epoch']}": metrics["best"]["val"],
+        f"last epoch {metrics['last']['epoch']}": metrics["last"]["val"],
+    }
+    if metrics.get("test") is not None:
+        columns["test (best epoch)"] = metrics["test"]
+    # Three columns of figures leave 14 of 80 characters to the names, which wrap; the figures never do.
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    for metric in METRICS:
+        table.add_row(_row_name(metric, metrics["positive"]), *(_cell(scored[metric]) for scored in columns.values()))
+    table.add_row("loss", *(_figure(scored["loss"]) for scored in columns.values()))
+    return table
+
+
+def _row_name(metric: str, positive: str | None) -> str:
+    name = {"auroc": "AUROC", "f1": "F1"}.get(metric, metric.replace("_", " "))
+    return f"{name} ({positive})" if metric == "sensitivity" and positive is not None else name
+
+
+def _cell(interval: Mapping[str, float | None]) -> str:
+    value, low, high = (_figure(interval[key]) for key in ("value", "low", "high"))
+    return value if value == "undefined" else f"{value} [{low}, {high}]"
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,103 @@
+"""The folder of one run: which files it holds, who writes there, how far the run got."""
+
+import csv
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from medcls.atomic import write_json, write_text
+from medcls.config import Config, check_config
+from medcls.errors import UserError
+
+
+class RunFolder:
+    """Paths and small files of a run; every file is written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.environment = path / "environment.json"
+        self.data = path / "data.json"
+        self.split = path / "split.csv"
+        self.status = path / "status.json"
+        self.history = path / "history.csv"
+        self.metrics = path / "metrics.json"
+        self.predictions = path / "predictions.csv"
+        self.best = path / "checkpoints" / "best.ckpt"
+        self.last = path / "checkpoints" / "last.ckpt"
+
+    @property
+    def resume_override(self) -> str:
+        """What to type to go on with the run, quoted for the shell and for Hydra where the path needs it."""
+        plain = re.fullmatch(r"[\w./-]+", str(self.path), re.ASCII)
+        return f"resume={self.path}" if plain else shlex.quote(f'resume="{self.path}"')
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working in the folder; the system lifts the lock of a process that dies."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"{self.path}: another process is working in this run folder. Wait for it or stop it."
+            ) from error
+        try:
+            yield
+        finally:
+            (self.path / ".lock").unlink(missing_ok=True)
+            lock.release()
+
+    def check_new(self) -> None:
+        """Raise UserError when the folder already holds a run."""
+        if self.config.exists():
+            raise UserError(
+                f"{self.path}: already holds a run.\n  Go on with it: {self.resume_override}, or choose another "
+                "folder: hydra.run.dir=<folder>"
+            )
+
+    def begin(self, config: Config, data: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        """Write what the run starts from; the configuration last, since with it the folder counts as a run."""
+        (self.path / "checkpoints").mkdir(exist_ok=True)
+        write_json(self.environment, environment)
+        write_json(self.data, data)
+        self.write_status("running", 0)
+        self.write_config(config)
+
+    def write_config(self, config: Config) -> None:
+        """Write what the run is to be; again when it is resumed, so that an extension outlives an interruption."""
+        write_text(self.config, yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> Config:
+        """Configuration that the run began with. Raises UserError when the folder holds no run."""
+        if not self.config.is_file():
+            raise UserError(
+                f"resume: {self.path} is no run folder (it holds no config.yaml).\n  Name the folder of a run, such as "
+                "one below runs/."
+            )
+        return check_config(yaml.safe_load(self.config.read_text(encoding="utf-8")))
+
+    def write_status(self, state: str, epoch: int, reason: str | None = None) -> None:
+        """Say that the run is "running", "done", "stopped" or "failed", how many epochs are complete, and why."""
+        write_json(self.status, {"state": state, "epoch": epoch, "reason": reason})
+
+    def read_state(self) -> str:
+        """State that the run was last known to be in; "running" also after a kill."""
+        return str(json.loads(self.status.read_text())["state"]) if self.status.exists() else "running"
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows that share their keys as CSV; floats in full, so that reading gives back the same numbers."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

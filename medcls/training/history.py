@@ -1,0 +1,62 @@
+"""One row of figures per epoch: the record that curves, the best epoch and stopping early all follow from."""
+
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+
+from medcls.errors import UserError
+from medcls.training.folder import RunFolder, write_table
+
+Row = dict[str, float]
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
+
+
+class History(pl.Callback):
+    """Keeps a row per epoch, in checkpoints too, and writes history.csv after each.
+
+    Columns: epoch (from 1), the METRICS, lr (of that epoch) and seconds (since the end of the epoch before, so that
+    checkpoints and logs count).
+    Raises UserError when a loss is no longer finite.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.rows: list[Row] = []
+        self.began = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        previous, self.began = self.began, time.monotonic()
+        row: Row = {"epoch": trainer.current_epoch + 1}
+        row |= {name: float(trainer.callback_metrics[name]) for name in METRICS}
+        row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(self.began - previous, 3)}
+        if not (math.isfinite(row["train_loss"]) and math.isfinite(row["val_loss"])):
+            raise UserError(
+                f"training diverged in epoch {row['epoch']}: training loss {row['train_loss']}, validation loss "
+                f"{row['val_loss']}.\n  Expected finite losses: lower lr (now {row['lr']})."
+            )
+        self.rows.append(row)
+        write_table(self.folder.history, self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+
+def best_row(rows: list[Row]) -> Row:
+    """The epoch with the lowest validation loss, the first of equals."""
+    return min(rows, key=lambda row: row["val_loss"])
+
+
+def is_over(rows: list[Row], epochs: int, patience: int | None) -> bool:
+    """Whether training has reached its last epoch, or ``patience`` epochs brought no lower validation loss."""
+    if not rows:
+        return False
+    waited = rows[-1]["epoch"] - best_row(rows)["epoch"]
+    return len(rows) >= epochs or (patience is not None and waited >= patience)

@@ -1,0 +1,115 @@
+"""The figures and pictures of a finished run, computed from its checkpoints."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+
+from medcls.atomic import write_json
+from medcls.checkpoint import read_checkpoint
+from medcls.classifier import Classifier
+from medcls.data.datamodule import ImageDataModule
+from medcls.evaluation.bootstrap import bootstrap_intervals
+from medcls.losses import probabilities
+from medcls.report.curves import plot_curves
+from medcls.report.pictures import plot_confusion, plot_roc
+from medcls.training.folder import RunFolder, write_table
+from medcls.training.history import Row, best_row
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a net says of a split's images: names, labels (N,), probabilities (N, C), and its mean loss."""
+
+    split: str
+    names: list[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    loss: float
+
+
+def score_run(
+    trainer: pl.Trainer, classifier: Classifier, data: ImageDataModule, folder: RunFolder, rows: list[Row]
+) -> dict[str, Any]:
+    """Score the best and the last epoch on validation images and write metrics.json, predictions.csv and pictures.
+
+    The test split, where there is one, is looked at here, once, with the weights of the best epoch.
+    Returns the content of metrics.json.
+    """
+    last = predict(trainer, classifier, data, folder.last, "val")
+    best = predict(trainer, classifier, data, folder.best, "val")
+    outcomes = [best]
+    if len(data.image_set.indices("test")):
+        outcomes.append(predict(trainer, classifier, data, folder.best, "test"))
+    table, config = data.image_set.table, data.config
+    positive = positive_index(classifier)
+    metrics = {
+        "simulated": table.simulated,
+        "data": config.data.title,
+        "model": getattr(config.model, "name", config.model.family),
+        "classes": list(table.classes),
+        "positive": classifier.hparams["positive"],
+        "n_train": len(data.image_set.indices("train")),
+        "n_val": len(best.labels),
+        "parameters": sum(parameter.numel() for parameter in classifier.net.parameters()),
+        "seconds": round(sum(row["seconds"] for row in rows), 3),
+        "best": {"epoch": best_row(rows)["epoch"], "val": figures(best, positive)},
+        "last": {"epoch": rows[-1]["epoch"], "val": figures(last, positive)},
+        "test": {"n": len(outcomes[1].labels), **figures(outcomes[1], positive)} if len(outcomes) > 1 else None,
+    }
+    write_table(folder.predictions, [row for outcome in outcomes for row in prediction_rows(outcome, table.classes)])
+    draw(outcomes, metrics, rows, folder.path)
+    write_json(folder.metrics, metrics)
+    return metrics
+
+
+def predict(
+    trainer: pl.Trainer, classifier: Classifier, data: ImageDataModule, checkpoint: Path, split: str
+) -> Outcome:
+    """Outcome of a split under the weights of a checkpoint, which stay in the classifier."""
+    classifier.load_state_dict(read_checkpoint(checkpoint)["state_dict"])
+    batches = trainer.predict(classifier, data.loader(split))
+    assert batches is not None
+    logits = torch.cat([batch for batch in batches if isinstance(batch, torch.Tensor)]).cpu()
+    labels = torch.from_numpy(data.image_set.labels(split))
+    names = [sample.name for sample in data.image_set.table.samples if sample.split == split]
+    loss = float(classifier.cpu().compute_loss(logits, labels))
+    return Outcome(split, names, labels.numpy(), probabilities(logits, classifier.loss).numpy(), loss)
+
+
+def positive_index(classifier: Classifier) -> int:
+    """Index of the positive class; the last where there are more than two."""
+    classes, positive = list(classifier.hparams["classes"]), classifier.hparams["positive"]
+    return len(classes) - 1 if positive is None else classes.index(positive)
+
+
+def figures(outcome: Outcome, positive: int) -> dict[str, Any]:
+    """Loss, and every metric with its interval."""
+    intervals = bootstrap_intervals(outcome.labels, outcome.probabilities, positive)
+    return {"loss": outcome.loss, **{name: asdict(interval) for name, interval in intervals.items()}}
+
+
+def prediction_rows(outcome: Outcome, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One row per image for predictions.csv, with a column p_<class> for each class."""
+    return [
+        {"sample": name, "split": outcome.split, "label": classes[label]}
+        | {f"p_{of}": float(value) for of, value in zip(classes, row, strict=True)}
+        for name, label, row in zip(outcome.names, outcome.labels, outcome.probabilities, strict=True)
+    ]
+
+
+def draw(outcomes: list[Outcome], metrics: dict[str, Any], rows: list[Row], folder: Path) -> None:
+    """Write curves.png, and confusion matrix and ROC of each outcome."""
+    epoch, classes = metrics["best"]["epoch"], metrics["classes"]
+    title = f"{'SIMULATED ' if metrics['simulated'] else ''}{metrics['data']}, {metrics['model']}"
+    plot_curves(rows, int(epoch), title, folder / "curves.png")
+    positive = len(classes) - 1 if metrics["positive"] is None else classes.index(metrics["positive"])
+    for outcome in outcomes:
+        ending = "_test.png" if outcome.split == "test" else ".png"
+        of = f"{title}: {'test' if outcome.split == 'test' else 'validation'}, epoch {epoch}"
+        plot_confusion(outcome.labels, outcome.probabilities, classes, of, folder / f"confusion{ending}")
+        plot_roc(outcome.labels, outcome.probabilities, classes, positive, of, folder / f"roc{ending}")

@@ -1,0 +1,117 @@
+"""A run in TensorBoard: curves, learning rate, training images and hyper-parameters, in one event file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from medcls.config import Config
+from medcls.data.datamodule import ImageDataModule
+from medcls.training.folder import RunFolder
+from medcls.training.history import History, Row
+
+TAGS = {
+    "train_loss": "loss/train",
+    "val_loss": "loss/val",
+    "train_accuracy": "accuracy/train",
+    "val_accuracy": "accuracy/val",
+    "val_auroc": "auroc/val",
+    "lr": "lr",
+}
+
+
+class TensorBoard(pl.Callback):
+    """Writes each epoch's row to an event file; ``write_hparams`` adds the page that compares runs.
+
+    Not Lightning's logger, which writes hyper-parameters with a metric of -1 at the start, and those of the best epoch
+    only into a second file. A resumed run starts its file anew from the history, so that no epoch stands there twice.
+    """
+
+    def __init__(self, folder: RunFolder, history: History, data: ImageDataModule) -> None:
+        self.simulated = data.image_set.table.simulated
+        # The name of a run on TensorBoard's pages is its folder's.
+        mark = self.simulated and "SIMULATED" not in folder.path.name
+        self.folder = folder.path / "SIMULATED" if mark else folder.path
+        self.history = history
+        self.data = data
+        self.title = "SIMULATED " if self.simulated else ""
+        self.writer: Any = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.writer is None:
+            self.open()  # not before the first epoch is done, which importing TensorBoard would delay
+        else:
+            self.write_row(self.history.rows[-1])
+
+    def open(self) -> None:
+        """Start the event file with the training images and what the history holds."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        for stale in self.folder.glob("events.out.tfevents.*"):
+            stale.unlink()
+        self.writer = SummaryWriter(str(self.folder))
+        charts = {"loss": ["loss/train", "loss/val"], "accuracy": ["accuracy/train", "accuracy/val"]}
+        layout = {name: ["Multiline", tags] for name, tags in charts.items()}
+        self.writer.add_custom_scalars({f"{self.title}training and validation": layout})
+        if self.data.config.logger.images:
+            self.writer.add_image(f"{self.title}training images as the net sees them", self.grid(), 1)
+        for row in self.history.rows:
+            self.write_row(row)
+
+    def grid(self) -> torch.Tensor:
+        """Random training images of the first epoch, augmented, as one picture (3, H, W) uint8."""
+        from torchvision.utils import make_grid
+
+        dataset = self.data.training_set()
+        order = torch.randperm(len(dataset.labels), generator=torch.Generator().manual_seed(0))
+        images, _ = dataset[0, order[: self.data.config.logger.images].tolist()]
+        picture: torch.Tensor = make_grid(images.permute(0, 3, 1, 2), nrow=8, padding=2, pad_value=255)
+        return picture
+
+    def write_row(self, row: Row) -> None:
+        for name, tag in TAGS.items():
+            self.writer.add_scalar(tag, row[name], int(row["epoch"]))
+        self.writer.flush()
+
+    def write_hparams(self, metrics: Mapping[str, Any]) -> None:
+        """Add the run to the HPARAMS page with the figures of its best epoch, and close the file."""
+        from torch.utils.tensorboard.summary import hparams
+
+        if self.writer is None:
+            self.open()
+        best = metrics["best"]
+        values = {f"best/{name}": best["val"][name]["value"] for name in ("accuracy", "balanced_accuracy", "auroc")}
+        values |= {"best/loss": best["val"]["loss"], "best/epoch": best["epoch"]}
+        for tag, value in values.items():
+            self.writer.add_scalar(tag, value, int(best["epoch"]))
+        for summary in hparams(flat_hparams(self.data.config, self.simulated), values):  # type: ignore[no-untyped-call]
+            self.writer._get_file_writer().add_summary(summary)
+        self.writer.close()
+
+
+def flat_hparams(config: Config, simulated: bool) -> dict[str, Any]:
+    """Knobs by name, the same for every model: TensorBoard shows only the first run's, and reads null as text."""
+    model = config.model.model_dump()
+    return {
+        "data": f"{config.data.title}{' SIMULATED' if simulated else ''}",
+        "model": model.get("name", model["family"]),
+        "lr": config.lr,
+        "batch_size": config.batch_size,
+        "epochs": config.epochs,
+        "seed": config.seed,
+        "image_size": config.image_size,
+        "n_base": model.get("n_base", 0),
+        "dense": "-".join(str(width) for width in model.get("dense") or []),
+        "dropout": model.get("dropout", 0.0),
+        "batch_norm": model.get("batch_norm", False),
+        "spatial_dropout": model.get("spatial_dropout", 0.0),
+        "init": model.get("init", "torchvision"),
+        "augment": "+".join(config.augment.transforms) or "none",
+        "loss": config.loss.name,
+        "class_weights": str(config.loss.class_weights),
+        "optimizer": config.optimizer.name,
+        "weight_decay": config.optimizer.weight_decay,
+        "scheduler": config.scheduler.name,
+        "precision": config.trainer.precision,
+    }
