@@ -1,0 +1,89 @@
+"""Seconds from the start of ``python train.py`` to the end of its first training step, images already in the cache.
+
+    python benchmarks/startup.py [--repeats 5] [--images 1000,200] [--accelerator gpu] [augment=study ...]
+
+Other arguments go to train.py. For comparison, in turns with it: importing PyTorch Lightning and nothing else.
+"""
+
+import argparse
+import os
+import runpy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+TRAIN = Path(__file__).resolve().parent.parent / "train.py"
+
+
+def main() -> None:
+    """Write the images, time the starts, print the medians."""
+    from images import prepare
+    from machine import describe_machine, machine_line
+    from training import image_counts, overrides, surroundings
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--images", type=image_counts, default=(1000, 200), help="for training, for validation")
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--net", default="vgg16")
+    parser.add_argument("overrides", nargs="*", help="of train.py")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        prepare(data, *options.images)
+        environment = surroundings(data, options.accelerator, tensorflow=False)
+        arguments = [*overrides(options.net, data, 1, options.accelerator), *options.overrides]
+        ours = [sys.executable, __file__, FIRST_STEP, *arguments]
+        imports = [sys.executable, "-c", "import time, pytorch_lightning; print(time.monotonic())"]
+        seconds: dict[str, list[float]] = {"python train.py, to the first step": [], "import pytorch_lightning": []}
+        for turn in range(options.repeats + 1):
+            for found, command in zip(seconds.values(), (ours, imports), strict=True):
+                taken = started(command, data, environment)
+                if turn > 0:  # the first start also reads all libraries from the disk
+                    found.append(taken)
+    print("| start-up | median seconds | all |\n|---|---:|---|")
+    for name, found in seconds.items():
+        print(f"| {name} | {statistics.median(found):.2f} | {' '.join(f'{second:.2f}' for second in found)} |")
+    print(f"\n{machine_line(describe_machine(options.accelerator), date.today().isoformat())}")
+
+
+def started(command: list[str], data: Path, environment: dict[str, str]) -> float:
+    """Seconds until the command prints, as its last line, the time of the monotonic clock, which processes share."""
+    with tempfile.TemporaryDirectory(dir=data) as folder:
+        start = time.monotonic()
+        ended = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return float(ended.stdout.splitlines()[-1]) - start
+
+
+FIRST_STEP = "--to-the-first-step"
+
+
+def first_step(arguments: list[str]) -> None:
+    """Run train.py, which ends after its first step.
+
+    The hook needs the classifier's module, so its imports happen a little earlier than otherwise, but only once.
+    """
+    from medcls.process import tune_process
+
+    tune_process()
+    from medcls.classifier import Classifier
+
+    def end(*_: object) -> None:
+        print(time.monotonic(), flush=True)
+        os._exit(0)
+
+    Classifier.on_train_batch_end = end  # type: ignore[assignment]
+    sys.argv = [str(TRAIN), *arguments]
+    sys.path[0] = str(TRAIN.parent)
+    runpy.run_path(str(TRAIN), run_name="__main__")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [FIRST_STEP]:
+        first_step(sys.argv[2:])
+    else:
+        main()
