@@ -1,0 +1,137 @@
+"""Small image folders, and the train command run for real in this process."""
+
+import logging
+import os
+import runpy
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as train.py does, before torch is imported
+
+import numpy as np
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+SCRIPT = Path(__file__).parents[1] / "train.py"
+TINY = [
+    "model=lenet",
+    "model.n_base=2",
+    "image_size=32",
+    "epochs=2",
+    "batch_size=4",
+    "trainer.accelerator=cpu",
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended: exit status, what it printed, and its run folder."""
+
+    status: int
+    out: str
+    err: str
+    folder: Path
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path, monkeypatch):
+    """Neither the user's images nor a cache of another test can be met."""
+    monkeypatch.setenv("MEDCLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MEDCLS_DATA", raising=False)
+
+
+@pytest.fixture
+def make_folder(tmp_path):
+    """Factory of image folders, JPEG and PNG in turn; the later a class, the brighter its images.
+
+    layout: "folders" (train/a/0.jpg) or "tokens" (train/a_0.jpg); counts: images of each class per split folder,
+    where "" is the root itself. Each call makes a folder of its own, with the same pixels for the same arguments.
+    """
+    made = 0
+
+    def make(layout="folders", classes=("a", "b"), counts=None, size=40):
+        nonlocal made
+        made += 1
+        root = tmp_path / f"images{made if made > 1 else ''}"
+        rng = np.random.default_rng(0)
+        levels = np.linspace(60, 200, len(classes))
+        for split, count in ({"train": 6, "test": 4} if counts is None else counts).items():
+            for name, level in zip(classes, levels, strict=True):
+                for i in range(count):
+                    file = f"{i}.{'png' if i % 2 else 'jpg'}"
+                    path = root / split / (f"{name}/{file}" if layout == "folders" else f"{name}_{file}")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    pixels = rng.normal(level, 25, (size, size)).clip(0, 255).astype(np.uint8)
+                    Image.fromarray(pixels).save(path)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capfd):
+    """Run train.py with overrides, from an empty working folder, and undo what it changes in this process.
+
+    Its run folder is tmp_path/run (then run2, run3 ...) where the overrides name none. An exception that the command
+    does not turn into an exit status is raised.
+    """
+    runs = 0
+    working = tmp_path / "working"
+    working.mkdir()
+
+    def run(*overrides):
+        nonlocal runs
+        runs += 1
+        named = [o.partition("=")[2] for o in overrides if o.startswith(("hydra.run.dir=", "resume="))]
+        folder = working / named[-1].strip("'") if named else tmp_path / f"run{runs if runs > 1 else ''}"
+        where = [] if named else [f"hydra.run.dir={folder}"]
+        monkeypatch.chdir(working)
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *overrides, *where])
+        before = State()
+        capfd.readouterr()
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            before.restore()
+        printed = capfd.readouterr()
+        return Result(status, printed.out, printed.err, folder)
+
+    return run
+
+
+class State:
+    """What a command changes in its process: logging, signal handlers, environment, threads."""
+
+    def __init__(self):
+        self.handlers = list(logging.root.handlers)
+        self.levels = {logger: logger.level for logger in loggers()}
+        self.raise_exceptions = logging.raiseExceptions
+        self.signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.environment = dict(os.environ)
+        self.threads = torch.get_num_threads()
+
+    def restore(self):
+        for handler in set(logging.root.handlers) - set(self.handlers):
+            handler.close()
+        logging.root.handlers[:] = self.handlers
+        for logger in loggers():
+            logger.setLevel(self.levels.get(logger, logging.NOTSET))
+        logging.raiseExceptions = self.raise_exceptions
+        for number, handler in self.signals.items():
+            signal.signal(number, handler)
+        os.environ.clear()
+        os.environ.update(self.environment)
+        torch.set_num_threads(self.threads)
+        GlobalHydra.instance().clear()
+
+
+def loggers():
+    named = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    return [logging.root, *named]

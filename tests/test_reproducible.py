@@ -1,0 +1,219 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+import yaml
+from conftest import TINY
+
+from medcls.config import check_config
+from medcls.data.augment import Augmenter
+from medcls.data.batches import BatchDataset, batch_loader
+from medcls.data.datamodule import ImageDataModule
+from medcls.data.dataset import load_image_set
+from medcls.errors import UserError
+
+STUDY, MEDICAL = (
+    yaml.safe_load((Path(__file__).parents[1] / f"conf/augment/{name}.yaml").read_text())["transforms"]
+    for name in ("study", "medical")
+)
+RANDOM = [*TINY, "model.dropout=0.3", "model.spatial_dropout=0.2", "augment=study", "trainer.threads=1", "epochs=3"]
+
+
+@pytest.fixture
+def history(make_folder, train):
+    """Rows of history.csv, but the seconds, after training with overrides on the same images."""
+    root = make_folder()
+
+    def rows(*overrides):
+        result = train(*RANDOM, "data=folder", f"data.root={root}", *overrides)
+        assert result.status == 0, result.err
+        with (result.folder / "history.csv").open() as file:
+            return [{name: row[name] for name in row if name != "seconds"} for row in csv.DictReader(file)]
+
+    return rows
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 1), dtype=np.uint8)
+
+
+def blobs(*places, size=120, width=5.0):
+    """Image (size, size, 1), black with a bright spot at each (x, y, brightness), x and y from its centre."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    spots = [peak * np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * width**2)) for at_x, at_y, peak in places]
+    return np.max(spots, axis=0).round().astype(np.uint8)[..., None]
+
+
+def centre(image):
+    """Centre of mass (x, y) from the middle of the image."""
+    mass = image[..., 0].astype(float)
+    y, x = np.mgrid[: len(mass), : len(mass)] - (len(mass) - 1) / 2
+    return np.array([(mass * x).sum(), (mass * y).sum()]) / mass.sum()
+
+
+class Recorder(pl.LightningModule):
+    """Trains nothing; keeps the batches that the trainer hands out, by epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.epochs = {}
+
+    def training_step(self, batch, batch_idx):
+        self.epochs.setdefault(self.current_epoch, []).append(batch)
+
+    def configure_optimizers(self):
+        return None
+
+
+def record(loader, epochs):
+    recorder = Recorder()
+    options = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    trainer = pl.Trainer(accelerator="cpu", max_epochs=epochs, enable_model_summary=False, **options)
+    trainer.fit(recorder, loader)
+    return [[torch.cat(parts) for parts in zip(*recorder.epochs[epoch], strict=True)] for epoch in range(epochs)]
+
+
+def test_number_of_workers_changes_no_number(history):
+    assert history("num_workers=0") == history("num_workers=2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("augment", ["none", "medical"])
+def test_any_number_of_workers_gives_the_same_history(history, workers, augment):
+    run = [f"augment={augment}", "epochs=5"]
+    assert history(*run, "num_workers=0") == history(*run, f"num_workers={workers}")
+
+
+def test_history_repeats_with_the_seed_and_differs_with_another(history):
+    first = history("seed=1")
+    torch.manual_seed(99)  # what the process drew before does not count
+    np.random.seed(99)
+    assert history("seed=1") == first
+    assert first[0]["train_loss"] != history("seed=2")[0]["train_loss"]
+
+
+@pytest.mark.parametrize("transforms", [STUDY, MEDICAL], ids=["study", "medical"])
+def test_augmented_pixels_follow_from_the_key(transforms, noise):
+    augmenter = Augmenter(transforms)
+    first = augmenter(noise, 0, 3, 7)
+    for other in [(1, 3, 7), (0, 4, 7), (0, 3, 8), (0, 7, 3)]:
+        assert not np.array_equal(augmenter(noise, *other), first)
+    assert np.array_equal(augmenter(noise, 0, 3, 7), first)
+    assert np.array_equal(Augmenter(transforms)(noise, 0, 3, 7), first)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_augmentation_keeps_shape_type_and_its_input(channels, noise):
+    image = noise.repeat(channels, axis=2)
+    before = image.copy()
+    for index in range(20):
+        changed = Augmenter(MEDICAL)(image, 0, 0, index)
+        assert changed.shape == image.shape
+        assert changed.dtype == np.uint8
+    assert np.array_equal(image, before)
+
+
+def test_images_in_memory_stay_as_they_are_over_augmented_epochs(noise):
+    images = np.stack([noise] * 6)
+    dataset = BatchDataset(images, np.zeros(6, dtype=np.int64), Augmenter(STUDY))
+    record(batch_loader(dataset, 4, shuffle_seed=0), epochs=2)
+    assert np.array_equal(images, np.stack([noise] * 6))
+
+
+@pytest.mark.parametrize(
+    ("transforms", "named"),
+    [
+        ({"Afine": {}}, "Did you mean Affine?"),
+        ({"Affine": {"rotat": [-10, 10]}}, "augment.transforms.Affine: .*rotat"),
+        ({"HorizontalFlip": {"p": 2}}, "augment.transforms.HorizontalFlip: "),
+        ({"Compose": {}}, "has no such transform"),
+    ],
+)
+def test_unknown_transform_or_argument_is_an_error(transforms, named):
+    with pytest.raises(UserError, match=f"(?s){named}"):
+        Augmenter(transforms)
+
+
+def test_wrong_transform_ends_the_command_with_a_message(make_folder, train):
+    result = train(*TINY, "data=folder", f"data.root={make_folder()}", "+augment.transforms.Rotat={limit: [-5, 5]}")
+    assert result.status == 2
+    assert "augment.transforms.Rotat" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_study_shifts_within_a_tenth_of_the_side():
+    augmenter, spot = Augmenter(STUDY), blobs((0, 0, 255))
+    shifts = np.array([centre(augmenter(spot, 0, 0, index)) for index in range(300)])
+    assert np.abs(shifts).max() <= 0.1 * 120 + 0.7  # half a pixel, and the rounding of gray values
+    assert np.abs(shifts).max(axis=0) == pytest.approx([12, 12], abs=1.5)
+
+
+def test_study_rotates_within_ten_degrees():
+    # Two spots of different brightness on a horizontal line: the angle of the line between them is the rotation.
+    augmenter, pair = Augmenter(STUDY), blobs((-25, 0, 100), (25, 0, 255))
+    angles = []
+    for index in range(300):
+        image = augmenter(pair, 0, 0, index)
+        bright = centre(np.where(image > 110, image, 0))
+        both = centre(image)
+        across, down = bright - both
+        angles.append(np.degrees(np.arctan(down / across)))
+    assert 9 < np.abs(angles).max() < 10.7
+    assert np.mean(angles) == pytest.approx(0, abs=1.4)  # 4 deviations of the mean of 300 draws
+
+
+def test_study_flips_half_of_the_images():
+    augmenter, left = Augmenter(STUDY), blobs((-30, 0, 255))
+    flipped = sum(centre(augmenter(left, 0, epoch, 0))[0] > 0 for epoch in range(400))
+    assert 160 <= flipped <= 240  # 4 deviations of 400 fair coins
+
+
+def test_transforms_draw_independently_of_each_other():
+    # A spot at the centre, so that a flip moves it nowhere but turns its shift around: to the right as often as before.
+    augmenter, spot = Augmenter(STUDY), blobs((0, 0, 255))
+    to_the_right = sum(centre(augmenter(spot, 0, 0, index))[0] > 0 for index in range(400))
+    assert 140 <= to_the_right <= 240  # a shift of no pixel, one in 20, is neither
+
+
+def test_study_repeats_the_nearest_pixel_at_the_border():
+    bright = np.full((40, 40, 1), 200, dtype=np.uint8)
+    augmenter = Augmenter(STUDY)
+    assert all((augmenter(bright, 0, 0, index) == 200).all() for index in range(50))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_epoch_visits_each_training_image_once_in_another_order(workers):
+    images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1).repeat(4, axis=1).repeat(4, axis=2)
+    dataset = BatchDataset(images, np.arange(11, dtype=np.int64))
+    epochs = record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3)
+    orders = [labels.tolist() for _, labels in epochs]
+    assert all(sorted(order) == list(range(11)) for order in orders)
+    assert len({tuple(order) for order in [list(range(11)), *orders]}) == 4
+    assert all(torch.equal(pixels[:, 0, 0, 0].long(), labels) for pixels, labels in epochs)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_every_epoch_augments_anew(workers, noise):
+    dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(STUDY))
+    epochs = record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3)
+    drawn = {image.numpy().tobytes() for images, _ in epochs for image in images}
+    assert len(drawn) == 3 * 8
+
+
+def test_validation_and_test_images_are_never_augmented(make_folder, train):
+    counts = {"train": 4, "val": 3, "test": 2}
+    overrides = [f"data.root={make_folder(counts=counts)}", "augment=study", "logger.images=0", "epochs=1"]
+    result = train(*TINY, "data=folder", *overrides)
+    config = check_config(yaml.safe_load((result.folder / "config.yaml").read_text()))
+    data = ImageDataModule(load_image_set(config.data, config.image_size), config)
+    stored = {split: data.image_set.images[data.image_set.indices(split)] for split in counts}
+    for split, loader in {"val": data.val_dataloader(), "test": data.test_dataloader()}.items():
+        assert np.array_equal(torch.cat([images for images, _ in loader]), stored[split])
+    trained = torch.cat([images for images, _ in data.train_dataloader()])
+    assert not {image.tobytes() for image in stored["train"]} & {image.numpy().tobytes() for image in trained}
