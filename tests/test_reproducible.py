@@ -213,7 +213,7 @@ def test_validation_and_test_images_are_never_augmented(make_folder, train):
     config = check_config(yaml.safe_load((result.folder / "config.yaml").read_text()))
     data = ImageDataModule(load_image_set(config.data, config.image_size), config)
     stored = {split: data.image_set.images[data.image_set.indices(split)] for split in counts}
-    for split, loader in {"val": data.val_dataloader(), "test": data.test_dataloader()}.items():
+    for split, loader in {"val": data.val_dataloader(), "test": data.loader("test")}.items():
         assert np.array_equal(torch.cat([images for images, _ in loader]), stored[split])
     trained = torch.cat([images for images, _ in data.train_dataloader()])
     assert not {image.tobytes() for image in stored["train"]} & {image.numpy().tobytes() for image in trained}

@@ -5,6 +5,7 @@ by (seed, epoch, index): the same pixels for any number of workers, another draw
 """
 
 import os
+import random
 import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -35,7 +36,8 @@ class Augmenter:
 
     def __call__(self, image: NDArray[np.uint8], *key: int) -> NDArray[np.uint8]:
         """Changed copy of ``image`` (H, W, C); ``key``: integers >= 0 that the draw depends on, and nothing else."""
-        self.pipeline.set_random_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        # Generators that all transforms share: a seed would start each of them alike, and tie a flip to its shift.
+        self.pipeline.set_random_state(np.random.default_rng(key), random.Random(repr(key)))
         changed: NDArray[np.uint8] = self.pipeline(image=image)["image"]
         return changed
 
