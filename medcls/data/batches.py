@@ -21,11 +21,11 @@ class EpochSampler(Sampler[BatchKey]):
     The epoch travels with the indices, so that workers kept over epochs know it too. The trainer calls ``set_epoch``.
     """
 
-    def __init__(self, n_images: int, batch_size: int, seed: int | None) -> None:
+    def __init__(self, n_images: int, batch_size: int, seed: int | None, epoch: int = 0) -> None:
         self.n_images = n_images
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = 0
+        self.epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -65,12 +65,15 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def batch_loader(
-    dataset: BatchDataset, batch_size: int, *, shuffle_seed: int | None = None, num_workers: int = 0
+    dataset: BatchDataset, batch_size: int, *, shuffle_seed: int | None = None, epoch: int = 0, num_workers: int = 0
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Loader whose items are whole batches, the last one smaller where the images do not fill it."""
+    """Loader whose items are whole batches, the last one smaller where the images do not fill it.
+
+    ``epoch``: the one to begin with.
+    """
     return DataLoader(
         dataset,
-        sampler=EpochSampler(len(dataset.labels), batch_size, shuffle_seed),
+        sampler=EpochSampler(len(dataset.labels), batch_size, shuffle_seed, epoch),
         batch_size=None,  # the dataset makes the batches: one look-up per batch instead of a collation per image
         num_workers=num_workers,
         persistent_workers=num_workers > 0,

@@ -14,12 +14,16 @@ Loader = DataLoader[tuple[Tensor, Tensor]]
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """Batches of an image set: training shuffled and augmented, validation and test as they are, in order."""
+    """Batches of an image set: training shuffled and augmented, validation and test as they are, in order.
 
-    def __init__(self, image_set: ImageSet, config: Config) -> None:
+    ``epochs_done``: of a run that goes on; Lightning has workers draw its first batches before it names the epoch.
+    """
+
+    def __init__(self, image_set: ImageSet, config: Config, epochs_done: int = 0) -> None:
         super().__init__()
         self.image_set = image_set
         self.config = config
+        self.epochs_done = epochs_done
         self.augmenter = None
         if config.augment.transforms:
             # Imported here: albumentations takes seconds to import, which a run without augmentation should not cost.
@@ -38,7 +42,11 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> Loader:
         config = self.config
         return batch_loader(
-            self.training_set(), config.batch_size, shuffle_seed=config.seed, num_workers=config.num_workers
+            self.training_set(),
+            config.batch_size,
+            shuffle_seed=config.seed,
+            epoch=self.epochs_done,
+            num_workers=config.num_workers,
         )
 
     def val_dataloader(self) -> Loader:

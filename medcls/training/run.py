@@ -54,7 +54,8 @@ def run(config: Config, path: Path) -> float:
             if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
-        classifier, data = build_classifier(config, image_set), ImageDataModule(image_set, config)
+        classifier = build_classifier(config, image_set)
+        data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
         board = TensorBoard(folder, history, data) if config.logger.tensorboard else None
         trainer = build_trainer(data, history, [late, board] if board else [late])
         if resumed:
