@@ -1,0 +1,144 @@
+"""What a sweep asked: its variants, seeds, comparisons; from sweep.json, or from the runs themselves."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from medcls.errors import UserError
+from medcls.report.sweep.knobs import derive_knobs, name_variant, sort_key
+from medcls.report.sweep.runs import Run, read_config, read_run
+
+REACHABLE = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
+# More pairs than this and hardly a difference survives the adjustment for their number.
+_MOST_PAIRS = 30
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep with its runs, ordered by variant and seed.
+
+    variants: name -> value of each swept key; compare: pairs of variant names; reach: what convergence is measured
+    by, each {"metric", "value"} or {"metric", "final_of"}; remark: what was decided for lack of sweep.json.
+    """
+
+    folder: Path
+    name: str
+    question: str | None
+    command: str | None
+    simulated: bool
+    keys: tuple[str, ...]
+    variants: Mapping[str, Mapping[str, Any]]
+    runs: tuple[Run, ...]
+    compare: tuple[tuple[str, str], ...]
+    reach: tuple[Mapping[str, Any], ...]
+    remark: str
+
+    def done(self, variant: str) -> list[Run]:
+        """Finished runs of a variant, by seed."""
+        return [run for run in self.runs if run.variant == variant and run.done]
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """The sweep in ``folder``. Raises UserError when there is none: no sweep.json, and no run folder below."""
+    if not folder.is_dir():
+        raise UserError(f"report: no folder {folder}.\n  Name a folder of runs, such as one below runs/.")
+    return _from_file(folder) if (folder / "sweep.json").is_file() else _from_runs(folder)
+
+
+def _from_file(folder: Path) -> Sweep:
+    path = folder / "sweep.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        variants = {entry["name"]: entry["values"] for entry in content["variants"]}
+        jobs = [(job["name"], job["variant"], int(job["seed"])) for job in content["jobs"]]
+        order = {name: i for i, name in enumerate(variants)}
+        jobs.sort(key=lambda job: (order[job[1]], job[2], job[0]))
+        keys, reach = tuple(content["keys"]), tuple(content.get("reach") or ())
+        compare = content.get("compare") or ()
+        pairs = tuple(combinations(variants, 2)) if compare == "all" else tuple((a, b) for a, b in compare)
+        absent = {name for pair in pairs for name in pair if name not in variants}
+        absent |= {str(target["final_of"]) for target in reach if target.get("final_of", "") not in {"", *variants}}
+        wrong = [str(target.get("metric")) for target in reach if target.get("metric") not in REACHABLE]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: damaged or of another version ({type(error).__name__}: {error}).") from error
+    if absent or wrong:
+        raise UserError(
+            f"{path}: found {', '.join(sorted(absent) + wrong)} in compare or reach.\n  Expected variants "
+            f"({', '.join(variants)}) and metrics ({', '.join(REACHABLE)})."
+        )
+    runs = tuple(read_run(folder / name, name, variant, seed, variants[variant]) for name, variant, seed in jobs)
+    simulated = bool(content.get("simulated")) or _any_simulated(runs)
+    command, title = _typed(content.get("command")), str(content.get("name") or folder.name)
+    question = content.get("question")
+    return Sweep(folder, title, question, command, simulated, keys, variants, runs, pairs, reach, "")
+
+
+def _from_runs(folder: Path) -> Sweep:
+    folders = sorted(_run_folders(folder))
+    if not folders:
+        raise UserError(
+            f"report: no run below {folder} (no folder with a config.yaml and a status.json).\n  Name the folder of a "
+            "sweep or multirun, such as one below runs/."
+        )
+    configs = {path: config for path in folders if (config := read_config(path)) is not None}
+    keys, knobs = derive_knobs(configs)
+    names = {path: name_variant(values) for path, values in knobs.items()}
+    variants = {names[path]: knobs[path] for path in sorted(knobs, key=lambda path: sort_key(knobs[path]))}
+    runs = []
+    for path in folders:
+        seed = configs.get(path, {}).get("seed", 0)
+        where = str(path.relative_to(folder)) if path != folder else folder.resolve().name
+        runs.append(read_run(path, where, names.get(path, "unknown"), int(seed), knobs.get(path, {})))
+    order = {name: i for i, name in enumerate(variants)}
+    runs.sort(key=lambda run: (order.get(run.variant, len(order)), run.seed, run.name))
+    runs, remark = _one_run_per_seed(runs)
+    pairs, chosen = _default_pairs(variants)
+    remark = " ".join(filter(None, [remark, chosen]))
+    reach = ({"metric": "train_accuracy", "value": 0.9},)
+    name, simulated = folder.resolve().name, _any_simulated(tuple(runs))
+    return Sweep(folder, name, None, None, simulated, keys, variants, tuple(runs), pairs, reach, remark)
+
+
+def _run_folders(folder: Path) -> set[Path]:
+    """Folders of runs, also of those that failed before they wrote more than a log."""
+    found = {path.parent for name in ("status.json", "train.log") for path in folder.rglob(name)}
+    return {path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
+
+
+def _one_run_per_seed(runs: list[Run]) -> tuple[list[Run], str]:
+    """Without repetitions of the same configuration and seed: they are no new evidence. The last by name stays."""
+    chosen: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        before = chosen.get((run.variant, run.seed))
+        if before is None or run.done or not before.done:
+            chosen[run.variant, run.seed] = run
+    # What cannot be told apart for lack of a configuration is not a repetition.
+    kept = [run for run in runs if run.variant == "unknown" or run is chosen[run.variant, run.seed]]
+    left = len(runs) - len(kept)
+    return kept, f"{left} repetitions of a configuration with the same seed were left out." if left else ""
+
+
+def _default_pairs(variants: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Variants that differ in one knob; with too many such pairs, each with the first."""
+    pairs = tuple(
+        (a, b)
+        for a, b in combinations(variants, 2)
+        if sum(variants[a].get(key) != variants[b].get(key) for key in variants[a]) == 1
+    )
+    if len(pairs) > _MOST_PAIRS:
+        first, *others = variants
+        return tuple((first, other) for other in others), "So many variants are each compared with the first alone."
+    return pairs, "No comparisons were asked for: all pairs that differ in one setting are made." if pairs else ""
+
+
+def _any_simulated(runs: tuple[Run, ...]) -> bool:
+    return any(bool(run.metrics.get("simulated")) for run in runs)
+
+
+def _typed(command: Any) -> str | None:
+    if isinstance(command, list):
+        return " ".join(map(str, command))
+    return str(command) if command else None

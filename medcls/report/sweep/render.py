@@ -1,0 +1,43 @@
+"""report.md and report.html of the same sections."""
+
+import base64
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from medcls.atomic import write_text
+from medcls.report.sweep.blocks import Section
+from medcls.report.sweep.design import Sweep
+
+
+def write_document(sweep: Sweep, sections: Sequence[Section]) -> Path:
+    """Write report.md and report.html into the sweep's folder; returns the path of the latter."""
+
+    def inline(path: str) -> str:
+        content = base64.b64encode((sweep.folder / path).read_bytes()).decode()
+        return f"data:image/png;base64,{content}"
+
+    environment = Environment(
+        loader=PackageLoader("medcls.report.sweep", "templates"),
+        # Names of folders and classes are foreign: in HTML they are text, whatever they hold.
+        autoescape=lambda name: bool(name and name.endswith(".html")),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"inline": inline, "cell": _cell, "plain": _plain}
+    content = {"sweep": sweep, "sections": sections}
+    for name in ("report.md", "report.html"):
+        write_text(sweep.folder / name, environment.get_template(name).render(content))
+    return sweep.folder / "report.html"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it stands, on one line."""
+    return re.sub(r"([\\`*<>\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+
+
+def _cell(text: str) -> str:
+    return _plain(text) or " "

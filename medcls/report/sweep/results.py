@@ -1,0 +1,41 @@
+"""results.csv: one row per run."""
+
+import math
+from typing import Any
+
+from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.knobs import show_value
+from medcls.report.sweep.runs import Row, Run, figure
+from medcls.report.sweep.summary import FIGURES
+from medcls.training.folder import write_table
+
+
+def write_results(sweep: Sweep) -> None:
+    """Write one row per run, by variant and seed; what a run does not have is left empty.
+
+    Everything but the seconds is the same again when the sweep is.
+    """
+    write_table(sweep.folder / "results.csv", [_row(sweep, run) for run in sweep.runs])
+
+
+def _row(sweep: Sweep, run: Run) -> dict[str, Any]:
+    metrics = run.metrics
+    row: dict[str, Any] = {"variant": run.variant, "seed": run.seed}
+    row |= {key: show_value(run.values[key]) if key in run.values else "" for key in sweep.keys if key != "seed"}
+    row |= {"state": run.state, "epochs": len(run.history), "parameters": metrics.get("parameters", "")}
+    row["seconds"] = metrics.get("seconds", "")
+    for part in ("best", "last"):
+        scored = metrics.get(part, {})
+        epoch = scored.get("epoch")
+        of_epoch: Row = next((one for one in run.history if one["epoch"] == epoch), {})
+        row[f"{part}_epoch"] = "" if epoch is None else int(epoch)
+        row |= {f"{part}_{key}": _cell(of_epoch.get(key)) for key in ("train_loss", "train_accuracy")}
+        row |= {f"{part}_val_{key}": _cell(figure(scored.get("val"), key)) for key in FIGURES}
+    test = metrics.get("test")
+    row["test_n"] = test.get("n", "") if test else ""
+    row |= {f"test_{key}": _cell(figure(test, key)) for key in FIGURES}
+    return row | {"run": run.name}
+
+
+def _cell(value: float | None) -> float | str:
+    return "" if value is None or math.isnan(value) else value

@@ -1,0 +1,143 @@
+"""What is left of the runs of a sweep, whatever state each is in."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from medcls.evaluation.influence import Predictions
+from medcls.training.folder import RunFolder
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a sweep, as far as its folder tells.
+
+    state: "done", "failed", "stopped", "running" or "not started"; reason: why it is not done, empty when it is.
+    history: one row per epoch; metrics: metrics.json; predictions: of the best epoch, by split ("val", "test").
+    Of a run that is not done, history may be empty and metrics is.
+    """
+
+    name: str
+    folder: Path
+    variant: str
+    seed: int
+    values: Mapping[str, Any]
+    state: str
+    reason: str
+    history: list[Row] = field(default_factory=list)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        return self.state == "done"
+
+    @property
+    def log(self) -> Path | None:
+        """The newest log in the folder."""
+        logs = sorted(self.folder.glob("*.log"), key=lambda path: (path.stat().st_mtime, path.name))
+        return logs[-1] if logs else None
+
+
+def read_run(folder: Path, name: str, variant: str, seed: int, values: Mapping[str, Any]) -> Run:
+    """The run in ``folder``; one that is unfinished or damaged comes with the reason, never with an exception."""
+    state, reason = _read_state(RunFolder(folder))
+    if state != "done":
+        return Run(name, folder, variant, seed, values, state, reason, history=_history_so_far(folder))
+    try:
+        metrics = json.loads(RunFolder(folder).metrics.read_text(encoding="utf-8"))
+        history = read_history(RunFolder(folder).history)
+        _check_complete(metrics, history)
+        predictions = read_predictions(RunFolder(folder).predictions, metrics)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        reason = f"the run ended, but its files are incomplete or damaged ({type(error).__name__}: {error})"
+        return Run(name, folder, variant, seed, values, "failed", reason)
+    return Run(name, folder, variant, seed, values, "done", "", history, metrics, predictions)
+
+
+def read_history(path: Path) -> list[Row]:
+    """Rows of history.csv. Raises OSError or ValueError."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predictions]:
+    """Content of predictions.csv by split. Raises OSError, ValueError or KeyError."""
+    classes = list(metrics["classes"])
+    positive = len(classes) - 1 if metrics["positive"] is None else classes.index(metrics["positive"])
+    index = {name: i for i, name in enumerate(classes)}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        of_split = [row for row in rows if row["split"] == split]
+        found[split] = Predictions(
+            data=str(metrics["data"]),
+            names=tuple(row["sample"] for row in of_split),
+            labels=np.array([index[row["label"]] for row in of_split]),
+            probabilities=np.array([[float(row[f"p_{name}"]) for name in classes] for row in of_split]),
+            positive=positive,
+        )
+    return found
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Content of config.yaml; None where it is absent or no mapping."""
+    try:
+        content = yaml.safe_load(RunFolder(folder).config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def figure(scored: Mapping[str, Any] | None, name: str) -> float:
+    """A figure of metrics.json, there a number or an interval; NaN where it is undefined or absent."""
+    value = (scored or {}).get(name)
+    value = value.get("value") if isinstance(value, Mapping) else value
+    return float("nan") if value is None else float(value)
+
+
+def _read_state(folder: RunFolder) -> tuple[str, str]:
+    """State, and why the run is not done."""
+    if not folder.path.is_dir() or not any(folder.path.iterdir()):
+        return "not started", "not started"
+    try:
+        status = json.loads(folder.status.read_text(encoding="utf-8"))
+        state, epoch, reason = str(status["state"]), status.get("epoch", 0), status.get("reason")
+    except FileNotFoundError:
+        return "failed", "ended before training began; its log says why"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "failed", "status.json cannot be read"
+    if state == "running":
+        return state, f"still running, or killed, after epoch {epoch}"
+    if state == "done":
+        return state, ""
+    return state, f"{reason or 'no reason recorded'} (after epoch {epoch})"
+
+
+def _history_so_far(folder: Path) -> list[Row]:
+    try:
+        return read_history(RunFolder(folder).history)
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
+    """Raise ValueError when what every finished run has is missing."""
+    if not history:
+        raise ValueError("history.csv has no epoch")
+    epochs = [row["epoch"] for row in history]
+    if metrics["best"]["epoch"] not in epochs:
+        raise ValueError(f"best epoch {metrics['best']['epoch']} is not in history.csv")
+    for part in ("best", "last"):
+        if math.isnan(figure(metrics[part]["val"], "loss")):
+            raise ValueError(f"metrics.json has no validation loss of the {part} epoch")

@@ -1,0 +1,199 @@
+"""The sections of a sweep's report, in the order they are read: first the answer, then what it rests on."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from medcls.evaluation.bootstrap import LEVEL
+from medcls.report.sweep.blocks import Block, Item, Items, Note, Picture, Section, Table, Text
+from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.learning import convergence, overfitting
+from medcls.report.sweep.pictures import METRIC_NAMES, plot_differences, plot_heat_map, plot_overlay
+from medcls.report.sweep.summary import FIGURES, Spread, VariantSummary, optimism, summarise
+from medcls.report.sweep.verdicts import Verdicts, describe, signed
+
+
+def build_sections(sweep: Sweep, verdicts: Verdicts) -> list[Section]:
+    """Every section that has something to say; draws its pictures into the folder's pictures/."""
+    sections = [
+        _answers(sweep, verdicts),
+        _variants(sweep),
+        _curves(sweep),
+        _heat_maps(sweep),
+        overfitting(sweep),
+        convergence(sweep),
+        _best_epoch(sweep, verdicts),
+        _failures(sweep),
+        _methods(sweep, verdicts),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _answers(sweep: Sweep, verdicts: Verdicts) -> Section:
+    done = sum(run.done for run in sweep.runs)
+    blocks: list[Block] = []
+    if done < len(sweep.runs):
+        blocks.append(Text(f"Only {done} of {len(sweep.runs)} runs are finished: the answers below rest on those."))
+    images = "test images" if verdicts.split == "test" else "validation images"
+    if verdicts.made:
+        blocks.append(Text(f"Nets of the best epoch, on {images}. {_count_shown(verdicts)}"))
+        blocks.append(Items(tuple(describe(verdict) for verdict in verdicts.made)))
+        blocks += _difference_pictures(sweep, verdicts)
+    elif not verdicts.impossible:
+        blocks.append(Text("Nothing is compared: there is one variant, or no comparison was asked for."))
+    if verdicts.impossible:
+        items = [Item(f"{b} against {a}", "not compared", f"{why}.") for a, b, why in verdicts.impossible]
+        blocks.append(Items(tuple(items)))
+    if sweep.remark:
+        blocks.append(Note(sweep.remark))
+    return Section("Answers", tuple(blocks))
+
+
+def _count_shown(verdicts: Verdicts) -> str:
+    shown = sum(verdict.comparison.shown for verdict in verdicts.made)
+    if verdicts.n_tests == 1:
+        return ""
+    return (
+        f"{shown or 'None'} of {verdicts.n_tests} tests show{'s' if shown == 1 else ''} a difference. Each p-value is "
+        "adjusted for their number, the intervals are not: they hold for one comparison at a time."
+    )
+
+
+def _difference_pictures(sweep: Sweep, verdicts: Verdicts) -> list[Block]:
+    blocks: list[Block] = []
+    for metric in ("auroc", "accuracy"):
+        made = [v for v in verdicts.made if v.comparison.metric == metric and math.isfinite(v.comparison.low)]
+        if len(made) < 2:  # one interval is read faster in words
+            continue
+        path = f"pictures/differences_{metric}.png"
+        labels = [f"{verdict.b} against {verdict.a}" for verdict in made]
+        plot_differences([v.comparison for v in made], labels, metric, sweep.simulated, sweep.folder / path)
+        blocks.append(Picture(path, f"Differences in {METRIC_NAMES[metric]} with {LEVEL:.0%} intervals"))
+    return blocks
+
+
+def _variants(sweep: Sweep) -> Section:
+    summaries = summarise(sweep)
+    figures = tuple(METRIC_NAMES[key] for key in FIGURES)
+    best = tuple(
+        (s.name, _seeds(s), _spread(s.best_epoch, 0), *_figures(s.best), _parameters(s), _spread(s.seconds, 1))
+        for s in summaries
+    )
+    blocks: list[Block] = [
+        Text("At the best epoch of each run (lowest validation loss), on validation images:"),
+        Table(("variant", "seeds", "best epoch", *figures, "parameters", "seconds per run"), best),
+        Text("At the last epoch, on validation images:"),
+        Table(("variant", *figures), tuple((s.name, *_figures(s.last)) for s in summaries)),
+    ]
+    if any(s.test for s in summaries):
+        blocks.append(Text("At the best epoch, on test images, which are scored once:"))
+        blocks.append(Table(("variant", *figures), tuple((s.name, *_figures(s.test)) for s in summaries)))
+    blocks.append(Note("Mean \N{PLUS-MINUS SIGN} standard deviation over seeds."))
+    return Section("Variants", tuple(blocks))
+
+
+def _seeds(summary: VariantSummary) -> str:
+    return f"{summary.n_done}" if summary.n_done == summary.n_planned else f"{summary.n_done} of {summary.n_planned}"
+
+
+def _parameters(summary: VariantSummary) -> str:
+    return "\N{EN DASH}" if summary.parameters is None else f"{summary.parameters:,}"
+
+
+def _figures(spreads: Mapping[str, Spread]) -> tuple[str, ...]:
+    return tuple(_spread(spreads[key], 3) if key in spreads else "\N{EN DASH}" for key in FIGURES)
+
+
+def _spread(spread: Spread, digits: int) -> str:
+    if math.isnan(spread.mean):
+        return "\N{EN DASH}"
+    mean = f"{spread.mean:.{digits}f}"
+    return mean if math.isnan(spread.sd) else f"{mean} \N{PLUS-MINUS SIGN} {spread.sd:.{digits}f}"
+
+
+def _curves(sweep: Sweep) -> Section | None:
+    if not any(run.done for run in sweep.runs):
+        return None
+    plot_overlay(sweep, _title(sweep), sweep.folder / "pictures/curves.png")
+    text = "Lines are means over seeds, bands reach from the lowest seed to the highest, diamonds are best epochs."
+    text += (
+        " Training figures are averages over an epoch's batches while the weights change, dropout and augmentation on."
+    )
+    alt = "Training and validation loss and accuracy over the epochs, one colour per variant"
+    return Section("Learning curves", (Picture("pictures/curves.png", alt), Note(text)))
+
+
+def _heat_maps(sweep: Sweep) -> Section | None:
+    varied = [key for key in sweep.keys if len({repr(v.get(key)) for v in sweep.variants.values()}) > 1]
+    if len(varied) != 2 or not any(run.done for run in sweep.runs):
+        return None
+    plot_heat_map(sweep, varied, ("loss", "auroc"), sweep.folder / "pictures/heat_map.png")
+    alt = f"Validation loss and AUROC at the best epoch over {varied[0]} and {varied[1]}"
+    note = Note("Means over seeds at the best epoch, validation images; the darker, the better.")
+    return Section(f"{varied[0]} and {varied[1]}", (Picture("pictures/heat_map.png", alt), note))
+
+
+def _best_epoch(sweep: Sweep, verdicts: Verdicts) -> Section | None:
+    if not any(run.done for run in sweep.runs):
+        return None
+    text = (
+        "Each run's best epoch was chosen by its validation loss, so its validation figures are optimistic: they would "
+        "be somewhat worse on new images."
+    )
+    gaps = optimism(sweep)
+    if not gaps:
+        text += " By how much cannot be said here, for lack of test images."
+        return Section("How much the best epoch flatters", (Text(text),))
+    parts = [f"{METRIC_NAMES[key]} {signed(gap.mean)}" for key, gap in gaps.items() if gap.n]
+    n = max(gap.n for gap in gaps.values())
+    text += f" Here, best-epoch validation figures minus test figures were on average {', '.join(parts)} (runs: {n})."
+    note = "The difference contains chance as well, since the two splits hold different images."
+    return Section("How much the best epoch flatters", (Text(text), Note(note)))
+
+
+def _failures(sweep: Sweep) -> Section | None:
+    failed = [run for run in sweep.runs if not run.done]
+    if not failed:
+        return None
+    counts = ", ".join(f"{n} {state}" for state, n in Counter(run.state for run in failed).items())
+    rows = tuple(
+        (run.name, run.state, run.reason, str(run.log.relative_to(sweep.folder)) if run.log else "\N{EN DASH}")
+        for run in failed
+    )
+    return Section("Runs that are not finished", (Text(f"{counts}."), Table(("run", "state", "reason", "log"), rows)))
+
+
+def _methods(sweep: Sweep, verdicts: Verdicts) -> Section:
+    texts = [_explain_tests(verdicts)] if verdicts.made else []
+    texts += [
+        "results.csv has one row per run, with these figures in full.",
+    ]
+    return Section("How this was computed", tuple(Note(text) for text in texts))
+
+
+def _explain_tests(verdicts: Verdicts) -> str:
+    several = any(verdict.comparison.pairing.covers_seeds for verdict in verdicts.made)
+    alone = not all(verdict.comparison.pairing.covers_seeds for verdict in verdicts.made)
+    text = ""
+    if several:
+        text = (
+            "Obuchowski-Rockette: the seeds of a variant are treated as a sample of seeds and the images as a sample "
+            "of images (Obuchowski & Rockette, 1995; Hillis, 2014, for readers nested in tests), with covariances over "
+            "images after DeLong et al. (1988) for AUROC, and of the images' correctness for accuracy. "
+        )
+    if any(min(len(v.comparison.pairing.a), len(v.comparison.pairing.b)) == 2 for v in verdicts.made):
+        # benchmarks/aa_check.py
+        text += "With two seeds its intervals are a little narrow: in simulations 93 to 95% of them held the truth. "
+    if alone:
+        text += "One seed each: the test of DeLong et al. (1988) for AUROC, McNemar's for accuracy. "
+    text += (
+        f"A difference is called shown when its p-value, adjusted for the {verdicts.n_tests} tests of this report "
+        f"(Holm, 1979), is below {1 - LEVEL:.2f}; intervals hold for one comparison at a time. That no difference is "
+        "shown does not mean that there is none: see the smallest difference that the design could have shown."
+    )
+    return text
+
+
+def _title(sweep: Sweep) -> str:
+    data: Sequence[str] = sorted({str(run.metrics["data"]) for run in sweep.runs if run.done})
+    return f"{'SIMULATED ' if sweep.simulated else ''}{', '.join(data)}: {sweep.name}"

@@ -1,0 +1,105 @@
+"""The comparisons of a sweep, made and put into words."""
+
+import math
+from dataclasses import dataclass
+
+from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.compare import Comparison, adjust, compare
+from medcls.evaluation.difference import POWER
+from medcls.report.sweep.blocks import Item
+from medcls.report.sweep.design import Sweep
+
+METRIC_NAMES = {"auroc": "AUROC", "accuracy": "accuracy"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A comparison of two variants, by name."""
+
+    a: str
+    b: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """All comparisons of a sweep, on one split; impossible: (a, b, why) of those that could not be made."""
+
+    split: str
+    made: tuple[Verdict, ...]
+    impossible: tuple[tuple[str, str, str], ...]
+
+    @property
+    def n_tests(self) -> int:
+        """How many p-values the adjustment allows for."""
+        return sum(math.isfinite(verdict.comparison.p) for verdict in self.made)
+
+
+def judge(sweep: Sweep) -> Verdicts:
+    """Compare what the sweep asks to, on test images where every finished run has some, else on validation images."""
+    runs = {name: {run.seed: run.predictions for run in sweep.done(name)} for name in sweep.variants}
+    finished = [splits for seeds in runs.values() for splits in seeds.values()]
+    split = "test" if finished and all("test" in splits for splits in finished) else "val"
+    pairs, found, impossible = [], [], []
+    for a, b in sweep.compare:
+        try:
+            of_a, of_b = ({seed: splits[split] for seed, splits in runs[name].items()} for name in (a, b))
+            comparisons = compare(of_a, of_b)
+        except ValueError as error:
+            impossible.append((a, b, str(error)))
+            continue
+        pairs += [(a, b)] * len(comparisons)
+        found += comparisons
+        if not comparisons:
+            impossible.append((a, b, "too few images of a class"))
+    made = tuple(Verdict(a, b, c) for (a, b), c in zip(pairs, adjust(found), strict=True))
+    return Verdicts(split, made, tuple(impossible))
+
+
+def describe(verdict: Verdict) -> Item:
+    """The verdict in words, computed from its figures."""
+    c = verdict.comparison
+    lead = f"{METRIC_NAMES[c.metric]}: {verdict.b} against {verdict.a}"
+    figures = f"{c.b:.3f} against {c.a:.3f}, a difference of {signed(c.difference)}"
+    if not math.isfinite(c.p):
+        return Item(lead, "no test possible", f"{figures}, with no variation among images or seeds to judge it by.")
+    higher = verdict.b if c.difference > 0 else verdict.a
+    finding = f"higher with {higher}" if c.shown else "no difference shown"
+    text = (
+        f"{figures} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}, adjusted "
+        f"{show_p(c.adjusted)}). {smallest_shown(c)} {scope(c)} {c.pairing.remark}"
+    )
+    return Item(lead, finding, text.strip(), marked=c.shown)
+
+
+def smallest_shown(c: Comparison) -> str:
+    """What the design could have shown, in words."""
+    if not c.smallest <= max(c.a, 1 - c.a):
+        return f"With so few runs and images, no possible difference would be shown with {POWER:.0%} power."
+    return f"The smallest difference that this design shows with {POWER:.0%} power is {c.smallest:.3f}."
+
+
+def scope(c: Comparison) -> str:
+    """What the interval is about, and what was paired, in words."""
+    pairing = c.pairing
+    n_a, n_b = len(pairing.a[0].names), len(pairing.b[0].names)
+    images = f"the same {n_a} images" if pairing.same_images else f"different images ({n_b} and {n_a}), so unpaired"
+    if pairing.covers_seeds:
+        equal = len(pairing.a) == len(pairing.b)
+        seeds = f"{len(pairing.b)} seeds each" if equal else f"{len(pairing.b)} and {len(pairing.a)} seeds"
+        covers = f"{seeds} on {images}; the interval is about other seeds and other images of the same kind"
+    else:
+        covers = f"One seed each on {images}; the interval is about other images alone: other seeds may differ more"
+    return f"{covers} ({c.method})."
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign, and no minus zero."""
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def show_p(p: float) -> str:
+    """A p-value to about two digits, as far as anyone should read it."""
+    if p < 0.0001:
+        return "below 0.0001"
+    return f"{p:.2f}" if p >= 0.0995 else f"{p:.3f}" if p >= 0.01 else f"{p:.4f}"

@@ -1,0 +1,302 @@
+import csv
+import html.parser
+import json
+import re
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from medcls.errors import UserError
+from medcls.evaluation.scores import METRICS, scores
+from medcls.report.sweep import write_report
+
+CLASSES = ["nevus", "melanoma <b>|*"]
+EPOCHS = 40
+MINUS = "\N{MINUS SIGN}"
+
+
+def history(skill, seed, rises=True):
+    """Curves as training leaves them: the better the net the faster, over-fitting after the middle."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for epoch in range(1, EPOCHS + 1):
+        done = 1 - np.exp(-epoch / (12 / skill))
+        late = max(0, epoch - EPOCHS / 2) / EPOCHS if rises else 0
+        rows.append(
+            {
+                "epoch": epoch,
+                "train_loss": 0.69 - 0.6 * done + 0.01 * rng.normal(),
+                "train_accuracy": 0.5 + 0.48 * done,
+                "val_loss": 0.69 - 0.3 * done + 1.2 * late + 0.01 * rng.normal(),
+                "val_accuracy": 0.5 + 0.3 * done + 0.01 * rng.normal(),
+                "val_auroc": 0.5 + 0.35 * done,
+                "lr": 1e-4,
+                "seconds": 0.5,
+            }
+        )
+    return rows
+
+
+def predictions(skill, seed, split, n, data):
+    shared = np.random.default_rng([len(split), len(data)]).normal(size=n)
+    rng = np.random.default_rng([seed, int(100 * skill), len(split)])
+    labels = np.arange(n) % 2
+    p = 1 / (1 + np.exp(-(skill * (labels - 0.5) + 0.7 * shared + 0.4 * rng.normal(size=n))))
+    rows = [
+        {
+            "sample": f"{split}/{i}.png",
+            "split": split,
+            "label": CLASSES[k],
+            f"p_{CLASSES[0]}": 1 - q,
+            f"p_{CLASSES[1]}": q,
+        }
+        for i, (k, q) in enumerate(zip(labels, p, strict=True))
+    ]
+    return rows, {name: {"value": v} for name, v in scores(labels, np.stack([1 - p, p], 1), 1).items()}
+
+
+def write_csv(path, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_run(folder, *, seed=0, skill=1.5, data="skin", test=False, simulated=True, rises=True, config=None, n=120):
+    """A finished run folder, without its checkpoints."""
+    folder.mkdir(parents=True)
+    settings = {
+        "lr": 1e-4,
+        "seed": seed,
+        "model": {"family": "vgg16", "n_base": 8},
+        "data": {"name": data, "root": None},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings | (config or {})))
+    rows = history(skill, seed, rises)
+    best = min(rows, key=lambda row: row["val_loss"])
+    val_rows, val = predictions(skill, seed, "val", n, data)
+    tested = predictions(skill - 0.3, seed, "test", n, data) if test else None
+    write_csv(folder / "history.csv", rows)
+    write_csv(folder / "predictions.csv", val_rows + (tested[0] if tested else []))
+    metrics = {"simulated": simulated, "data": data, "model": "vgg16", "classes": CLASSES, "positive": CLASSES[1]}
+    metrics |= {"n_train": 500, "n_val": n, "parameters": 300_249, "seconds": 20.5}
+    metrics["best"] = {"epoch": best["epoch"], "val": {"loss": best["val_loss"], **val}}
+    metrics["last"] = {"epoch": EPOCHS, "val": {"loss": rows[-1]["val_loss"], **val}}
+    metrics["test"] = {"n": n, "loss": best["val_loss"] + 0.05, **tested[1]} if tested else None
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    write_state(folder, "done", EPOCHS)
+
+
+def write_state(folder, state, epoch, reason=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "status.json").write_text(json.dumps({"state": state, "epoch": epoch, "reason": reason}))
+
+
+def write_sweep(folder, *, test=False, seeds=(0, 1, 2), skills=(1.0, 1.1, 3.0, 3.2), **content):
+    """lr x n_base with sweep.json and every run finished; returns its variants."""
+    variants = []
+    for lr, n_base in (("1e-3", 8), ("1e-3", 16), ("1e-5", 8), ("1e-5", 16)):
+        variants.append({"name": f"lr={lr}, n_base={n_base}", "values": {"lr": float(lr), "model.n_base": n_base}})
+    jobs = []
+    for variant, skill in zip(variants, skills, strict=True):
+        for seed in seeds:
+            name = re.sub("[^a-z0-9-]+", "-", variant["name"]) + f"_seed-{seed}"
+            jobs.append({"name": name, "variant": variant["name"], "seed": seed})
+            write_run(folder / name, seed=seed, skill=skill + 0.05 * seed, test=test)
+    names = [variant["name"] for variant in variants]
+    sweep = {"name": "task2_bone", "question": "Does n_base 16 help?", "command": ["python", "sweep.py"]}
+    sweep |= {"simulated": True, "keys": ["lr", "model.n_base"], "variants": variants, "jobs": jobs}
+    sweep |= {"compare": [[names[0], names[2]], [names[2], names[3]]], "reach": []} | content
+    (folder / "sweep.json").write_text(json.dumps(sweep))
+    return names
+
+
+def text_of(folder):
+    """The report as read, without its escapes and bold type."""
+    return re.sub(r"\\(.)", r"\1", (folder / "report.md").read_text().replace("**", "")).replace(MINUS, "-")
+
+
+def row_of(text, heading, variant):
+    """Cells of a variant's row in the first table below a heading."""
+    table = text.partition(heading)[2]
+    line = next(line for line in table.splitlines() if line.startswith(f"| {variant} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
+    names = write_sweep(tmp_path)
+    assert write_report(tmp_path) == tmp_path / "report.html"
+    text = text_of(tmp_path)
+    assert "Does n_base 16 help?" in text
+    assert "SIMULATED" in text
+    assert f"AUROC: {names[2]} against {names[0]}: higher with {names[2]}." in text
+    assert f"AUROC: {names[3]} against {names[2]}: no difference shown." in text
+    assert text.count("3 seeds each on the same 120 images") == 4
+    assert "adjusted for the 4 tests" in text
+    results = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert [(row["variant"], row["seed"]) for row in results] == [
+        (name, str(seed)) for name in names for seed in range(3)
+    ]
+    aurocs = [float(row["best_val_auroc"]) for row in results[:3]]
+    expected = f"{np.mean(aurocs):.3f} ± {np.std(aurocs, ddof=1):.3f}"
+    assert row_of(text, "## Variants", names[0])[5] == expected
+
+
+def test_the_html_report_needs_no_network_and_shows_every_picture(tmp_path):
+    write_sweep(tmp_path)
+    write_report(tmp_path)
+    found = []
+
+    class Parser(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            found.extend((tag, key, value) for key, value in attributes if key in ("src", "href"))
+
+    content = (tmp_path / "report.html").read_text()
+    Parser().feed(content)
+    assert {tag for tag, _, _ in found} == {"img"}
+    assert all(value.startswith("data:image/png;base64,") for _, _, value in found)
+    assert "url(" not in content
+    pictures = {"curves.png", "differences_auroc.png", "differences_accuracy.png", "heat_map.png"}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == pictures
+    assert len(found) == len(pictures)
+    for picture in pictures:
+        with Image.open(tmp_path / "pictures" / picture) as image:
+            image.verify()
+
+
+def test_reports_of_the_same_runs_are_the_same(tmp_path):
+    write_sweep(tmp_path)
+    write_report(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.glob("re*.*")}
+    write_report(tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.glob("re*.*")} == before
+    assert len(before) == 3
+
+
+def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_path):
+    names = write_sweep(tmp_path)
+    jobs = [job["name"] for job in json.loads((tmp_path / "sweep.json").read_text())["jobs"]]
+    write_state(tmp_path / jobs[0], "failed", 7, "OutOfMemoryError: 3 GB | more\nthan there is")
+    (tmp_path / jobs[0] / "train.log").write_text("...")
+    write_state(tmp_path / jobs[1], "running", 5)
+    (tmp_path / jobs[2] / "status.json").write_text("{")
+    (tmp_path / jobs[3] / "metrics.json").unlink()
+    (tmp_path / jobs[4] / "predictions.csv").write_text("sample,split\nval/0.png,val\n")
+    (tmp_path / jobs[5] / "history.csv").write_text("")
+    write_state(tmp_path / jobs[6], "stopped", 3, "Stopped: 15")
+    for path in (tmp_path / jobs[7]).iterdir():
+        path.unlink()
+    (tmp_path / jobs[7]).rmdir()
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert "Only 4 of 12 runs are finished" in text
+    failed = text.partition("## Runs that are not finished")[2]
+    assert "OutOfMemoryError: 3 GB | more than there is (after epoch 7)" in failed
+    assert f"{jobs[0]}/train.log" in failed
+    for part in ("still running, or killed, after epoch 5", "status.json cannot be read", "incomplete or damaged"):
+        assert part in failed
+    assert "not started" in next(line for line in failed.splitlines() if jobs[7] in line)
+    assert f"{names[2]} against {names[0]}: not compared. one of the two has no finished run." in text
+    assert "Only one seed of each is compared (2 and 2)" in text
+    states = [row["state"] for row in csv.DictReader((tmp_path / "results.csv").open())]
+    assert states == ["failed", "running", *["failed"] * 4, "stopped", "not started", *["done"] * 4]
+
+
+def test_nothing_finished_still_gives_a_report(tmp_path):
+    write_state(tmp_path / "a", "failed", 0, "ValueError: no")
+    write_report(tmp_path)
+    assert "ValueError: no (after epoch 0)" in text_of(tmp_path)
+
+
+def test_variants_are_derived_from_the_configurations_of_any_runs(tmp_path):
+    for model, n_base in (("vgg16", 8), ("vgg16", 16), ("lenet", 8)):
+        for seed in (0, 1):
+            config = {"model": {"family": model, "n_base": n_base}, "num_workers": seed, "resume": None}
+            write_run(tmp_path / f"{model}-{n_base}-{seed}", seed=seed, config=config)
+    write_run(tmp_path / "again", config={"model": {"family": "lenet", "n_base": 8}})
+    write_report(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert [(row["variant"], row["seed"]) for row in rows] == [
+        (f"model={model}, n_base={n_base}", seed)
+        for model, n_base in (("lenet", 8), ("vgg16", 8), ("vgg16", 16))
+        for seed in "01"
+    ]
+    text = text_of(tmp_path)
+    assert "1 repetition" in text
+    assert "model=vgg16, n_base=16 against model=vgg16, n_base=8" in text
+    assert "model=vgg16, n_base=16 against model=lenet, n_base=8" not in text  # they differ in two settings
+
+
+def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
+    for data in ("skin", "bone"):
+        for seed in (0, 1):
+            write_run(tmp_path / f"{data}{seed}", seed=seed, data=data)
+    write_report(tmp_path)
+    assert "2 seeds each on different images (120 and 120), so unpaired" in text_of(tmp_path)
+
+
+def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_path):
+    write_sweep(tmp_path, test=True)
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert "Nets of the best epoch, on test images" in text
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    gap = np.mean([float(row["best_val_auroc"]) - float(row["test_auroc"]) for row in rows])
+    assert "loss -0.050, accuracy" in text
+    assert f"AUROC {gap:+.3f} (runs: 12)" in text
+
+
+def test_over_fitting_and_convergence_are_read_off_the_histories(tmp_path):
+    names = write_sweep(tmp_path, reach=[{"metric": "train_accuracy", "final_of": "lr=1e-3, n_base=8"}])
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    _, at_best, at_last, rises = row_of(text, "## Over-fitting", names[3])
+    assert float(at_last.split()[0]) > float(at_best.split()[0]) + 0.3
+    assert 15 <= float(rises.split()[0]) <= 24  # the loss was made to rise after epoch 20
+    final = 0.5 + 0.48 * (1 - np.exp(-EPOCHS / 12 * np.array([1.0, 1.05, 1.1]))).mean()
+    assert f"training accuracy {final:.3f} (the last epoch of {names[0]}, mean over seeds)" in text
+    reached = [int(np.ceil(-12 / s * np.log(1 - (final - 0.5) / 0.48))) for s in (3.0, 3.05, 3.1)]
+    shown = row_of(text, "## Convergence", names[2])[1]
+    assert shown.split()[0] == f"{np.median(reached):g}"
+    assert "1 of 3 seeds not within 40 epochs" in row_of(text, "## Convergence", names[0])[1]
+
+
+def test_a_loss_that_keeps_falling_is_not_called_over_fitting(tmp_path):
+    for seed in (0, 1, 2):
+        write_run(tmp_path / str(seed), seed=seed, rises=False)
+    write_report(tmp_path)
+    assert row_of(text_of(tmp_path), "## Over-fitting", "all runs")[3] == "not within 40 epochs"
+
+
+def test_foreign_names_stay_text_in_both_reports(tmp_path):
+    write_run(tmp_path / "<script>alert(1)</script>")
+    write_state(tmp_path / "<img src=x>", "failed", 1, "<script>alert(2)</script> | [x](http://x)")
+    write_report(tmp_path)
+    content = (tmp_path / "report.html").read_text()
+    assert "<script" not in content
+    assert "&lt;script&gt;alert(2)" in content
+    markdown = (tmp_path / "report.md").read_text()
+    assert not re.search(r"(?<!\\)<(script|img)", markdown)
+
+
+@pytest.mark.parametrize("what", ["empty", "missing", "damaged", "unknown"])
+def test_a_folder_without_a_usable_sweep_is_refused_in_one_message(tmp_path, what):
+    if what == "damaged":
+        (tmp_path / "sweep.json").write_text("{")
+    elif what == "unknown":
+        write_sweep(tmp_path, seeds=(0,), compare=[["lr=1e-3, n_base=8", "nobody"]])
+    expected = {"empty": "no run below", "missing": "no folder", "damaged": "damaged", "unknown": "found nobody"}
+    with pytest.raises(UserError, match=expected[what]):
+        write_report(tmp_path / "nowhere" if what == "missing" else tmp_path)
+
+
+def test_metrics_left_undefined_by_the_images_do_not_stop_the_report(tmp_path):
+    assert set(METRICS) >= {"auroc", "accuracy"}
+    for name, lr in (("a", 1e-3), ("b", 1e-4)):
+        write_run(tmp_path / name, config={"lr": lr}, n=2)
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert "accuracy: lr=1e-3 against lr=1e-4" in text
+    assert "AUROC: lr=" not in text
