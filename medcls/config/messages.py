@@ -36,7 +36,7 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel]) 
         return unknown_key(key, schema)
     if details[0]["type"] == "missing":
         return f"{key}: missing."
-    expected = " or ".join(re.sub(r"^Input (should be|is not) ", "", detail["msg"]) for detail in details)
+    expected = " or ".join(re.sub(r"^(Input (should be|is not)|Value error,) ", "", d["msg"]) for d in details)
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
     return f"{key}: found {details[0]['input']!r}, expected {expected}."

@@ -14,7 +14,7 @@ def run_name(*, _root_: DictConfig) -> str:
     """Name such as vgg16_bone_lr-1e-5_n_base-16, or ..._SIMULATED where simulated images stand in for the data."""
     overrides = dict(override.lstrip("+~").partition("=")[::2] for override in _root_.hydra.overrides.task)
     choices = _root_.hydra.runtime.choices
-    skipped = ("model", "data", "data.root", "data.cache_dir", "resume")
+    skipped = ("model", "data", "data.root", "data.manifest", "data.cache_dir", "resume")
     knobs = [f"{key.rpartition('.')[2]}-{value}" for key, value in overrides.items() if key not in skipped]
     name = "_".join([choices.model, folder_name(_root_.data), *knobs])
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
@@ -29,7 +29,13 @@ def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:
 
 
 def folder_name(data: DictConfig) -> str:
-    """What the data set is called: its name, with that of its folder where it is not the usual one."""
+    """What the data set is called: its name, with those of its folder and manifest where these are not the usual."""
+    name = name_of_root(data)
+    return name if data.manifest is None else f"{name}-{Path(str(data.manifest)).stem}"
+
+
+def name_of_root(data: DictConfig) -> str:
+    """The data set's name, with that of its folder where it is not the usual one."""
     if data.root is None:
         return str(data.name)
     folder = Path(str(data.root)).resolve().name  # a root such as 2024 is a number so far
@@ -40,7 +46,9 @@ def folder_name(data: DictConfig) -> str:
 
 def is_simulated(data: DictConfig) -> bool:
     """Whether simulated images stand in for a default folder that does not exist."""
-    return data.root is None and data.simulated is not None and not os.path.isdir(os.path.expanduser(data.default_root))
+    if data.root is not None or data.simulated is None or data.manifest is not None:
+        return False
+    return not os.path.isdir(os.path.expanduser(data.default_root))
 
 
 def register_resolvers() -> None:

@@ -5,24 +5,11 @@ from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
+from medcls.config.data import DataConfig
 from medcls.config.messages import explain_interpolation, explain_invalid
-
-# Strict, since pydantic would take true for 1 and "8" for 8.
-AtLeast1 = Annotated[int, Field(ge=1, strict=True)]
-Count = Annotated[int, Field(ge=0, strict=True)]
-Above0 = Annotated[float, Field(gt=0, strict=True)]
-AtLeast0 = Annotated[float, Field(ge=0, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: unknown keys are errors, values cannot change after the check."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+from medcls.config.section import Above0, AtLeast0, AtLeast1, Count, Flag, Fraction, Rate, Section
 
 
 class ScratchNetwork(Section):
@@ -55,40 +42,6 @@ NetworkConfig = Annotated[
     Annotated[ScratchNetwork, Tag("scratch")] | Annotated[TorchvisionNetwork, Tag("torchvision")],
     Discriminator(network_kind),
 ]
-
-
-class SplitConfig(Section):
-    """How to split a folder that has no split folders."""
-
-    val_fraction: Fraction
-    seed: Count
-
-
-class SimulatedConfig(Section):
-    """The simulated images that stand in for a missing default folder; ``counts``: split -> images per class."""
-
-    kind: Literal["skin", "bone", "xray"]
-    counts: dict[str, list[AtLeast1]]
-
-
-class DataConfig(Section):
-    """A data set."""
-
-    name: str
-    root: Path | None
-    default_root: Path | None
-    classes: dict[str, str] | None
-    positive: str | None
-    channels: Literal[1, 3]
-    on_unreadable: Literal["error", "skip"]
-    split: SplitConfig
-    cache_dir: Path
-    simulated: SimulatedConfig | None
-
-    @property
-    def title(self) -> str:
-        """What reports call the data set: the folder's own name says more than "folder"."""
-        return self.root.name if self.name == "folder" and self.root is not None else self.name
 
 
 class AugmentConfig(Section):
@@ -160,6 +113,48 @@ class LoggerConfig(Section):
     images: Count
 
 
+class AuditConfig(Section):
+    """What is looked for in the data before training, and what follows from it; see docs/audit.md."""
+
+    enabled: Flag
+    on_leak: Literal["stop", "warn", "drop"]
+    hash_distance_low: Annotated[int, Field(ge=0, le=64, strict=True)]
+    hash_distance: Annotated[int, Field(ge=0, le=256, strict=True)]
+    similarity: Fraction
+    similarity_fine: Fraction
+    shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1)]
+
+
+Metric = Literal["train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc"]
+
+
+class ReachConfig(Section):
+    """A question of convergence: in which epoch does each variant reach a value, or the last one of another variant."""
+
+    metric: Metric
+    value: float | None = None
+    final_of: str | None = None
+
+    @model_validator(mode="after")
+    def one_goal(self) -> "ReachConfig":
+        if (self.value is None) == (self.final_of is None):
+            raise ValueError("either value or final_of, and not both")
+        return self
+
+
+class SweepConfig(Section):
+    """What sweep.py varies and what the report answers; train.py has no use for it.
+
+    grid: key -> its values; variants: name -> key -> value, for sets that are no grid; compare: pairs of variants.
+    """
+
+    question: str | None
+    grid: dict[str, list[Any]]
+    variants: dict[str, dict[str, Any]]
+    compare: Literal["all"] | list[tuple[str, str]]
+    reach: list[ReachConfig]
+
+
 class Config(Section):
     """The whole configuration of a run."""
 
@@ -178,6 +173,9 @@ class Config(Section):
     scheduler: Annotated[ConstantConfig | CosineConfig | PlateauConfig, Discriminator("name")]
     trainer: TrainerConfig
     logger: LoggerConfig
+    audit: AuditConfig
+    # No part of what a run is: the same run alone and in a sweep has the same configuration.
+    sweep: SweepConfig | None = Field(default=None, exclude=True)
 
     def plain(self) -> dict[str, Any]:
         """The configuration as nested plain values, fit for YAML, JSON and checkpoints."""
@@ -195,5 +193,19 @@ def check_config(composed: DictConfig | dict[str, Any]) -> Config:
         raise explain_interpolation(error) from error
     try:
         return Config.model_validate(values)
+    except ValidationError as error:
+        raise explain_invalid(error, Config) from error
+
+
+class _SweepOnly(Section):
+    """The one section, so that messages name its keys in full."""
+
+    sweep: SweepConfig
+
+
+def check_sweep(composed: DictConfig) -> SweepConfig:
+    """Typed ``sweep`` section of what Hydra composed. Raises UserError as ``check_config`` does."""
+    try:
+        return _SweepOnly.model_validate({"sweep": OmegaConf.to_container(composed, resolve=True)}).sweep
     except ValidationError as error:
         raise explain_invalid(error, Config) from error

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import filelock
 import numpy as np
@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from medcls.atomic import write_text, writing
-from medcls.data.decode import DECODER, UnreadableImage, decode
+from medcls.data.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
+from medcls.data.gray import Window
 
 log = logging.getLogger(__name__)
+
+LARGEST_PIXEL = 16  # bytes that a pixel can take in a file: a larger file than that is not even read
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class CachedImages:
 class _File(NamedTuple):
     """What was found in a file of that size and date.
 
-    ``row``: its image, -1 when unreadable for ``reason``; ``digest``: empty when the file could not be opened.
+    ``row``: its image, -1 when unreadable for ``reason``; ``digest``: empty when it may be readable next time.
     """
 
     size: int
@@ -59,7 +62,16 @@ class _Cache(NamedTuple):
     damage: str = ""
 
 
-def load_images(root: Path, names: Sequence[str], *, image_size: int, channels: int, cache_dir: Path) -> CachedImages:
+def load_images(
+    root: Path,
+    names: Sequence[str],
+    *,
+    image_size: int,
+    channels: int,
+    cache_dir: Path,
+    max_pixels: int = MAX_PIXELS,
+    window: Window = "file",
+) -> CachedImages:
     """Images ``root/name`` as ``decode`` makes them, from the cache below ``cache_dir`` as far as it knows them.
 
     A file counts as unchanged while its size and modification time are, and is decoded again only when its content
@@ -70,7 +82,8 @@ def load_images(root: Path, names: Sequence[str], *, image_size: int, channels: 
     stats = _stats(root, names)
     shape = (image_size, image_size, channels)
     # The real path: a data set reached through a link or from another working folder is the same data set.
-    key = json.dumps([str(root.resolve()), shape, DECODER])
+    key = json.dumps([str(root.resolve()), shape, window, DECODER])
+    options = {"max_pixels": max_pixels, "window": window}
     folder = cache_dir / hashlib.sha256(key.encode()).hexdigest()[:16]
     cache = _read(folder, shape)  # without the lock, so that a read-only cache serves as well
     if not _covers(cache, stats):
@@ -80,12 +93,12 @@ def load_images(root: Path, names: Sequence[str], *, image_size: int, channels: 
                 if not _covers(cache, stats):
                     if cache.damage:
                         log.warning("%s: the cache of images is damaged (%s); making it anew.", folder, cache.damage)
-                    cache = _updated(cache, root, stats)
+                    cache = _updated(cache, root, stats, options)
                     _write(folder, cache)
         except OSError as error:
             log.warning("%s: the cache of images cannot be written (%s); going on without.", folder, error)
             if not _covers(cache, stats):
-                cache = _updated(cache, root, stats)
+                cache = _updated(cache, root, stats, options)
     return _select(cache, names, stats)
 
 
@@ -115,7 +128,7 @@ def _select(cache: _Cache, names: Sequence[str], stats: dict[str, tuple[int, int
     return CachedImages(images, tuple(file.digest for file in files), unreadable, readable)
 
 
-def _updated(cache: _Cache, root: Path, stats: dict[str, tuple[int, int]]) -> _Cache:
+def _updated(cache: _Cache, root: Path, stats: dict[str, tuple[int, int]], options: dict[str, Any]) -> _Cache:
     """The cache with every file of ``stats`` as it is now, and other files only while they exist.
 
     Those stay because another run may ask for them: a test split after a training split, say.
@@ -131,15 +144,22 @@ def _updated(cache: _Cache, root: Path, stats: dict[str, tuple[int, int]]) -> _C
 
     def look(i: int) -> _File:
         known = _File(*stats[stale[i]], digest="", row=len(cache.images) + i, reason="")
-        return _look(root / stale[i], known, by_content, fresh[i])
+        return _look(root / stale[i], known, by_content, fresh[i], options)
 
     files |= zip(stale, _in_parallel(look, len(stale), root), strict=True)
     images = np.concatenate([cache.images, fresh]) if len(cache.images) else fresh
     return _compact({name: files[name] for name in (*stats, *files)}, images)
 
 
-def _look(path: Path, known: _File, by_content: dict[str, _File], image: NDArray[np.uint8]) -> _File:
+def _look(
+    path: Path, known: _File, by_content: dict[str, _File], image: NDArray[np.uint8], options: dict[str, Any]
+) -> _File:
     """``known`` with what the file's content adds; its pixels go into ``image`` unless that content has a row."""
+    if not path.is_file():  # a pipe would never end
+        return known._replace(row=-1, reason="not a file")
+    if known.size > LARGEST_PIXEL * options["max_pixels"]:
+        reason = f"too large, {known.size:,} bytes (data.max_pixels={options['max_pixels']:,})"
+        return known._replace(row=-1, reason=reason)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -149,9 +169,10 @@ def _look(path: Path, known: _File, by_content: dict[str, _File], image: NDArray
         same = by_content[known.digest]
         return known._replace(row=same.row, reason=same.reason)
     try:
-        image[:] = decode(content, image_size=image.shape[0], channels=image.shape[2])
+        image[:] = decode(content, image_size=image.shape[0], channels=image.shape[2], **options)
     except UnreadableImage as error:
-        return known._replace(row=-1, reason=error.reason)
+        digest = known.digest if error.lasting else ""
+        return known._replace(digest=digest, row=-1, reason=error.reason)
     return known
 
 
@@ -212,7 +233,7 @@ def _read(folder: Path, shape: tuple[int, int, int]) -> _Cache:
 
 
 def _write(folder: Path, cache: _Cache) -> None:
-    # A file that could not be opened may be readable next time, with the same size and date.
+    # A file that could not be opened, or was too large, may be readable next time, with the same size and date.
     files = {name: file for name, file in cache.files.items() if file.digest}
     checksum = _checksum(files, cache.images)
     images = f"images-{checksum:08x}.npy"

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config import DataConfig
-from medcls.data.folder import check_counts, listing, scan_folder
+from medcls.data.folder import check_counts
+from medcls.data.listing import listing
+from medcls.data.source import check_outside_images, division_of, find_root, is_simulated, read_table
+from medcls.data.split import divide
 from medcls.data.table import SampleTable
 from medcls.errors import UserError
 
@@ -24,7 +27,7 @@ class ImageSet:
 
     ``images``: (N, H, W, C) uint8, in the table's order; ``fingerprint``: changes with any pixel, label or split;
     ``unreadable``: name -> reason of the images left out; ``positive``: of two classes, the one that sensitivity,
-    specificity and F1 are about.
+    specificity and F1 are about; ``digests``: SHA-256 of each file or image; ``audit``: its findings, where made.
     """
 
     table: SampleTable
@@ -32,6 +35,13 @@ class ImageSet:
     fingerprint: str
     unreadable: Mapping[str, str]
     positive: str | None
+    digests: tuple[str, ...]
+    audit: Mapping[str, Any] | None = None
+
+    @property
+    def notice(self) -> str | None:
+        """What must be said wherever figures appear: training images that leak, or were left out since they did."""
+        return None if self.audit is None else self.audit["leaks"].get("notice")
 
     def indices(self, split: str) -> NDArray[np.int64]:
         """Positions of the samples of a split."""
@@ -52,6 +62,7 @@ class ImageSet:
             "shape": list(self.images.shape[1:]),
             "fingerprint": self.fingerprint,
             "unreadable": dict(self.unreadable),
+            "audit": self.audit,
         }
 
 
@@ -60,29 +71,34 @@ def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
 
     Raises UserError for a folder that cannot be trained on (see ``scan_folder``), or listing all unreadable images.
     """
-    if config.root is None and config.default_root is None:
-        raise UserError("data.root: missing. Name the folder with the images: data.root=/path/to/images")
-    root = config.root or config.default_root
-    assert root is not None
-    root = root.expanduser()
-    if config.root is None and config.simulated is not None and not root.is_dir():
-        return simulate(config, image_size, root)
+    if is_simulated(config):
+        return simulate(config, image_size)
+    root = find_root(config)
+    if config.medmnist is not None:
+        return medmnist_images(config, root, image_size)
 
+    check_outside_images("data.cache_dir", config.cache_dir.expanduser(), config)
     from medcls.data.cache import load_images
 
-    split = config.split
-    table = scan_folder(root, config.classes, val_fraction=split.val_fraction, split_seed=split.seed)
+    table = read_table(config, root)
     positive = positive_class(config.positive, table.classes)
-    names = [sample.name for sample in table.samples]
     cached = load_images(
-        root, names, image_size=image_size, channels=config.channels, cache_dir=config.cache_dir.expanduser()
+        root,
+        [sample.name for sample in table.samples],
+        image_size=image_size,
+        channels=config.channels,
+        cache_dir=config.cache_dir.expanduser(),
+        max_pixels=config.max_pixels,
+        window=config.window,
     )
     if cached.unreadable:
         table = without_unreadable(table, cached.unreadable, config.on_unreadable)
-    return ImageSet(table, cached.images, fingerprint(table, cached.digests), cached.unreadable, positive)
+    return ImageSet(
+        table, cached.images, fingerprint(table, cached.digests), cached.unreadable, positive, cached.digests
+    )
 
 
-def simulate(config: DataConfig, image_size: int, missing: Path) -> ImageSet:
+def simulate(config: DataConfig, image_size: int) -> ImageSet:
     """Simulated images in place of a default folder that does not exist."""
     from medcls.data.simulated import simulated_images, simulated_table
 
@@ -91,14 +107,40 @@ def simulate(config: DataConfig, image_size: int, missing: Path) -> ImageSet:
     log.warning(
         "SIMULATED: there is no folder %s, so this run uses built-in simulated images; its numbers say nothing about "
         "patients. Put images there or name their folder: data.root=/path/to/images",
-        missing,
+        config.default_root,
     )
     kind = config.simulated.kind
     table = simulated_table(kind, list(config.classes), config.simulated.counts)
     images = simulated_images(table, kind=kind, image_size=image_size, channels=config.channels)
-    table = replace(table, classes=tuple(config.classes.values()))
+    samples, split_drawn = divide(table.samples, division_of(config.split))
+    table = replace(table, classes=tuple(config.classes.values()), samples=samples, split_drawn=split_drawn)
     digests = tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in images)
-    return ImageSet(table, images, fingerprint(table, digests), {}, positive_class(config.positive, table.classes))
+    positive = positive_class(config.positive, table.classes)
+    return ImageSet(table, images, fingerprint(table, digests), {}, positive, digests)
+
+
+def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet:
+    """Images of a data set of MedMNIST, which come as arrays and not as files."""
+    from medcls.data.medmnist import read_medmnist
+
+    assert config.medmnist is not None
+    for key in ("manifest", "group_pattern", "classes"):
+        if getattr(config, key) is not None:
+            raise UserError(
+                f"data.{key}: not for data=medmnist, whose file says all. Leave it out, or use data=folder."
+            )
+    table, images, digests = read_medmnist(
+        config.name,
+        root,
+        size=config.medmnist.size,
+        download=config.medmnist.download,
+        image_size=image_size,
+        channels=config.channels,
+    )
+    samples, split_drawn = divide(table.samples, division_of(config.split))
+    table = replace(table, samples=samples, split_drawn=split_drawn)
+    positive = positive_class(config.positive, table.classes)
+    return ImageSet(table, images, fingerprint(table, digests), {}, positive, digests)
 
 
 def positive_class(name: str | None, classes: tuple[str, ...]) -> str | None:
@@ -123,6 +165,9 @@ def without_unreadable(table: SampleTable, unreadable: Mapping[str, str], choice
 
 
 def fingerprint(table: SampleTable, digests: tuple[str, ...]) -> str:
-    """Digest of every image's name, label, split and content."""
-    lines = (f"{s.name}\t{s.label}\t{s.split}\t{digest}\n" for s, digest in zip(table.samples, digests, strict=True))
+    """Digest of every image's name, label, split, content and patient."""
+    lines = (
+        "\t".join((s.name, str(s.label), s.split, digest, *([s.group] if s.group else []))) + "\n"
+        for s, digest in zip(table.samples, digests, strict=True)
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -4,6 +4,7 @@ import io
 import re
 import threading
 import warnings
+from importlib.metadata import version
 from types import TracebackType
 
 import numpy as np
@@ -11,8 +12,17 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from medcls.data.gray import Window, between_percentiles
+from medcls.data.unreadable import UnreadableImage
+
+__all__ = ["DECODER", "MAX_PIXELS", "UnreadableImage", "decode"]
+
 # Whatever can change a decoded pixel; part of the key of the cache.
-DECODER = f"1, Pillow {PIL.__version__}"
+DECODER = f"1, Pillow {PIL.__version__}, pydicom {version('pydicom')}"
+MAX_PIXELS = 100_000_000
+MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pixels, for a few bytes of a doctored file
+LONGEST_REASON = 120  # characters; some parsers tell a story
+Image.MAX_IMAGE_PIXELS = None  # the limit is ours, so that a user can raise it
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # in either byte order, the last two with 64-bit offsets
 _FORMATS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", **dict.fromkeys(_TIFF, "TIFF")}
@@ -32,37 +42,41 @@ _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
 
 
-class UnreadableImage(Exception):
-    """The content is not one whole image. ``reason``: a few words for a list of files, such as "empty file"."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-def decode(content: bytes, *, image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Image of shape (image_size, image_size, channels), values 0..255, from a JPEG, PNG, TIFF or BMP file's bytes.
+def decode(
+    content: bytes, *, image_size: int, channels: int, max_pixels: int = MAX_PIXELS, window: Window = "file"
+) -> NDArray[np.uint8]:
+    """Image (image_size, image_size, channels), values 0..255, from the bytes of a JPEG, PNG, TIFF, BMP or DICOM file.
 
     channels: 1 for gray (ITU-R 601), 3 for RGB. Turned upright after its EXIF tag, laid on black where transparent,
     shrunk with anti-aliasing, its aspect ratio not kept; of several pages the first. Gray of more than 8 bits is
-    mapped to 0..255 between its own percentiles 0.5 and 99.5. May be called from several threads at once.
-    Raises UnreadableImage when the content is truncated, damaged, larger than Pillow's bomb limit or no image.
+    mapped to 0..255 between its own percentiles 0.5 and 99.5; that of DICOM by ``window`` (see ``read_dicom``).
+    May be called from several threads at once.
+    Raises UnreadableImage when the content is truncated, damaged, larger than ``max_pixels`` or no image.
     """
     _check_whole(content)
+    mode = "L" if channels == 1 else "RGB"
     try:
         with _quiet:
-            return _decode(content, image_size, "L" if channels == 1 else "RGB")
-    except MemoryError:  # the machine's failure, not the file's
+            if content[128:132] == b"DICM":
+                from medcls.data.dicom import (
+                    read_dicom,
+                )  # a third of a second that a folder of PNG files should not cost
+
+                image = read_dicom(content, max_pixels=max_pixels, window=window)
+                return _shrunk(image if image.mode == "F" else _plain(image, mode), image_size, mode)
+            return _decode(content, image_size, mode, max_pixels)
+    except UnreadableImage:
         raise
-    except Image.DecompressionBombError as error:
-        raise UnreadableImage(f"too many pixels, more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,}") from error
+    except MemoryError as error:
+        raise UnreadableImage("needs more memory than there is", lasting=False) from error
     except UnidentifiedImageError as error:
         raise UnreadableImage("damaged header") from error
-    # A damaged file leads Pillow's parsers to nearly any exception: OSError, SyntaxError, struct.error, KeyError, ...
+    # A damaged file leads parsers to nearly any exception: OSError, SyntaxError, struct.error, KeyError, ...
     except Exception as error:
-        if "truncated" in str(error).lower():
+        if "truncated" in str(error).lower() or "less than expected" in str(error):
             raise UnreadableImage(f"truncated after {len(content):,} bytes") from error
-        raise UnreadableImage(f"damaged ({error})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UnreadableImage(f"damaged ({reason[:LONGEST_REASON]})") from error
 
 
 def _check_whole(content: bytes) -> None:
@@ -72,14 +86,16 @@ def _check_whole(content: bytes) -> None:
     """
     if not content:
         raise UnreadableImage("empty file")
+    if content[128:132] == b"DICM":
+        return
     kind = next((kind for magic, kind in _FORMATS.items() if content.startswith(magic)), None)
     if kind is None:
         foreign = next((kind for magic, kind in _FOREIGN.items() if content.startswith(magic)), None)
-        if content[128:132] == b"DICM":
-            foreign = "a DICOM file"
         raise UnreadableImage(f"not an image ({foreign or 'begins with ' + repr(content[:8])[1:]})")
     if (kind == "JPEG" and not _jpeg_has_end(content)) or (kind == "PNG" and _PNG_END not in content):
         raise UnreadableImage(f"truncated after {len(content.rstrip(bytes(1))):,} bytes")
+    if kind == "JPEG" and (scans := content.count(b"\xff\xda")) > MOST_SCANS:
+        raise UnreadableImage(f"{scans:,} passes over the pixels, expected {MOST_SCANS} at most")
 
 
 def _jpeg_has_end(content: bytes) -> bool:
@@ -94,19 +110,33 @@ def _jpeg_has_end(content: bytes) -> bool:
     return False
 
 
-def _decode(content: bytes, image_size: int, mode: str) -> NDArray[np.uint8]:
-    size = (image_size, image_size)
+def _decode(content: bytes, image_size: int, mode: str, max_pixels: int) -> NDArray[np.uint8]:
     image: Image.Image = Image.open(io.BytesIO(content), formats=sorted(set(_FORMATS.values())))
+    if image.width * image.height > max_pixels:
+        found = f"{image.width:,} x {image.height:,}"
+        raise UnreadableImage(f"too many pixels, {found} (data.max_pixels={max_pixels:,})", lasting=False)
     # A JPEG can be decoded at 1/2, 1/4 or 1/8, each pixel the mean of its block: most of the time of a large
     # radiograph is saved. Twice the target at least, so that what is left is still shrunk with anti-aliasing.
     draft = image.draft(mode, (2 * image_size, 2 * image_size))
     image.load()
-    orientation = _orientation(image)
-    image = _plain(image, mode)
-    # The box leaves out the padding in the last row and column of a size that the draft's scale does not divide.
-    image = image.resize(size, Image.Resampling.BILINEAR, box=draft[1] if draft else None, reducing_gap=3.0)
-    if orientation in _UPRIGHT:  # after the resize: the target is square
-        image = image.transpose(_UPRIGHT[orientation])
+    turn = _UPRIGHT.get(_orientation(image))
+    return _shrunk(_plain(image, mode), image_size, mode, draft[1] if draft else None, turn)
+
+
+def _shrunk(
+    image: Image.Image,
+    image_size: int,
+    mode: str,
+    box: tuple[float, float, float, float] | None = None,
+    turn: Image.Transpose | None = None,
+) -> NDArray[np.uint8]:
+    """Pixels (image_size, image_size, channels) of an image in ``mode`` or F.
+
+    box: leaves out the padding in the last row and column of a size that the draft's scale does not divide.
+    """
+    image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+    if turn is not None:  # after the resize: the target is square
+        image = image.transpose(turn)
     pixels: NDArray[np.uint8] = np.rint(np.asarray(image)).astype(np.uint8)
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * (1 if mode == "L" else 3), axis=2)
@@ -124,22 +154,11 @@ def _orientation(image: Image.Image) -> int:
 def _plain(image: Image.Image, mode: str) -> Image.Image:
     """The image in ``mode`` (L or RGB), or in F with values in 0..255 for gray of more than 8 bits."""
     if image.mode.startswith(("I", "F")):
-        return _windowed(image)
+        return Image.fromarray(between_percentiles(np.asarray(image).astype(np.float32)))
     if image.has_transparency_data:
         opaque_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(opaque_black, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
-
-
-def _windowed(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float32)
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, (0.5, 99.5)) if finite.size else (0.0, 0.0)
-    if low == high and finite.size:  # a small object on an even background
-        low, high = finite.min(), finite.max()
-    scale = 255.0 / (high - low) if high > low else 0.0
-    scaled = np.nan_to_num((values - np.float32(low)) * np.float32(scale))
-    return Image.fromarray(np.clip(scaled, 0.0, 255.0))
 
 
 class _Quiet:

@@ -1,27 +1,39 @@
 """A folder of image files as a table of samples: which layout it has, which classes, which splits."""
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from medcls.data.split import assign_validation
+from medcls.data.groups import find_groups
+from medcls.data.listing import SHOWN, listing
+from medcls.data.split import Division, divide
 from medcls.data.table import Sample, SampleTable
 from medcls.errors import UserError
 
 log = logging.getLogger(__name__)
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"}
+ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"}
 SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
-SHOWN = 10  # names listed in a message before "and N more"
 
 
-def scan_folder(root: Path, classes: Mapping[str, str] | None, *, val_fraction: float, split_seed: int) -> SampleTable:
+def scan_folder(
+    root: Path,
+    classes: Mapping[str, str] | None,
+    *,
+    val_fraction: float,
+    split_seed: int,
+    folds: int | None = None,
+    fold: int = 0,
+    group_pattern: str | None = None,
+) -> SampleTable:
     """Table of all images below ``root``, sorted by name.
 
     ``classes``: token in the file name, or name of the sub-folder, -> class name, in label order; None: found, in
     alphabetical order. Splits are the folders ``train/`` with ``val/``, ``validation/`` or ``test/`` (alone, test
-    serves as validation); without them a stratified seeded split is made.
+    serves as validation); without them, or with ``folds``, they are drawn (see ``divide``), with the patients that
+    ``group_pattern`` finds (see ``find_groups``).
     Raises UserError for a missing or empty folder, file names that fit no class or two, a single class, or a class
     without training or validation images.
     """
@@ -42,22 +54,45 @@ def scan_folder(root: Path, classes: Mapping[str, str] | None, *, val_fraction: 
         inner = [PurePosixPath(name) for name in names]
 
     found, labels = label_all(inner, names, classes)
-    if "val" not in splits:
-        splits = ["val" if split == "test" else split for split in splits]
-    if split_drawn := "val" not in splits:
-        splits = assign_validation(labels, val_fraction, split_seed)
-    samples = [Sample(*sample) for sample in zip(names, labels, splits, strict=True)]
-    table = SampleTable(root, found, tuple(samples), split_drawn)
+    groups = find_groups(names, group_pattern)
+    found_samples = [Sample(*sample) for sample in zip(names, labels, splits, groups, strict=True)]
+    samples, split_drawn = divide(found_samples, Division(val_fraction, split_seed, folds, fold))
+    table = SampleTable(root, found, samples, split_drawn)
     check_counts(table)
     return table
 
 
 def image_names(root: Path) -> list[str]:
-    """Names of all image files below ``root``, sorted; hidden files and folders are passed over."""
+    """Names of all image files below ``root``, sorted; links are followed, hidden files and folders passed over."""
     if not root.is_dir():
         raise UserError(f"data.root: no folder {root}. Name an existing one: data.root=/path/to/images")
-    paths = (path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
-    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    names: list[str] = []
+    above = {str(root): {os.path.realpath(root)}}  # where each folder, and those that led to it, really lie
+    for folder, folders, files in os.walk(root, followlinks=True):
+        inner = "" if folder == str(root) else f"{Path(folder).relative_to(root).as_posix()}/"
+        names += [f"{inner}{name}" for name in files if not name.startswith(".") and is_image_name(folder, name)]
+        real = {name: os.path.realpath(os.path.join(folder, name)) for name in folders if not name.startswith(".")}
+        folders[:] = [name for name in real if real[name] not in above[folder]]  # links may lead round in circles
+        above |= {os.path.join(folder, name): above[folder] | {real[name]} for name in folders}
+    return sorted(names)
+
+
+def is_image_name(folder: str, name: str) -> bool:
+    """Whether a file looks like an image: by its ending or, without one or with a number, by the mark of DICOM.
+
+    Archives name files IM000001, or by unique identifiers, whose last number looks like an ending.
+    """
+    ending = os.path.splitext(name)[1]
+    if ending.lower() in ENDINGS or (ending and not ending[1:].isdecimal()):
+        return ending.lower() in ENDINGS
+    try:
+        path = os.path.join(folder, name)
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def split_of(name: str) -> str | None:
@@ -139,9 +174,3 @@ def check_counts(table: SampleTable) -> None:
                     f"data.root: class {name} has no images in {split} (found {found}).\n"
                     "  Expected some of every class, to train on and to validate with: add images or remove the class."
                 )
-
-
-def listing(names: list[str], shown: int = SHOWN) -> str:
-    """The first names, a line each, and how many more there are."""
-    more = [f"  and {len(names) - shown} more"] if len(names) > shown else []
-    return "\n".join([f"  {name}" for name in names[:shown]] + more)

@@ -1,24 +1,119 @@
-"""Splitting a folder that comes without split folders."""
+"""Who trains and who validates, where the data does not say: drawn splits and folds, by patient where these are known.
 
+Images of one patient resemble each other, so that a patient on both sides would make validation look too good.
+"""
+
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
+from medcls.data.table import Sample
 from medcls.errors import UserError
 
+# A fraction of patients is so many of so many folds: 0.2 is 1 of 5, 0.15 is 3 of 20.
+_MOST_FOLDS = 20
 
-def assign_validation(labels: Sequence[int], val_fraction: float, seed: int) -> list[str]:
-    """Split ("train" or "val") of each sample, stratified by label, the same for the same labels and seed.
 
+@dataclass(frozen=True)
+class Division:
+    """How to divide images that come undivided: a fraction for validation, or the ``fold`` of ``folds``.
+
+    The same images and ``seed`` give the same division.
+    """
+
+    val_fraction: float
+    seed: int
+    folds: int | None = None
+    fold: int = 0
+
+
+def divide(samples: Sequence[Sample], division: Division) -> tuple[tuple[Sample, ...], bool]:
+    """Samples with the splits to use, and whether these were drawn here.
+
+    Folds: all but the test images are divided anew. Else found splits hold, where a test split alone serves as
+    validation; training images alone are divided. Raises UserError when a class, or its patients, are too few.
+    """
+    found = {sample.split for sample in samples}
+    if division.folds is None and "val" in found:
+        return tuple(samples), False
+    if division.folds is None and "test" in found:
+        return tuple(replace(s, split="val") if s.split == "test" else s for s in samples), False
+    taking_part = [sample for sample in samples if sample.split != "test"]
+    labels, groups = [sample.label for sample in taking_part], [sample.group for sample in taking_part]
+    if division.folds is None:
+        drawn = assign_validation(labels, groups, division.val_fraction, division.seed)
+    else:
+        folds = assign_folds(labels, groups, division.folds, division.seed)
+        drawn = ["val" if fold == division.fold else "train" for fold in folds]
+    splits = iter(drawn)
+    return tuple(s if s.split == "test" else replace(s, split=next(splits)) for s in samples), True
+
+
+def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction: float, seed: int) -> list[str]:
+    """Split ("train" or "val") of each sample, stratified by label, a group never in both; "" is no group.
+
+    With groups the fraction is met as nearly as 20ths of whole groups allow.
     Raises UserError when a class is too small to be in both.
     """
     # Imported here: scikit-learn takes two seconds to import, which a folder with splits should not cost.
     from sklearn.model_selection import train_test_split
 
     try:
-        _, validation = train_test_split(range(len(labels)), test_size=val_fraction, random_state=seed, stratify=labels)
+        if any(groups):
+            part = Fraction(val_fraction).limit_denominator(_MOST_FOLDS)
+            part = min(max(part, Fraction(1, _MOST_FOLDS)), 1 - Fraction(1, _MOST_FOLDS))
+            folds = _folds(labels, groups, part.denominator, seed)
+            chosen = {i for i, fold in enumerate(folds) if fold < part.numerator}
+        else:
+            indices = range(len(labels))
+            chosen = set(train_test_split(indices, test_size=val_fraction, random_state=seed, stratify=labels)[1])
     except ValueError as error:
         raise UserError(
-            f"data.split: {len(labels)} images cannot be split into training and validation images of every class "
-            f"({error}). Add images, or change data.split.val_fraction={val_fraction}."
+            f"data.split: {_described(labels, groups)} cannot be split into training and validation images of every "
+            f"class ({error}). Add images, or change data.split.val_fraction={val_fraction}."
         ) from error
-    chosen = set(validation)
     return ["val" if index in chosen else "train" for index in range(len(labels))]
+
+
+def assign_folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) -> list[int]:
+    """Fold (0 ... folds - 1) of each sample, stratified by label, every group in one fold; "" is no group.
+
+    Raises UserError when a class has too few images, or patients, for an image in every fold.
+    """
+    try:
+        assigned = _folds(labels, groups, folds, seed)
+    except ValueError as error:
+        raise UserError(
+            f"data.split.folds: {_described(labels, groups)} cannot be divided into {folds} folds ({error}).\n"
+            "  Choose fewer folds, or add images."
+        ) from error
+    for label in sorted(set(labels)):
+        held = {fold for fold, of in zip(assigned, labels, strict=True) if of == label}
+        if len(held) < folds:
+            raise UserError(
+                f"data.split.folds: found images of class number {label + 1} in {len(held)} of {folds} folds, expected "
+                f"some in each ({_described(labels, groups)}).\n  Choose fewer folds, or add images."
+            )
+    return assigned
+
+
+def _folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) -> list[int]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    # An image of no known patient is a patient of its own.
+    patients = [group or f"\0{i}" for i, group in enumerate(groups)]
+    kind = StratifiedGroupKFold if any(groups) else StratifiedKFold
+    assigned = [0] * len(labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a class smaller than the number of folds: checked afterwards
+        parts = kind(folds, shuffle=True, random_state=seed).split(labels, labels, patients)
+        for fold, (_, validation) in enumerate(parts):
+            for index in validation:
+                assigned[index] = fold
+    return assigned
+
+
+def _described(labels: Sequence[int], groups: Sequence[str]) -> str:
+    patients = f" of {len(set(groups))} patients" if any(groups) else ""
+    return f"{len(labels)} images{patients}"

@@ -9,11 +9,16 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """One image. ``name``: its path below the root, with forward slashes; ``label``: index of its class."""
+    """One image.
+
+    ``name``: its path below the root, with forward slashes; ``label``: index of its class; ``group``: its patient, ""
+    where unknown.
+    """
 
     name: str
     label: int
     split: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class SampleTable:
     @property
     def simulated(self) -> bool:
         return self.root is None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether the patients are known."""
+        return any(sample.group for sample in self.samples)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of images per split (those that have any) and class."""

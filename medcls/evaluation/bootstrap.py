@@ -4,8 +4,9 @@
 resample for its AUROC. Here a resample is how often each image was drawn, so that one sort serves all resamples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def bootstrap_intervals(
     probabilities: NDArray[Any],
     positive: int,
     *,
+    groups: Sequence[str] | None = None,
     level: float = LEVEL,
     n_resamples: int = 2000,
     seed: int = 0,
@@ -39,13 +41,15 @@ def bootstrap_intervals(
     """Percentile interval of every metric, over images resampled within each class.
 
     Arguments and ValueErrors as for ``scores``. Stratified, so that every metric defined on the images is defined in
-    each resample (Efron & Tibshirani, 1993, ch. 13). Too narrow where images depend on each other (several of one
-    patient), for a class with a handful of images, and for a metric of exactly 1, whose interval is [1, 1].
+    each resample (Efron & Tibshirani, 1993, ch. 13). ``groups``: patient of each image, "" where unknown; patients are
+    then resampled with all their images (Field & Welsh, 2007). Too narrow where images depend on each other otherwise,
+    for a class with a handful of images, and for a metric of exactly 1, whose interval is [1, 1].
     """
     value = scores(labels, probabilities, positive)
+    draw = draw_counts if groups is None or not any(groups) else partial(draw_group_counts, groups=groups)
     parts = [
         resampled_scores(labels, probabilities, positive, counts)
-        for counts in draw_counts(labels, n_resamples, np.random.default_rng(seed))
+        for counts in draw(labels, n_resamples, np.random.default_rng(seed))
     ]
     tails = [(1 - level) / 2, (1 + level) / 2]
     intervals = {}
@@ -66,16 +70,32 @@ def draw_counts(labels: NDArray[Any], n_resamples: int, rng: np.random.Generator
         yield counts
 
 
+def draw_group_counts(
+    labels: NDArray[Any], n_resamples: int, rng: np.random.Generator, groups: Sequence[str]
+) -> Iterator[NDArray[np.float64]]:
+    """As ``draw_counts`` with whole patients drawn, those with images of the same classes from each other.
+
+    The number of images of a class varies; no class is ever without.
+    """
+    # An image of no known patient is a patient of its own.
+    patients, patient = np.unique([group or f"\0{i}" for i, group in enumerate(groups)], return_inverse=True)
+    has_class = np.zeros((len(patients), int(labels.max()) + 1), bool)
+    has_class[patient, labels] = True
+    stratum = np.unique(has_class, axis=0, return_inverse=True)[1].reshape(-1)
+    for counts in draw_counts(stratum, n_resamples, rng):
+        yield counts[:, patient]
+
+
 def resampled_scores(
     labels: NDArray[Any], probabilities: NDArray[Any], positive: int, counts: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
-    """``scores`` of every resample at once: each metric (R,), for counts (R, N) from ``draw_counts``."""
+    """``scores`` of every resample at once: each metric (R,), for counts (R, N) of how often each image was drawn."""
     n_classes = probabilities.shape[1]
     predicted = np.eye(n_classes)[probabilities.argmax(axis=1)]
     # (R, true class, predicted class)
     confusion = np.stack([counts[:, labels == k] @ predicted[labels == k] for k in range(n_classes)], axis=1)
     hits, true, guessed = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
-    n = len(labels)
+    n = true.sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a class without images
         recall = hits / true
         per_class = {
@@ -85,7 +105,7 @@ def resampled_scores(
             "f1": np.where(true > 0, 2 * hits / (true + guessed), np.nan),
         }
     reported = {name: v[:, positive] if n_classes == 2 else v.mean(axis=1) for name, v in per_class.items()}
-    return {"accuracy": hits.sum(axis=1) / n, "balanced_accuracy": recall.mean(axis=1), **reported}
+    return {"accuracy": hits.sum(axis=1) / n[:, 0], "balanced_accuracy": recall.mean(axis=1), **reported}
 
 
 def _auroc(is_class: NDArray[np.bool_], score: NDArray[Any], counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,6 +117,5 @@ def _auroc(is_class: NDArray[np.bool_], score: NDArray[Any], counts: NDArray[np.
     below = up_to[:, np.searchsorted(score[rest], score[is_class], side="left")]
     not_above = up_to[:, np.searchsorted(score[rest], score[is_class], side="right")]
     pairs = np.einsum("rn,rn->r", counts[:, is_class], below + not_above) / 2
-    # Stratified: the number of pairs is the same in every resample.
     with np.errstate(invalid="ignore"):
-        return np.asarray(pairs / np.float64(is_class.sum() * len(rest)))
+        return np.asarray(pairs / (counts[:, is_class].sum(axis=1) * counts[:, rest].sum(axis=1)))

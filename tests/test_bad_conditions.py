@@ -1,0 +1,198 @@
+"""Folders, files and disks that misbehave: nothing of the user's is changed, and what went wrong is said."""
+
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from conftest import SCRIPT, TINY
+from PIL import Image
+from test_errors import can_mount, on_small_disk
+
+from medcls.data import cache, dataset
+from medcls.data.decode import decode
+from medcls.data.folder import image_names, scan_folder
+
+FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
+
+
+def state_of(folder):
+    return {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in [folder, *folder.rglob("*")]}
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def whole_png_bomb(side):
+    """A whole PNG of all-black pixels, a thousandth of the memory that it takes."""
+    row, deflate = bytes(1 + side), zlib.compressobj(9)
+    pixels = b"".join(deflate.compress(row) for _ in range(side)) + deflate.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def test_image_bomb_is_named_and_the_limit_can_be_raised_and_lowered(train, make_folder):
+    root = make_folder()
+    (root / "train/a/bomb.png").write_bytes(whole_png_bomb(11_000))
+    result = train(*FAST, f"data.root={root}")
+    assert result.status == 2
+    assert "train/a/bomb.png   too many pixels, 11,000 x 11,000 (data.max_pixels=100,000,000)" in result.err
+    bomb = (root / "train/a/bomb.png").read_bytes()
+    assert decode(bomb, image_size=24, channels=1, max_pixels=11_000**2).max() == 0
+
+
+def test_file_larger_than_any_image_of_so_many_pixels_is_not_read(train, make_folder):
+    root = make_folder()
+    with (root / "train/a/film.tif").open("wb") as file:
+        file.truncate(2**40)  # a terabyte of nothing
+    result = train(*FAST, f"data.root={root}")
+    assert result.status == 2
+    assert "train/a/film.tif   too large, 1,099,511,627,776 bytes" in result.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_pipe_and_folder_and_dangling_link_named_like_images_are_named(train, make_folder):
+    root = make_folder()
+    os.mkfifo(root / "train/a/pipe.png")
+    (root / "train/a/link.png").symlink_to(root / "gone.png")
+    (root / "train/a/folder.png").mkdir()
+    result = train(*FAST, f"data.root={root}")
+    assert result.status == 2
+    assert "2 of 22 images cannot be read" in result.err
+    assert "train/a/pipe.png   not a file" in result.err
+    assert "train/a/link.png   no such file" in result.err
+
+
+def test_links_to_files_and_folders_are_followed_and_circles_are_not(make_folder, tmp_path):
+    elsewhere, root = make_folder(), tmp_path / "linked"
+    (root / "train").mkdir(parents=True)
+    (root / "train/a").symlink_to(elsewhere / "train/a")
+    (root / "train/b").mkdir()
+    for path in (elsewhere / "train/b").iterdir():
+        (root / "train/b" / path.name.upper()).symlink_to(path)
+    (root / "test").symlink_to(elsewhere / "test")
+    (elsewhere / "train/a/up").symlink_to(root)
+    (root / "train/b/round").symlink_to(root / "train")
+    assert scan_folder(root, None, val_fraction=0.2, split_seed=0).counts() == {
+        "train": {"a": 6, "b": 6},
+        "val": {"a": 4, "b": 4},
+    }
+    assert all("round" not in name for name in image_names(root))
+
+
+def test_run_leaves_the_data_folder_as_it_was(train, make_folder):
+    root = make_folder()
+    (root / "train/a/bad.jpg").write_bytes(b"")
+    for path in [root, *root.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = state_of(root)
+    result = train(*FAST, f"data.root={root}", "data.on_unreadable=skip", "logger=tensorboard")
+    assert result.status == 0, result.err
+    assert state_of(root) == before
+
+
+@pytest.mark.parametrize(("key", "inner"), [("hydra.run.dir", "runs/1"), ("data.cache_dir", "")])
+def test_nothing_is_written_into_the_data_folder_even_where_asked_to(train, make_folder, key, inner):
+    root = make_folder()
+    result = train(*FAST, f"data.root={root}", f"{key}={root}/{inner}")
+    assert result.status == 2
+    assert f"{key}: {root}" in result.err
+    assert f"lies in the folder of the images, {root}" in result.err
+    assert not [path for path in root.rglob("*") if path.is_file() and path.suffix not in (".png", ".jpg")]
+
+
+def test_run_outlives_the_data_folder(train, make_folder, monkeypatch):
+    root = make_folder()
+    load_images = cache.load_images
+
+    def load_and_lose(*arguments, **options):
+        loaded = load_images(*arguments, **options)
+        shutil.rmtree(root)
+        return loaded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "load_images", load_and_lose)
+        result = train(*FAST, f"data.root={root}", "audit=none")
+    assert result.status == 0, result.err
+    assert (result.folder / "predictions.csv").exists()
+    again = train(f"resume={result.folder}", "epochs=3")
+    assert again.status == 2
+    assert f"data.root: no folder {root}" in again.err
+
+
+def test_folder_that_vanishes_while_it_is_read_is_explained(train, make_folder, monkeypatch):
+    root = make_folder()
+    scan = dataset.read_table
+
+    def scan_and_lose(*arguments):
+        table = scan(*arguments)
+        shutil.rmtree(root)
+        return table
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "read_table", scan_and_lose)
+        result = train(*FAST, f"data.root={root}")
+    assert result.status == 2
+    assert "20 of 20 images cannot be read" in result.err
+    assert "no such file" in result.err
+    assert not result.folder.exists()
+
+
+def test_file_that_changes_while_it_is_read_is_read_again_next_time(make_folder, tmp_path, monkeypatch):
+    root = make_folder(counts={"": 3})
+    names, real = image_names(root), cache.decode
+    changed = root / names[0]
+
+    def decode_and_change(*arguments, **options):
+        pixels = real(*arguments, **options)
+        if changed.exists():
+            Image.new("L", (40, 40), 9).save(changed)
+        return pixels
+
+    options = {"image_size": 24, "channels": 1, "cache_dir": tmp_path / "cache"}
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "decode", decode_and_change)
+        cache.load_images(root, names, **options)
+    later = cache.load_images(root, names, **options)
+    assert np.abs(later.images[0].astype(int) - 9).max() <= 1
+
+
+@pytest.mark.slow
+def test_two_runs_share_a_cache_at_once(make_folder, tmp_path):
+    root = make_folder(counts={"train": 40, "test": 10})
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        *FAST,
+        f"data.root={root}",
+        f"data.cache_dir={tmp_path}/cache",
+        "audit=none",
+    ]
+    runs = [
+        subprocess.Popen([*command, f"hydra.run.dir={tmp_path}/run{seed}", f"seed={seed}"], stdout=subprocess.PIPE)
+        for seed in range(2)
+    ]
+    for run in runs:
+        run.communicate(timeout=300)
+    assert [run.returncode for run in runs] == [0, 0]
+    assert len(list((tmp_path / "cache").glob("*/images-*.npy"))) == 1
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
+def test_full_disk_at_the_report_is_explained_and_the_run_can_go_on(make_folder, tmp_path):
+    """Room for all but the pictures at the end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    where = [f"data.root={make_folder()}", f"hydra.run.dir={disk}", f"data.cache_dir={tmp_path}/cache", "audit=none"]
+    status, output, files = on_small_disk(120, disk, [sys.executable, str(SCRIPT), *FAST, *where], tmp_path)
+    assert status == 2
+    assert "no space left on the disk" in output
+    assert f"{disk}/curves.png" in output
+    assert "Traceback" not in output
+    assert {"best.ckpt", "last.ckpt", "history.csv", "predictions.csv"} <= set(files)
+    assert not [name for name in files if name.endswith((".partial", ".png"))]

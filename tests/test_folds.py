@@ -1,0 +1,187 @@
+"""Cross-validation: folds that respect patients and classes, the same for every seed, and their pooled results."""
+
+import csv
+import json
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import TINY
+from scipy import stats
+
+from medcls.data.folder import scan_folder
+from medcls.data.split import Division, divide
+from medcls.data.table import Sample
+from medcls.errors import UserError
+from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
+from medcls.evaluation.pooled import pool_runs
+from medcls.evaluation.scores import scores
+
+FAST = [*TINY, "epochs=1", "logger=none"]
+
+
+def patients(count=60, seed=0):
+    """Images of patients with one to four images each, of two classes, some patients with both."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for patient in range(count):
+        usual = int(patient % 3 == 0)
+        for i in range(rng.integers(1, 5)):
+            label = usual if rng.random() < 0.9 else 1 - usual
+            samples.append(Sample(f"{patient}_{i}.png", label, "train", f"P{patient}"))
+    return samples
+
+
+def members(samples, split):
+    return {sample.name for sample in samples if sample.split == split}
+
+
+def test_every_image_validates_in_one_fold_and_no_patient_is_on_both_sides():
+    samples = patients()
+    validated = Counter()
+    for fold in range(5):
+        divided, drawn = divide(samples, Division(0.2, 0, 5, fold))
+        assert drawn
+        on_side = {split: {s.group for s in divided if s.split == split} for split in ("train", "val")}
+        assert not on_side["train"] & on_side["val"]
+        share = [np.mean([s.label for s in divided if s.split == split]) for split in ("train", "val")]
+        assert share[1] == pytest.approx(share[0], abs=0.08)  # stratified, as far as whole patients allow
+        validated.update(members(divided, "val"))
+    assert validated == Counter(sample.name for sample in samples)
+
+
+def test_folds_without_patients_are_stratified_exactly():
+    samples = [Sample(f"{i}", int(i % 4 == 0), "train") for i in range(200)]
+    for fold in range(5):
+        divided, _ = divide(samples, Division(0.2, 3, 5, fold))
+        assert Counter(s.label for s in divided if s.split == "val") == {0: 30, 1: 10}
+
+
+def test_folds_leave_the_test_images_alone_and_divide_all_others():
+    samples = [Sample(f"{i}", i % 2, split) for split, n in (("train", 20), ("val", 6), ("test", 8)) for i in range(n)]
+    divided, _ = divide(samples, Division(0.2, 0, 2, 1))
+    assert [s.split for s in divided[26:]] == ["test"] * 8
+    assert Counter(s.split for s in divided[:26]) == {"train": 13, "val": 13}
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.25, 0.3, 0.01, 0.99])
+def test_drawn_split_keeps_patients_together(fraction):
+    divided, _ = divide(patients(), Division(fraction, 0))
+    assert not {s.group for s in divided if s.split == "train"} & {s.group for s in divided if s.split == "val"}
+    part = len(members(divided, "val")) / len(divided)
+    assert part == pytest.approx(min(max(fraction, 0.05), 0.95), abs=0.05)
+
+
+def test_too_few_patients_for_the_folds_are_explained():
+    samples = [Sample(f"{i}", i % 2, "train", f"P{i % 4}") for i in range(40)]
+    with pytest.raises(UserError, match=r"40 images of 4 patients .*\n  Choose fewer folds"):
+        divide(samples, Division(0.2, 0, 5, 0))
+
+
+def test_patient_is_found_in_the_file_name(make_folder):
+    root = make_folder(counts={"": 12})
+    table = scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"/(\d)\d*\.")
+    assert {s.name: s.group for s in table.samples}["a/11.png"] == "1"
+    assert not {s.group for s in table.samples if s.split == "val"} & {
+        s.group for s in table.samples if s.split == "train"
+    }
+    with pytest.raises(UserError, match=r"(?s)no patient in 20 of 24 names:\n  a/0\.jpg.*and 10 more"):
+        scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(1\d)\.")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.split.folds=1", "data.split.folds: found 1, expected greater than or equal to 2"),
+        ("data.split.fold=1", "data.split.fold: found 1, expected 0 without data.split.folds"),
+        ("data.split.folds=3 data.split.fold=3", "data.split.fold: found 3, expected 0 to 2 (data.split.folds=3)"),
+        ("data.group_pattern='['", "data.group_pattern: found '[', expected a regular expression (unterminated"),
+        ("data.group_pattern='[0-9]+'", "data.group_pattern: found '[0-9]+', expected a regular expression with one"),
+    ],
+)
+def test_wrong_division_is_explained(train, tmp_path, override, message):
+    result = train(*FAST, "data=folder", f"data.root={tmp_path}", *override.split())
+    assert result.status == 2
+    assert message in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.fixture
+def cross_validation(train, make_folder):
+    """Folders of the runs of three folds over images of which two are of one patient, with different seeds."""
+    root = make_folder(counts={"train": 8, "test": 4})
+    pattern = r"data.group_pattern='((?:train|test)/./[0-9])'"
+    results = [
+        train(*FAST, "data=folder", f"data.root={root}", pattern, f"data.split.folds={n}", f"data.split.fold={i}", s)
+        for n, i, s in ((3, 0, "seed=0"), (3, 1, "seed=1"), (3, 2, "seed=0"), (2, 0, "seed=0"))
+    ]
+    assert [result.status for result in results] == [0, 0, 0, 0], [result.err for result in results]
+    return [result.folder for result in results]
+
+
+def rows_of(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_runs_of_folds_pool_to_one_result(cross_validation):
+    *folds, other = cross_validation
+    validated = []
+    for folder in folds:
+        split = rows_of(folder / "split.csv")
+        assert all(row["group"] == re.match(r"train/./\d|test/./\d", row["sample"])[0] for row in split)
+        predicted = rows_of(folder / "predictions.csv")
+        assert {row["sample"] for row in split if row["split"] == "val"} == {
+            row["sample"] for row in predicted if row["split"] == "val"
+        }
+        validated += [row for row in predicted if row["split"] == "val"]
+    # A test split alone is no test split to be kept where folds are: it was found beside train.
+    assert {row["split"] for row in rows_of(folds[0] / "predictions.csv")} == {"val", "test"}
+    assert len(validated) == 16
+    pooled = pool_runs(folds)
+    assert (pooled.n_images, pooled.n_groups) == (16, 16)
+    probabilities = np.array([[float(row["p_a"]), float(row["p_b"])] for row in validated])
+    expected = scores(np.array(["ab".index(row["label"]) for row in validated]), probabilities, 1)
+    assert {name: interval.value for name, interval in pooled.intervals.items()} == pytest.approx(expected)
+    each = [json.loads((folder / "metrics.json").read_text())["best"]["val"]["auroc"]["value"] for folder in folds]
+    assert pooled.per_fold["auroc"] == pytest.approx(each)
+    assert pooled.mean("auroc") == pytest.approx(np.mean(each))
+    for wrong in ([folds[0]], [*folds, other], [folds[0], folds[0]]):
+        with pytest.raises(UserError, match=r"no folds of one cross-validation|expected one for each"):
+            pool_runs(wrong)
+    (folds[1] / "metrics.json").unlink()
+    with pytest.raises(UserError, match="not the folder of a finished run"):
+        pool_runs(folds)
+
+
+def test_resampled_patients_bring_all_their_images_and_every_class():
+    samples = patients(30)
+    labels, groups = np.array([s.label for s in samples]), [s.group for s in samples]
+    (counts,) = draw_group_counts(labels, 50, np.random.default_rng(0), groups)
+    for group in set(groups):
+        assert np.ptp(counts[:, [g == group for g in groups]], axis=1).max() == 0
+    p = np.random.default_rng(1).random(len(labels))
+    probabilities = np.stack([1 - p, p], 1)
+    fast = resampled_scores(labels, probabilities, 1, counts)
+    for r, count in enumerate(counts.astype(int)):
+        drawn = np.repeat(np.arange(len(labels)), count)
+        assert {name: v[r] for name, v in fast.items()} == pytest.approx(
+            scores(labels[drawn], probabilities[drawn], 1), abs=1e-12
+        )
+
+
+def test_interval_over_patients_covers_the_truth_where_that_over_images_does_not():
+    """Every patient has six images that share most of their score: there are 40 independent ones, not 240."""
+    truth = stats.norm.cdf(1 / np.sqrt(2))
+    covered = Counter()
+    labels = np.repeat(np.arange(40) % 2, 6)
+    groups = [f"P{i}" for i in np.repeat(np.arange(40), 6)]
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        p = labels + np.repeat(rng.normal(0, np.sqrt(0.9), 40), 6) + rng.normal(0, np.sqrt(0.1), 240)
+        for name, known in (("patients", groups), ("images", None)):
+            got = bootstrap_intervals(labels, np.stack([1 - p, p], 1), 1, groups=known, n_resamples=300, seed=seed)
+            covered[name] += got["auroc"].low <= truth <= got["auroc"].high
+    assert covered["patients"] >= 51  # of 60, 57 plus or minus 1.7 (one standard deviation); percentiles are narrow
+    assert covered["images"] <= 42

@@ -1,0 +1,211 @@
+"""A CSV file that lists the images: what it can say, and that it can name nothing but images below the root."""
+
+import csv
+import os
+import shutil
+
+import pytest
+from conftest import TINY
+
+from medcls.config.data import ColumnsConfig
+from medcls.data.manifest import read_manifest
+from medcls.data.split import Division
+from medcls.errors import UserError
+
+FAST = [*TINY, "epochs=1", "logger=none"]
+COLUMNS = {"path": "path", "label": "label", "split": "split", "group": "group"}
+ODD = ["with space.PNG", "a=b,c.jpg", "Fraktur_Übergröße.png", "骨折.png", "it's [1] & <b>.tif", 'quoted "x".png', "²"]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Read a manifest of these rows (a list of cells each), beside empty files of the names that they give."""
+    root = tmp_path / "images"
+    root.mkdir()
+
+    def write_and_read(rows, header=("path", "label"), files=None, classes=None, text=None, **options):
+        for name in [row[0] for row in rows] if files is None else files:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        with (root / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+            file.write(text) if text is not None else csv.writer(file).writerows([header, *rows])
+        columns = ColumnsConfig(**{**COLUMNS, **options.pop("columns", {})})
+        given = {"allow_outside_root": False, "group_pattern": None, "division": Division(0.25, 0), **options}
+        return read_manifest(root / "labels.csv", root, classes, columns=columns, **given)
+
+    return write_and_read
+
+
+def rows_of(count=8, split=False):
+    return [
+        [f"{i}.png", "ab"[i % 2], *((["train", "Train", "VALIDATION", "val"][i // 2 % 4],) if split else ())]
+        for i in range(count)
+    ]
+
+
+def test_all_columns_are_read(read):
+    rows = [[*row, f"P{i // 2}"] for i, row in enumerate(rows_of(split=True))]
+    table = read(rows, ("path", "label", "split", "group"))
+    assert table.classes == ("a", "b")
+    assert not table.split_drawn
+    assert [(s.name, s.label, s.split, s.group) for s in table.samples] == [
+        (f"{i}.png", i % 2, "train" if i < 4 else "val", f"P{i // 2}") for i in range(8)
+    ]
+
+
+def test_columns_may_have_other_names_and_separators_and_a_byte_order_mark(read):
+    text = "﻿side;File Name;finding;patient\nL;0.png;a;P1\nR;1.png;b;P1\nL;2.png;a;P2\nR;3.png;b;P2\n"
+    columns = {"path": "File Name", "label": "finding", "group": "patient"}
+    table = read([], text=text, files=[f"{i}.png" for i in range(4)], columns=columns, division=Division(0.5, 0))
+    assert [s.group for s in table.samples] == ["P1", "P1", "P2", "P2"]
+    assert {frozenset(s.split for s in table.samples if s.group == p) for p in ("P1", "P2")} == {
+        frozenset({"train"}),
+        frozenset({"val"}),
+    }
+
+
+def test_labels_are_tokens_or_names_of_the_classes_given(read):
+    rows = [["0.png", "Mel"], ["1.png", "nevus"], ["2.png", "melanoma"], ["3.png", "Nev"]]
+    table = read(rows, classes={"Mel": "melanoma", "Nev": "nevus"}, division=Division(0.5, 0))
+    assert table.classes == ("melanoma", "nevus")
+    assert [s.label for s in table.samples] == [0, 1, 0, 1]
+
+
+def test_odd_names_are_kept_as_they_are(read):
+    rows = [[f"{label}/{name}", label] for name in ODD for label in "ab"]
+    assert [s.name for s in read(rows).samples] == [row[0] for row in rows]
+
+
+def test_patients_may_come_from_the_names(read):
+    rows = [[f"P{i // 4}_{i}.png", "ab"[i % 2]] for i in range(16)]
+    assert [s.group for s in read(rows, group_pattern=r"^(P\d+)").samples] == [f"P{i // 4}" for i in range(16)]
+    with pytest.raises(UserError, match=r"has a column of patients too \(group\)"):
+        read([[*row, "P"] for row in rows], ("path", "label", "group"), group_pattern=r"^(P\d+)")
+
+
+def test_every_wrong_row_is_listed_with_its_line_at_once(read, tmp_path):
+    rows = rows_of(8, split=True)
+    rows[1][0] = "gone.png"
+    rows[2][1] = "aa"
+    rows[3][2] = "holdout"
+    rows[5] = ["./0.png", "b", "val"]
+    rows[6][0] = ""
+    rows[7][0] = "../outside.png"
+    (tmp_path / "outside.png").touch()
+    with pytest.raises(UserError) as caught:
+        read(rows, ("path", "label", "split"), files=[f"{i}.png" for i in range(8)], classes={"a": "a", "b": "b"})
+    message = str(caught.value)
+    assert "labels.csv: 6 of 8 rows are wrong" in message
+    for line in (
+        "line 3: gone.png: no such file",
+        "line 4: label 'aa' is no class; did you mean a?",
+        "line 5: split 'holdout', expected one of train, val, validation, test",
+        "line 7: ./0.png: the same file as on line 2",
+        "line 8: no path",
+        "line 9: ../outside.png lies outside of data.root",
+    ):
+        assert line in message
+
+
+def test_row_without_patient_is_wrong_where_others_have_one(read):
+    rows = [[*row, f"P{i}"] for i, row in enumerate(rows_of())]
+    rows[4][2] = " "
+    with pytest.raises(UserError, match="line 6: no patient"):
+        read(rows, ("path", "label", "group"))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "fragments"),
+    [
+        (
+            "file,labels\n0.png,a\n",
+            {},
+            ["lacks columns", "path", "data.columns.label=labels", "Found 'file', 'labels'"],
+        ),
+        ("path,label\n0.png,a\n", {"group": "patient"}, ["lacks columns:\n  patient"]),
+        ("", {}, ["lacks columns"]),
+        ("path,label\n", {}, ["lists no images"]),
+        ('path,label\n"0.png,a\n', {}, ["cannot be read (unexpected end of data"]),
+        ("path,label\n" + "x" * 200_000 + ",a\n", {}, ["cannot be read (field larger than field limit"]),
+    ],
+)
+def test_file_that_is_no_manifest_is_explained(read, text, columns, fragments):
+    with pytest.raises(UserError) as caught:
+        read([], text=text, columns=columns)
+    assert all(fragment in str(caught.value) for fragment in fragments), str(caught.value)
+
+
+def test_binary_file_as_manifest_is_explained(train, make_folder):
+    root = make_folder()
+    result = train(*FAST, "data=folder", f"data.root={root}", "data.manifest=train/a/0.jpg")
+    assert result.status == 2
+    assert "data.manifest:" in result.err
+    assert "cannot be read ('utf-8' codec" in result.err
+    result = train(*FAST, "data=folder", f"data.root={root}", "data.manifest=nowhere.csv")
+    assert f"data.manifest: no file nowhere.csv (looked in {root} and in the working folder)" in result.err
+
+
+ESCAPES = {
+    "dots": "../../../../../../../../../../etc/passwd",
+    "dots inside": "sub/../../secret.png",
+    "absolute": "/etc/passwd",
+    "absolute below a folder of a similar name": "{root}-other/secret.png",
+    "link to a file": "link.png",
+    "link to a folder": "linked/secret.png",
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_path_cannot_leave_the_root_unless_allowed(read, tmp_path, escape):
+    root = tmp_path / "images"
+    for folder in (tmp_path / "elsewhere", tmp_path / "images-other", root / "sub"):
+        folder.mkdir()
+        (folder / "secret.png").touch()
+    (tmp_path / "secret.png").touch()
+    (root / "link.png").symlink_to(tmp_path / "elsewhere" / "secret.png")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    path = ESCAPES[escape].format(root=root)
+    rows = [*rows_of(), [path, "a"]]
+    files = [row[0] for row in rows[:-1]]
+    with pytest.raises(UserError, match=r"1 of 9 rows are wrong:\n  line 10: .* lies outside of data.root") as caught:
+        read(rows, files=files)
+    assert "root:" not in str(caught.value)  # the content of what was named
+    allowed = read(rows, files=files, allow_outside_root=True)
+    assert os.path.samefile(root / allowed.samples[-1].name, root / path)
+
+
+def test_absolute_path_and_link_within_the_root_are_inside(read, tmp_path):
+    root = tmp_path / "images"
+    (tmp_path / "link to images").symlink_to(root)
+    (root / "sub").mkdir()
+    (root / "sub/x.png").touch()
+    (root / "short").symlink_to(root / "sub")
+    rows = [
+        *rows_of(6),
+        [str(root / "6.png"), "a"],
+        [str(tmp_path / "link to images/7.png"), "b"],
+        ["short/x.png", "a"],
+    ]
+    table = read(rows, files=[f"{i}.png" for i in range(8)])
+    assert [s.name for s in table.samples[6:]] == ["6.png", "7.png", "short/x.png"]
+
+
+def test_run_takes_its_images_from_a_manifest_and_leaves_the_data_folder_as_it_was(train, make_folder, tmp_path):
+    root = make_folder(counts={"": 8})
+    shutil.copy(root / "a/0.jpg", root / "not listed.jpg")
+    with (root / "labels.csv").open("w", newline="") as file:
+        rows = [[p.relative_to(root), p.parent.name, f"P{p.stem}"] for p in sorted(root.glob("?/*"))]
+        csv.writer(file).writerows([["path", "label", "group"], *rows])
+    before = {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]}
+    for path in (root, root / "a", root / "b"):
+        path.chmod(0o555)
+    result = train(
+        *FAST, "data=folder", "data.manifest=labels.csv", f"data.root={root}", "data.split.val_fraction=0.25"
+    )
+    assert result.status == 0, result.err
+    assert {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]} == before
+    with (result.folder / "predictions.csv").open() as file:
+        predicted = list(csv.DictReader(file))
+    assert len(predicted) == 4
+    assert all(row["group"] == f"P{row['sample'][2]}" for row in predicted)
+    assert "intervals over the patients" in result.out
