@@ -1,6 +1,7 @@
 """Train one network: python train.py model=vgg16 data=bone lr=1e-5 (conf/config.yaml lists every key)."""
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from medcls.command import job, readable_errors
@@ -16,7 +17,7 @@ def train(composed: DictConfig) -> float:
         config = check_config(composed)
         from medcls.training.run import run  # takes seconds to import: not before the configuration is right
 
-        return run(config, folder)
+        return run(config, folder, list(HydraConfig.get().overrides.task))
 
 
 if __name__ == "__main__":

@@ -26,11 +26,17 @@ def print_summary(metrics: Mapping[str, Any], folder: Path) -> None:
     if metrics["simulated"]:
         text = "SIMULATED DATA, drawn by a program: the figures say nothing about patients."
         console.print(text, style="bold white on red")
+    if metrics.get("notice"):
+        console.print(metrics["notice"], style="bold red")
     console.print()
     console.print(_table(metrics))
     best = metrics["best"]["epoch"]
     console.print(f"\nValidation figures of epoch {best} are optimistic: it was chosen on these images.")
-    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the images.")
+    over = "patients, each with all its images" if metrics.get("n_val_patients") else "images"
+    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the {over}.")
+    if metrics.get("medmnist"):
+        official = metrics["medmnist"]
+        console.print(f"MedMNIST's own evaluator, test: AUC {official['AUC']:.3f}, ACC {official['ACC']:.3f}.")
     # One line however long, so that it can be copied.
     console.print(f"{folder}", style="bold", soft_wrap=True)
 

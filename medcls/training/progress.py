@@ -15,17 +15,16 @@ log = logging.getLogger(__name__)
 class Progress(pl.Callback):
     """One bar over all epochs with the figures of the last complete one, and a log line per epoch."""
 
-    def __init__(self, history: History, simulated: bool) -> None:
+    def __init__(self, history: History, simulated: bool, show: bool) -> None:
         self.history = history
+        self.show = show and sys.stderr.isatty()
         self.mark = "SIMULATED " if simulated else ""
         self.bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         batches = int(trainer.num_training_batches)
         total, done = batches * (trainer.max_epochs or 0), batches * trainer.current_epoch
-        self.bar = tqdm(
-            total=total, initial=done, unit="batch", dynamic_ncols=True, disable=not sys.stderr.isatty(), leave=False
-        )
+        self.bar = tqdm(total=total, initial=done, unit="batch", dynamic_ncols=True, disable=not self.show, leave=False)
         self.bar.set_description(f"{self.mark}epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
 
     def on_train_batch_end(self, *arguments: Any) -> None:

@@ -12,7 +12,7 @@ from medcls.training.folder import RunFolder
 from medcls.training.history import History
 
 # What may differ without changing the numbers, and the length of the run.
-CHANGEABLE = ("epochs", "num_workers", "data.root", "data.cache_dir", "trainer.accelerator")
+CHANGEABLE = ("epochs", "num_workers", "data.root", "data.manifest", "data.cache_dir", "trainer.accelerator")
 log = logging.getLogger(__name__)
 
 

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from medcls.audit.gate import Audit, audited
 from medcls.checkpoint import AtomicCheckpointIO
 from medcls.classifier import Classifier
 from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.dataset import ImageSet, load_image_set
+from medcls.data.source import check_outside_images
 from medcls.errors import Stopped, UserError
 from medcls.models import check_network
 from medcls.training.checkpoints import KeepBestAndLast
@@ -32,22 +33,24 @@ from medcls.training.tensorboard import TensorBoard
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, path: Path) -> float:
+def run(config: Config, path: Path, overrides: list[str], *, show: bool = True) -> float:
     """Train one network, score it and leave its run folder; with ``config.resume``, go on with the run there.
 
+    overrides: those of the command line that asked for it; show: draw a progress bar and end with a table.
     Returns the lowest validation loss. Raises UserError for mistakes of the user's, Stopped on SIGINT or SIGTERM.
     """
     folder = RunFolder(path)
-    overrides = list(HydraConfig.get().overrides.task)
     resumed = config.resume is not None
     if resumed:
         config = continued_config(config, folder, overrides)
     else:
         folder.check_new()
     check_network(config.model.model_dump(), in_channels=config.data.channels, image_size=config.image_size)
-    torch.set_num_threads(config.trainer.threads or torch.get_num_threads())
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
+    check_outside_images("hydra.run.dir", path, config.data)
     with folder.locked(), stopping_in_order() as late:
-        image_set = load_image_set(config.data, config.image_size)
+        image_set, audit = audited(load_image_set(config.data, config.image_size), config)
         history = History(folder)
         if resumed:
             restore_history(history, folder, image_set)
@@ -57,12 +60,12 @@ def run(config: Config, path: Path) -> float:
         classifier = build_classifier(config, image_set)
         data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
         board = TensorBoard(folder, history, data) if config.logger.tensorboard else None
-        trainer = build_trainer(data, history, [late, board] if board else [late])
+        trainer = build_trainer(data, history, [late, board] if board else [late], show)
         if resumed:
             folder.write_config(config)
             folder.write_status("running", len(history.rows))
         else:
-            begin(folder, config, image_set, overrides)
+            begin(folder, config, image_set, audit, overrides)
         describe(config, classifier, image_set, path)
         try:
             metrics = train_and_score(trainer, classifier, data, history, board)
@@ -70,17 +73,26 @@ def run(config: Config, path: Path) -> float:
             record_end(folder, error, len(history.rows), config.epochs)
             raise
         folder.write_status("done", len(history.rows))
-        from medcls.report.summary import print_summary
+        if show:
+            from medcls.report.summary import print_summary
 
-        print_summary(metrics, path)
+            print_summary(metrics, path)
         return float(best_row(history.rows)["val_loss"])
 
 
-def begin(folder: RunFolder, config: Config, image_set: ImageSet, overrides: list[str]) -> None:
+def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit | None, overrides: list[str]) -> None:
     """Write what a new run starts from."""
     if image_set.table.split_drawn:
-        samples = image_set.table.samples
-        write_table(folder.split, [{"sample": s.name, "label": s.label, "split": s.split} for s in samples])
+        table = image_set.table
+        write_table(
+            folder.split,
+            [
+                {"sample": s.name, "label": s.label, "split": s.split} | ({"group": s.group} if table.grouped else {})
+                for s in table.samples
+            ],
+        )
+    if audit is not None:
+        audit.write(folder.path)
     folder.begin(config, image_set.describe(), describe_environment(overrides))
 
 
@@ -160,19 +172,19 @@ def record_end(folder: RunFolder, error: BaseException, epochs_done: int, epochs
         log.error("the status of the run could not be written either")
 
 
-def build_trainer(data: ImageDataModule, history: History, others: Sequence[pl.Callback]) -> pl.Trainer:
+def build_trainer(data: ImageDataModule, history: History, others: Sequence[pl.Callback], show: bool) -> pl.Trainer:
     """Lightning's Trainer without what costs time at each step or start.
 
     Raises UserError when this machine lacks the accelerator.
     """
     # It warns of having no workers (batches come from memory), of our folder not being empty, of resuming; and tells
     # of absent accelerators and of products. Importing it set the level of its messages.
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
     for library in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
     config = data.config
     keep = KeepBestAndLast(history.folder, history, config.trainer.patience)
-    progress = Progress(history, data.image_set.table.simulated)
+    progress = Progress(history, data.image_set.table.simulated, show)
     options: dict[str, Any] = {}
     if config.trainer.deterministic and torch.cuda.is_available():
         options["deterministic"] = "warn"

@@ -85,9 +85,13 @@ class TensorBoard(pl.Callback):
         values |= {"best/loss": best["val"]["loss"], "best/epoch": best["epoch"]}
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, int(best["epoch"]))
-        for summary in hparams(flat_hparams(self.data.config, self.simulated), values):  # type: ignore[no-untyped-call]
+        for summary in hparams(self.knobs(), values):  # type: ignore[no-untyped-call]
             self.writer._get_file_writer().add_summary(summary)
         self.writer.close()
+
+    def knobs(self) -> dict[str, Any]:
+        """What the HPARAMS page lists: the configuration, and what the audit says of the figures."""
+        return flat_hparams(self.data.config, self.simulated) | {"audit": self.data.image_set.notice or ""}
 
 
 def flat_hparams(config: Config, simulated: bool) -> dict[str, Any]:

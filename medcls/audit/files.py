@@ -1,0 +1,74 @@
+"""What a file says of its image without the pixels: size, mode, format; and whether two files hold the same pixels."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+log = logging.getLogger(__name__)
+
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
+
+
+class FileFacts(NamedTuple):
+    """Pixels a side, Pillow's mode ("L", "RGB", ...), format and size in bytes; 0 and "" where unknown."""
+
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    format: str = ""
+    bytes: int = 0
+
+
+def read_facts(root: Path, names: Sequence[str]) -> list[FileFacts]:
+    """Facts of the files ``root/name``, from their headers."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda name: facts(root / name), names, chunksize=64))
+
+
+def facts(path: Path) -> FileFacts:
+    """Facts of one file. What is not there (as with images that come as one array) or not understood stays unknown."""
+    try:
+        size = os.stat(path).st_size
+    except OSError:
+        return FileFacts()
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return FileFacts(image.width, image.height, image.mode, str(image.format), size)
+    except Exception:  # Pillow's parsers raise nearly anything; DICOM files are read by their own
+        return dicom_facts(path, size)
+
+
+def dicom_facts(path: Path, size: int) -> FileFacts:
+    """Facts of a DICOM file, or the ending of the name of any other."""
+    unknown = FileFacts(format=path.suffix.lstrip(".").upper(), bytes=size)
+    try:
+        import pydicom
+
+        header = pydicom.dcmread(path, stop_before_pixels=True)
+        mode = f"{header.PhotometricInterpretation}, {header.BitsStored} bits"
+        return FileFacts(int(header.Columns), int(header.Rows), mode, "DICOM", size)
+    except Exception:
+        return unknown
+
+
+def pixel_digest(path: Path) -> str:
+    """Digest of the pixels at full size, upright, in the file's own mode; "" where Pillow cannot tell."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            upright = ImageOps.exif_transpose(image)
+            # A palette, or an alpha channel, is another way to store the same colours.
+            if upright.mode in ("P", "1", "RGBA", "LA", "PA", "CMYK"):
+                upright = upright.convert("RGB")
+            if upright.mode == "RGB":
+                red, green, blue = (channel.tobytes() for channel in upright.split())
+                if red == green == blue:
+                    upright = upright.getchannel(0)
+            return hashlib.sha256(repr((upright.mode, upright.size)).encode() + upright.tobytes()).hexdigest()
+    except Exception:
+        return ""

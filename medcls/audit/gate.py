@@ -1,0 +1,166 @@
+"""The audit at the start of a run: findings looked up or made, and leaking data stopped, told of or left out."""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medcls.atomic import write_json, write_text
+from medcls.audit.store import key, load_json, save
+from medcls.config import Config
+from medcls.data.dataset import ImageSet, fingerprint
+from medcls.data.folder import check_counts
+from medcls.data.listing import listing
+from medcls.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """``findings``: the content of audit.json; ``page``: of audit.html; ``kept``: where the page is found again."""
+
+    findings: dict[str, Any]
+    page: str
+    kept: Path | None
+
+    def write(self, folder: Path) -> None:
+        """Write audit.json and audit.html into ``folder``."""
+        write_json(folder / "audit.json", self.findings)
+        write_text(folder / "audit.html", self.page)
+
+
+def audited(image_set: ImageSet, config: Config) -> tuple[ImageSet, Audit | None]:
+    """The image set with its findings and, with ``audit.on_leak=drop``, without the training images that leak.
+
+    No audit of simulated images, or where it is switched off. Raises UserError for leaks with ``audit.on_leak=stop``,
+    and when a class is left without training images.
+    """
+    if not config.audit.enabled or image_set.table.simulated:
+        return image_set, None
+    audit = find_or_make(image_set, config)
+    findings = audit.findings
+    tell(findings)
+    leaking = findings["leaks"]["training"]
+    if leaking and config.audit.on_leak == "stop":
+        raise UserError(explain_leaks(findings, audit.kept))
+    if not leaking:
+        return replace(image_set, audit=findings), audit
+    dropped = config.audit.on_leak == "drop"
+    findings["leaks"] |= {"dropped": dropped, "notice": notice(len(leaking), dropped=dropped)}
+    log.warning("%s", findings["leaks"]["notice"])
+    if dropped:
+        image_set = without(image_set, leaking)
+    return replace(image_set, audit=findings), audit
+
+
+def find_or_make(image_set: ImageSet, config: Config) -> Audit:
+    """The audit from the cache, or a new one."""
+    data, table = config.data, image_set.table
+    folder = data.cache_dir.expanduser() / "audit"
+    made_of = [
+        image_set.fingerprint,
+        list(image_set.images.shape),
+        list(table.classes),
+        [str(table.root.resolve())] if table.root else [],
+        dict(image_set.unreadable),
+        data.model_dump(mode="json", include={"channels", "window", "max_pixels"}),
+        config.audit.model_dump(exclude={"enabled", "on_leak"}),
+    ]
+    kept = folder / key(made_of)
+    findings = load_json(kept / "audit.json")
+    if findings is not None and (kept / "audit.html").exists():
+        return Audit(findings, (kept / "audit.html").read_text(encoding="utf-8"), kept)
+
+    from medcls.audit.page import render
+    from medcls.audit.report import audit
+
+    findings = {"data": data.title, "root": str(table.root)} | audit(image_set, config.audit, folder)
+    page = render(findings, image_set.images)
+    written = save(kept / "audit.html", page.encode()) and save(kept / "audit.json", json.dumps(findings).encode())
+    return Audit(findings, page, kept if written else None)
+
+
+def tell(findings: dict[str, Any]) -> None:
+    """Log what a training should not begin without knowing, a line each."""
+    copies, shortcut, flat = findings["copies"], findings["shortcut"], findings["flat"]
+    if copies["pairs"]:
+        log.info(
+            "audit: %d pairs of images show the same picture, %d of them across splits, %d with different classes",
+            *(copies[number] for number in ("pairs", "across_splits", "conflicting")),
+        )
+    if flat:
+        log.warning("audit: %d images show nothing but one gray, such as %s", len(flat), flat[0])
+    if findings["leaks"]["validation_in_test"]:
+        number = findings["leaks"]["validation_in_test"]
+        log.warning("audit: %d validation images, or their patients, are also in test", number)
+    if shortcut and shortcut["suspicious"]:
+        log.warning("audit: %s", tell_shortcut(shortcut))
+
+
+def tell_shortcut(shortcut: dict[str, Any]) -> str:
+    """One sentence on how well the files alone tell the class, and by what."""
+    value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
+    best, alone = next(iter(shortcut["features"].items()), ("nothing", 0.5))
+    return (
+        f"the class can be told without looking at the picture, AUROC {value:.2f} [{low:.2f}, {high:.2f}]; "
+        f"most by {best} ({alone:.2f} alone)"
+    )
+
+
+def notice(n_leaking: int, *, dropped: bool) -> str:
+    """What is said wherever figures appear."""
+    subject = f"{n_leaking} training images" if n_leaking > 1 else "1 training image"
+    if dropped:
+        return f"{subject} left out: copies of held-out images, or of held-out patients"
+    return f"LEAK: {subject} trained on, copies of held-out images, or of held-out patients"
+
+
+def explain_leaks(findings: dict[str, Any], kept: Path | None) -> str:
+    """Message for data that training should not begin with."""
+    leaks, patients = findings["leaks"], findings["patients"]["in_several_splits"]
+    leaking, number = len(leaks["training"]), sum(findings["counts"]["train"].values())
+    lines = [
+        f"{findings['root']}: {leaking} of {number} training images, or their patients, are also in validation or test."
+    ]
+    pairs = [pair for pair in findings["copies"]["listed"] if pair["across_splits"]]
+    if leaks["by_copy"]:
+        told = [f"{pair['second']['name']} = {pair['first']['name']}   {describe(pair)}" for pair in pairs]
+        lines.append(f"{leaks['by_copy']} show the same picture:\n{listing(told)}")
+    if leaks["by_patient"]:
+        told = [
+            f"{name}: {', '.join(f'{n} {split}' for split, n in found.items())}" for name, found in patients.items()
+        ]
+        lines.append(f"{leaks['by_patient']} are of patients who are in several splits:\n{listing(told)}")
+    if kept is not None:
+        lines.append(f"All side by side: {kept / 'audit.html'}")
+    lines.append(
+        "Train without these training images: audit.on_leak=drop\n"
+        "  Train with them, and believe no figure: audit.on_leak=warn\n"
+        "  Or remove them from the folder"
+    )
+    return "\n  ".join(lines)
+
+
+def describe(pair: dict[str, Any]) -> str:
+    """How the images of a pair differ."""
+    parts = [pair["kind"], pair["orientation"], "different classes" if pair["conflicting"] else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def without(image_set: ImageSet, positions: list[int]) -> ImageSet:
+    """The image set without the images at ``positions``. Raises UserError when a class has no training image left."""
+    keep = np.setdiff1d(np.arange(len(image_set.table.samples)), positions)
+    table = replace(image_set.table, samples=tuple(image_set.table.samples[i] for i in keep))
+    check_counts(table)
+    digests = tuple(image_set.digests[i] for i in keep)
+    return replace(
+        image_set,
+        table=table,
+        images=image_set.images[keep],
+        digests=digests,
+        fingerprint=fingerprint(table, digests),
+    )

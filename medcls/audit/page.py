@@ -1,0 +1,53 @@
+"""The findings of an audit as one HTML page that needs no other file, copies side by side."""
+
+import base64
+import io
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medcls.audit.gate import describe
+from medcls.audit.terminal import summary
+
+PICTURED = 100  # pairs shown with their images
+SIDE = 160  # pixels a side of an image on the page
+
+
+def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
+    """The page. ``images`` (N, S, S, C): those that the positions in ``findings`` count.
+
+    Names of files and classes are the user's, or a stranger's: all that is put into the page is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("medcls.audit"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    listed = findings["copies"]["listed"]
+    rows = [
+        {
+            "images": [
+                pair[which] | {"uri": data_uri(images[pair[which]["position"]])} for which in ("first", "second")
+            ],
+            "how": describe(pair),
+            "similarity": pair["similarity"],
+            "leak": pair["across_splits"],
+        }
+        for pair in listed[:PICTURED]
+    ]
+    return environment.get_template("audit.html").render(
+        findings=findings,
+        summary=summary(findings),
+        splits=list(findings["counts"]),
+        rows=rows,
+        more=findings["copies"]["pairs"] - len(rows),
+    )
+
+
+def data_uri(image: NDArray[np.uint8]) -> str:
+    """An image (S, S, C) as a JPEG inside an address."""
+    content = io.BytesIO()
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(content, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

@@ -1,0 +1,88 @@
+"""One audit from images to findings: what is in audit.json."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.audit.copies import Copies, find_copies
+from medcls.audit.files import FileFacts, read_facts
+from medcls.audit.leaks import find_leaks
+from medcls.audit.pairs import describe_pairs, list_pairs
+from medcls.audit.shortcuts import find_shortcut
+from medcls.audit.store import images_key, key, load_copies, save_copies
+from medcls.config.schema import AuditConfig
+from medcls.data.dataset import ImageSet
+from medcls.data.table import SampleTable
+
+SHOWN_SIZES = 10  # of the sizes of the files, the most frequent
+
+
+def audit(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, Any]:
+    """All findings on a data set with files, as plain values; ``folder``: where copies found are kept.
+
+    ``leaks.training`` and every ``position`` count the images in the order of the table.
+    """
+    table = image_set.table
+    assert table.root is not None
+    facts = read_facts(table.root, [sample.name for sample in table.samples])
+    copies = known_copies(image_set, facts, config, folder)
+    leaks = find_leaks(table.samples, copies)
+    gray = image_set.images.mean(axis=(1, 2, 3), dtype=np.float64)
+    shortcut = find_shortcut(table, facts, gray)
+    if shortcut is not None:
+        shortcut["suspicious"] = shortcut["auroc"]["low"] >= config.shortcut_auroc
+    return {
+        "images": len(table.samples),
+        "counts": table.counts(),
+        "files": describe_files(facts),
+        "unreadable": dict(image_set.unreadable),
+        "flat": [table.samples[i].name for i in np.flatnonzero(copies.flat)],
+        "copies": describe_pairs(table, list_pairs(table.samples, copies), image_set.digests, facts),
+        "patients": {
+            "known": len({sample.group for sample in table.samples if sample.group}),
+            "with_several_images": several_images(table),
+            "in_several_splits": leaks.patients,
+        },
+        "shortcut": shortcut,
+        "leaks": {
+            "training": np.flatnonzero(leaks.training).tolist(),
+            "by_copy": int(leaks.by_copy.sum()),
+            "by_patient": int(leaks.by_patient.sum()),
+            "validation_in_test": int(leaks.between.sum()),
+        },
+        "compared_at": int(image_set.images.shape[1]),
+    }
+
+
+def known_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: AuditConfig, folder: Path) -> Copies:
+    """Copies among the images, from ``folder`` where these images were compared before, whatever their splits then."""
+    sides: NDArray[np.int64] = np.array([min(f.width, f.height) or image_set.images.shape[1] for f in facts], np.int64)
+    thresholds = [config.hash_distance_low, config.hash_distance, config.similarity, config.similarity_fine]
+    name = key(images_key(image_set.images, image_set.digests), image_set.images.shape, thresholds)
+    path = folder / f"copies-{name}.npz"
+    copies = load_copies(path, len(image_set.images))
+    if copies is None:
+        copies = find_copies(image_set.images, sides, config)
+        save_copies(path, copies)
+    return copies
+
+
+def describe_files(facts: Sequence[FileFacts]) -> dict[str, Any]:
+    """How many files there are of each size, mode and format."""
+    sizes = Counter(f"{fact.width}x{fact.height}" for fact in facts)
+    return {
+        "sizes": dict(sizes.most_common(SHOWN_SIZES)),
+        "n_sizes": len(sizes),
+        "modes": dict(Counter(fact.mode for fact in facts).most_common()),
+        "formats": dict(Counter(fact.format for fact in facts).most_common()),
+        "bytes": sum(fact.bytes for fact in facts),
+    }
+
+
+def several_images(table: SampleTable) -> int:
+    """Number of patients with more than one image."""
+    return sum(n > 1 for n in Counter(sample.group for sample in table.samples if sample.group).values())

@@ -1,0 +1,84 @@
+"""Whether two images show the same picture, judged on their pixels."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from medcls.audit.hashes import Candidates
+from medcls.audit.orientation import turned
+
+COARSE, FINE = 32, 64  # pixels a side that images are compared at
+# Below it an image has nothing at FINE pixels that a copy of half its size would still have.
+FINE_FROM = 2 * FINE
+# Darker or brighter, a pixel may have been cut off when the copy was brightened or darkened.
+DARK, BRIGHT = 3, 252
+_LEAST_LEFT = 0.2  # share of pixels that must be neither dark nor bright in both images, or all are compared
+_FLAT = 8  # gray levels between the darkest and the brightest pixel of an image that shows nothing
+_CHUNK = 1024  # pairs compared at a time, 20 MB
+
+
+def thumbnails(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Gray images (N, S, S) resized to (N, side, side)."""
+    if images.shape[1] == side:
+        return images
+    small = np.empty((len(images), side, side), np.uint8)
+    for target, pixels in zip(small, images, strict=True):
+        # Two pixels of the smaller grid at least, so that nothing aliases.
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        target[:] = np.asarray(image.resize((side, side), Image.Resampling.BOX))
+    return small
+
+
+def flat(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which of the images (N, S, S) show nothing: all of one gray, within a few levels."""
+    shade = thumbs.reshape(len(thumbs), -1)
+    return np.asarray(shade.max(axis=1) - shade.min(axis=1) < _FLAT)
+
+
+def details(thumbs: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """What is left of (N, S, S) without the coarse shape, by which all radiographs of a joint resemble each other."""
+    values = np.empty(thumbs.shape, np.float16)
+    for start in range(0, len(thumbs), _CHUNK):  # in pieces, for their memory
+        block = thumbs[start : start + _CHUNK].astype(np.float32)
+        values[start : start + _CHUNK] = block - gaussian_filter(block, (0, 1, 1), mode="nearest")
+    return values
+
+
+class Grid:
+    """Images at one size, ready to be compared in pairs."""
+
+    def __init__(self, thumbs: NDArray[np.uint8]) -> None:
+        self.details = details(thumbs)
+        self.usable = (thumbs > DARK) & (thumbs < BRIGHT)
+
+    def similarity(self, pairs: Candidates) -> NDArray[np.float32]:
+        """Correlation (P,) of the details of each pair, over the pixels that are neither dark nor bright in either.
+
+        A change of brightness or contrast leaves it as it is.
+        """
+        found = np.empty(len(pairs.first), np.float32)
+        for orientation in np.unique(pairs.orientation):
+            which = np.flatnonzero(pairs.orientation == orientation)
+            for start in range(0, len(which), _CHUNK):
+                chunk = which[start : start + _CHUNK]
+                a, b = self.details[pairs.first[chunk]], turned(self.details[pairs.second[chunk]], orientation)
+                both = self.usable[pairs.first[chunk]] & turned(self.usable[pairs.second[chunk]], orientation)
+                found[chunk] = correlation(a, b, both)
+        return found
+
+
+def correlation(a: NDArray[np.float16], b: NDArray[np.float16], both: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Pearson's correlation (P,) of images (P, S, S) over the pixels of ``both``; 0 where one of them is flat."""
+    n = len(a)
+    weight = both.reshape(n, -1).astype(np.float32)
+    weight[weight.mean(axis=1) < _LEAST_LEFT] = 1
+    x, y = a.reshape(n, -1).astype(np.float32), b.reshape(n, -1).astype(np.float32)
+    total = weight.sum(axis=1, keepdims=True)
+    x = (x - (x * weight).sum(axis=1, keepdims=True) / total) * weight
+    y = (y - (y * weight).sum(axis=1, keepdims=True) / total) * weight
+    norm = np.sqrt(np.einsum("ps,ps->p", x, x) * np.einsum("ps,ps->p", y, y))
+    dot: NDArray[np.float32] = np.einsum("ps,ps->p", x, y)
+    np.divide(dot, norm, out=dot, where=norm > 1)
+    dot[norm <= 1] = 0
+    return dot
