@@ -1,0 +1,115 @@
+"""The folder of a sweep: sweep.json, the frozen configuration of each job, a run folder per job."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from medcls.atomic import write_json, write_text
+from medcls.config import Config, check_config
+from medcls.errors import UserError
+from medcls.training.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep: ``name`` is its folder in that of the sweep; ``overrides`` say how it differs."""
+
+    name: str
+    variant: str
+    seed: int
+    overrides: list[str]
+
+
+class SweepFolder:
+    """Paths and small files of a sweep; every file is written whole or not at all.
+
+    sweep.json: name, question, command, simulated, keys (swept, without seed), variants (name, values), jobs (name,
+    variant, seed, overrides), compare and reach as in the configuration. The report reads nothing else but run folders.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path / "sweep.json"
+        self.jobs = path / "jobs"
+
+    def run_folder(self, job: str) -> RunFolder:
+        """Where a job leaves its run."""
+        return RunFolder(self.path / job)
+
+    def read(self) -> dict[str, Any]:
+        """Content of sweep.json. Raises UserError when the folder holds no sweep."""
+        if not self.file.is_file():
+            raise UserError(f"{self.path}: no folder of a sweep (it holds no sweep.json).")
+        content: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
+        return content
+
+    def write(self, content: dict[str, Any], configs: dict[str, Config]) -> None:
+        """Freeze the jobs, sweep.json last, since with it the folder counts as a sweep."""
+        self.jobs.mkdir(parents=True, exist_ok=True)
+        for name, config in configs.items():
+            text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
+            write_text(self.jobs / f"{name}.yaml", text)
+        write_json(self.file, content)
+
+    def frozen(self, job: str) -> Config | None:
+        """Configuration that a job was frozen with; None where it is new."""
+        file = self.jobs / f"{job}.yaml"
+        return check_config(yaml.safe_load(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep a second sweep out of the folder; the system lifts the lock of a process that dies."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(f"{self.path}: another sweep is running here. Wait for it or stop it.") from error
+        try:
+            yield
+        finally:
+            (self.path / ".lock").unlink(missing_ok=True)
+            lock.release()
+
+
+def read_status(folder: RunFolder) -> dict[str, Any]:
+    """Content of status.json: state, epoch, reason; state "waiting" where no run has begun."""
+    try:
+        content: dict[str, Any] = json.loads(folder.status.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"state": "waiting", "epoch": 0, "reason": None}
+    return content
+
+
+def read_history(folder: RunFolder) -> list[dict[str, float]]:
+    """Rows of history.csv; none where no epoch is complete."""
+    try:
+        with folder.history.open(encoding="utf-8", newline="") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        return []
+
+
+def differences(frozen: Config, composed: Config, changeable: Sequence[str]) -> list[str]:
+    """Lines "key: frozen -> now" for each key that differs and may not."""
+    before, now = dict(flat(frozen.plain())), dict(flat(composed.plain()))
+    return [
+        f"{key}: {before.get(key, 'absent')!r} when the sweep began, now {now.get(key, 'absent')!r}"
+        for key in dict.fromkeys([*before, *now])
+        if key not in changeable and before.get(key, "absent") != now.get(key, "absent")
+    ]
+
+
+def flat(section: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of every leaf."""
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,152 @@
+"""Launching through Hydra: how many jobs at a time, with how many threads, and how they are stopped."""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from medcls.config import Config
+from medcls.config.messages import explain_composition
+from medcls.errors import Stopped, UserError
+from medcls.sweep.folder import SweepFolder
+from medcls.sweep.grid import in_grammar
+from medcls.sweep.worker import stop_file, work
+
+EXTRAS = {"joblib": "parallel", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, which share its cores and GPUs
+
+
+@dataclass(frozen=True)
+class Launching:
+    """How jobs are launched: Hydra's overrides, jobs at a time on this machine (0: elsewhere), GPUs, threads a job."""
+
+    launcher: str
+    overrides: list[str]
+    slots: int
+    gpus: list[str]
+    threads: int
+
+    @property
+    def isolated(self) -> bool:
+        return self.launcher != "basic"
+
+
+def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config], loader: ConfigLoader) -> Launching:
+    """What the launcher of the command line means for jobs on this machine.
+
+    Raises UserError for a launcher that is not installed or settings that it does not have.
+    """
+    kept = [override for override in overrides if not override.startswith("hydra.sweep.dir=")]
+    composed = compose_launch(kept, loader)
+    launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
+    settings = composed.hydra.launcher
+    if launcher == "basic":
+        return Launching(launcher, kept, 1, [], cores())
+    if launcher not in LOCAL:
+        cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
+        return Launching(launcher, kept, 0, [], int(cpus or 1))
+    gpus = visible_gpus(configs)
+    slots = len(gpus) or cores()
+    if any(override.startswith("hydra.launcher.n_jobs=") for override in kept):
+        wanted = int(settings.n_jobs)
+        slots = wanted if wanted > 0 else max(1, cores() + 1 + wanted)
+    slots = min(slots, len(configs))
+    if launcher == "joblib":
+        kept = [o for o in kept if not o.startswith("hydra.launcher.n_jobs=")] + [f"hydra.launcher.n_jobs={slots}"]
+    return Launching(launcher, kept, slots, gpus, max(1, cores() // slots))
+
+
+def compose_launch(overrides: list[str], loader: ConfigLoader) -> DictConfig:
+    """Composed conf/launch.yaml."""
+    try:
+        return loader.load_configuration("launch", overrides, RunMode.MULTIRUN)
+    except HydraException as error:
+        named = next((o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")), "")
+        if "Could not find 'hydra/launcher" in str(error) and named in EXTRAS:
+            raise UserError(
+                f"hydra/launcher={named}: not installed. Install it: pip install 'medcls[{EXTRAS[named]}]'"
+            ) from error
+        raise explain_composition(error, Config) from error
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus(configs: Mapping[str, Config]) -> list[str]:
+    """Names of the GPUs for CUDA_VISIBLE_DEVICES; none where all jobs run on the CPU."""
+    import torch  # takes seconds to import
+
+    if all(config.trainer.accelerator == "cpu" for config in configs.values()):
+        return []
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return named if named != [""] else [str(index) for index in range(torch.cuda.device_count())]
+
+
+def launch(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -> None:
+    """Run the jobs; each leaves how it ended in its folder. Raises Stopped on SIGINT or SIGTERM.
+
+    A launcher that gives up (a node that dies takes the process with it that would have told) is only told of.
+    """
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    overrides = [
+        *launching.overrides,
+        f"folder={in_grammar(str(sweep.path.absolute()))}",
+        f"isolated={str(launching.isolated).lower()}",
+        f"slots={launching.slots}",
+        f"gpus={in_grammar(launching.gpus)}",
+        f"job={','.join(map(in_grammar, jobs))}",
+    ]
+    stop_file(sweep).unlink(missing_ok=True)
+    # It warns on each look at a cluster that keeps no accounts, which it can do without.
+    logging.getLogger("submitit").setLevel(logging.ERROR)
+    with stopping_isolated(sweep) if launching.isolated else stopping_here():
+        try:
+            hydra.multirun("launch", work, overrides)
+        except Exception as error:
+            if not stop_file(sweep).exists():
+                told = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
+                print(f"hydra/launcher={launching.launcher} gave up: {told}", file=sys.stderr)
+
+
+@contextmanager
+def stopping_here() -> Iterator[None]:
+    """Raise Stopped on SIGINT and SIGTERM; a job that runs in this process first ends in order."""
+    from medcls.training.stop import stopping_in_order
+
+    with stopping_in_order():
+        yield
+
+
+@contextmanager
+def stopping_isolated(sweep: SweepFolder) -> Iterator[None]:
+    """On SIGINT or SIGTERM have all jobs end in order, wherever they run, then raise Stopped; a second one: at once."""
+    came: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise Stopped(number)
+        stop_file(sweep).touch()
+        print("stopping all jobs in order; once more to leave at once", file=sys.stderr)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if came:
+        raise Stopped(came[0])

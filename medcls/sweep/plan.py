@@ -1,0 +1,200 @@
+"""All jobs of a sweep, composed and checked before the first starts."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from medcls.config import Config, check_config
+from medcls.config.messages import explain_composition, explain_interpolation
+from medcls.config.run_name import LONGEST, folder_name, is_simulated
+from medcls.config.schema import SweepConfig, check_sweep
+from medcls.errors import UserError
+from medcls.sweep.folder import Job
+from medcls.sweep.grid import Variant, folder_part, readable, short_names, slug, swept_values, vary
+from medcls.training.resume import CHANGEABLE
+
+
+@dataclass
+class Plan:
+    """Jobs with their configurations, and what the report is to make of them."""
+
+    name: str
+    folder: Path
+    sweep: SweepConfig
+    keys: list[str]
+    variants: list[dict[str, Any]] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    configs: dict[str, Config] = field(default_factory=dict)
+    simulated: bool = False
+    launch: list[str] = field(default_factory=list)
+
+    def contract(self, command: list[str]) -> dict[str, Any]:
+        """Content of sweep.json."""
+        return {
+            "name": self.name,
+            "question": self.sweep.question,
+            "command": command,
+            "simulated": self.simulated,
+            "keys": [key.lstrip("+") for key in self.keys],
+            "variants": self.variants,
+            "jobs": [vars(job) for job in self.jobs],
+            "compare": self.sweep.compare,
+            "reach": [reach.model_dump(exclude_none=True) for reach in self.sweep.reach],
+        }
+
+
+class Composer:
+    """Hydra's composition of conf/config.yaml, with its mistakes in words."""
+
+    def __init__(self, loader: ConfigLoader) -> None:
+        self.loader = loader
+
+    def parse(self, arguments: Sequence[str]) -> list[Override]:
+        return OverridesParser.create(config_loader=self.loader).parse_overrides(list(arguments))
+
+    def compose(self, overrides: list[str]) -> DictConfig:
+        """Composed configuration, with Hydra's section. Raises UserError for what Hydra refuses."""
+        try:
+            return self.loader.load_configuration("config", overrides, RunMode.RUN)
+        except HydraException as error:
+            raise explain_composition(error, Config) from error
+        except OmegaConfBaseException as error:
+            raise explain_interpolation(error) from error
+
+
+def plan_sweep(arguments: Sequence[str], loader: ConfigLoader) -> Plan:
+    """Every job of a command line. Raises UserError that lists all mistakes, of all jobs."""
+    composer = Composer(loader)
+    parsed = composer.parse(arguments)
+    check_hydra_overrides(parsed)
+    launch = [str(o.input_line) for o in parsed if o.is_hydra_override()]
+    task = [o for o in parsed if not o.is_hydra_override()]
+    fixed = [str(o.input_line) for o in task if not o.is_sweep_override()]
+    firsts = [Variant("", {o.get_key_element(): swept_values(o)[0]}) for o in task if o.is_sweep_override()]
+    chosen = [override for first in firsts for override in first.overrides]
+    base = composer.compose(fixed + chosen + [o for o in launch if o.startswith("hydra.sweep.dir=")])
+    sweep = check_sweep(base.sweep)
+    variants, seeds, keys = vary(sweep, task)
+    plan = Plan("", Path(), sweep, keys, launch=launch)
+    mistakes: dict[str, list[str]] = {}
+    for variant in variants:
+        for seed in seeds:
+            overrides = fixed + variant.overrides + ([] if seed is None else [f"seed={seed}"])
+            try:
+                add_job(plan, composer.compose(overrides), variant, overrides)
+            except UserError as error:
+                for told in re.split(r"\n(?! )", str(error)):  # one wrong key on a line, indented what belongs to it
+                    mistakes.setdefault(told, []).append(" ".join(overrides[len(fixed) :]) or "the only one")
+    if mistakes:
+        n_jobs = len(variants) * len(seeds)
+        raise UserError("\n".join(f"{told}\n  {jobs_told(jobs, n_jobs)}" for told, jobs in mistakes.items()))
+    name_sweep(plan, base, task)
+    check_names_of_variants(plan, task)
+    return plan
+
+
+def jobs_told(jobs: Sequence[str], n_jobs: int) -> str:
+    """Which of ``n_jobs`` jobs a mistake concerns."""
+    if len(jobs) == n_jobs:
+        return "In every job."
+    return f"In the job {jobs[0]}" if len(jobs) == 1 else f"In {len(jobs)} of {n_jobs} jobs, the first: {jobs[0]}"
+
+
+def check_hydra_overrides(parsed: Sequence[Override]) -> None:
+    """Raise UserError for settings of Hydra's that a sweep has no use for."""
+    for override in parsed:
+        if override.key_or_group.startswith("hydra/sweeper"):
+            raise UserError(
+                "hydra/sweeper: sweep.py runs grids. To search: python train.py -m hydra/sweeper=optuna ..."
+            )
+        if override.key_or_group in ("hydra.run.dir", "hydra.sweep.subdir"):
+            raise UserError(f"{override.key_or_group}: found in a sweep, expected hydra.sweep.dir=<folder>.")
+        if override.is_hydra_override() and override.is_sweep_override():
+            raise UserError(f"{override.input_line}: settings of Hydra cannot be swept.")
+        if override.key_or_group in ("resume", "report"):
+            raise UserError(
+                f"{override.key_or_group}: not together with other overrides, or no part of a sweep.\n"
+                "  The same line again goes on with a sweep; python sweep.py report=<folder> makes a report alone."
+            )
+
+
+def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> None:
+    """Check one job and add it. Raises UserError for a wrong configuration or a twin of another job."""
+    import torch  # takes seconds to import
+
+    from medcls.models import check_network
+
+    choices, simulated = composed.hydra.runtime.choices, is_simulated(composed.data)
+    with open_dict(composed):
+        del composed["hydra"]
+    config = check_config(composed)
+    with torch.device("meta"):  # shapes without memory, for a net that may be too large for this machine
+        check_network(config.model.model_dump(), in_channels=config.data.channels, image_size=config.image_size)
+    if twin := next((name for name, other in plan.configs.items() if other == config), None):
+        raise UserError(f"the same job twice: {twin} has this configuration too. Remove one of the values.")
+    name = variant.name or f"{choices.model} on {folder_name(composed.data)}"
+    values = {key.lstrip("+"): value_of(key, composed, choices) for key in plan.keys}
+    if name not in {known["name"] for known in plan.variants}:
+        plan.variants.append({"name": name, "values": values})
+    full = Variant(name, {key: values[key.lstrip("+")] for key in plan.keys})
+    part = folder_part(full, plan.keys, bool(plan.sweep.variants)) or slug(name)
+    folder = shortened("_".join([part, f"seed-{config.seed}"])) + ("_SIMULATED" if simulated else "")
+    plan.jobs.append(Job(folder, name, config.seed, overrides))
+    plan.configs[folder] = config
+    plan.simulated = plan.simulated or simulated
+
+
+def value_of(key: str, composed: DictConfig, choices: DictConfig) -> Any:
+    """Value of a key in a composed configuration; of a group, the name of its choice."""
+    bare = key.lstrip("+")
+    value = choices[bare] if bare in choices else OmegaConf.select(composed, bare)
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def shortened(name: str) -> str:
+    """A name that file systems and TensorBoard bear."""
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def name_sweep(plan: Plan, base: DictConfig, task: Sequence[Override]) -> None:
+    """Name and folder that the same line finds again; what may change between two starts is no part of it."""
+    given = {o.key_or_group: "-".join(map(readable, swept_values(o))) for o in task if not o.is_delete()}
+    experiment = base.hydra.runtime.choices.get("experiment")
+    head = experiment or f"{given.get('model', base.hydra.runtime.choices.model)}_{given.get('data', base.data.name)}"
+    root = folder_name(base.data) if base.data.root is not None else ""
+    head = head if root in ("", base.data.name) else f"{head}_{root}"
+    skipped = {"experiment", "data.root", *CHANGEABLE} | (set() if experiment else {"model", "data"})
+    knobs = {key: value for key, value in sorted(given.items()) if key not in skipped and not key.startswith("sweep.")}
+    knobs |= {f"no_{o.key_or_group}": "" for o in task if o.is_delete()}
+    short = short_names(knobs)
+    parts = [f"{short[key]}-{value}".rstrip("-") for key, value in knobs.items()]
+    plan.name = shortened(slug("_".join([head, *parts]))) + ("_SIMULATED" if plan.simulated else "")
+    moved = any(override.startswith("hydra.sweep.dir=") for override in plan.launch)
+    plan.folder = Path(str(base.hydra.sweep.dir)) if moved else Path("runs") / plan.name
+
+
+def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
+    """Drop comparisons with variants that the command line took away; raise UserError for those that never were."""
+    sweep, known = plan.sweep, {variant["name"] for variant in plan.variants}
+    pairs = [] if sweep.compare == "all" else sweep.compare
+    wanted = {name for pair in pairs for name in pair} | {r.final_of for r in sweep.reach if r.final_of is not None}
+    missing = sorted(wanted - known)
+    swept = {key.lstrip("+") for key in [*sweep.grid, *(key for values in sweep.variants.values() for key in values)]}
+    if missing and not swept & {override.key_or_group for override in task}:
+        raise UserError(
+            f"sweep: no variant {missing[0]!r} to compare with. The variants: {', '.join(map(repr, sorted(known)))}."
+        )
+    kept = [pair for pair in pairs if known.issuperset(pair)]
+    reach = [goal for goal in sweep.reach if goal.final_of is None or goal.final_of in known]
+    plan.sweep = sweep.model_copy(update={"compare": kept or "all", "reach": reach})

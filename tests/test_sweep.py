@@ -1,0 +1,309 @@
+"""Sweeps through the public command: planned at once, gone on with after any end, the same numbers however launched."""
+
+import json
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import SCRIPT, Result, State
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from medcls.config.run_name import register_resolvers
+from medcls.sweep.plan import plan_sweep
+
+SWEEP = SCRIPT.parent / "sweep.py"
+EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
+TINY = [
+    "model=lenet",
+    "data=skin",
+    "model.n_base=2",
+    "image_size=32",
+    "epochs=2",
+    "batch_size=4",
+    "logger=none",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+    "data.simulated.counts.train=[6,6]",
+    "data.simulated.counts.val=[4,4]",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the sweeps of a test go."""
+    return tmp_path / "sweep"
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, capfd):
+    """Run sweep.py with overrides in this process, from an empty working folder, by default into tmp_path/sweep."""
+    working = tmp_path / "working"
+    working.mkdir()
+
+    def run(*overrides):
+        monkeypatch.chdir(working)
+        named = any(override.startswith(("hydra.sweep.dir=", "report=")) for override in overrides)
+        where = [] if named else [f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+        monkeypatch.setattr(sys, "argv", [str(SWEEP), *overrides, *where])
+        before = State()
+        capfd.readouterr()
+        try:
+            runpy.run_path(str(SWEEP), run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            before.restore()
+        printed = capfd.readouterr()
+        return Result(status, printed.out, printed.err, tmp_path / "sweep")
+
+    return run
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Start sweep.py in a process group of its own; what is left of it is killed after the test."""
+    processes = []
+
+    def start(*overrides):
+        process = subprocess.Popen(
+            [sys.executable, str(SWEEP), *overrides, f"hydra.sweep.dir={tmp_path / 'sweep'}"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def states(folder):
+    """Job -> state, of all jobs of a sweep."""
+    names = [job["name"] for job in json.loads((folder / "sweep.json").read_text())["jobs"]]
+    return {name: json.loads((folder / name / "status.json").read_text())["state"] for name in names}
+
+
+def figures(folder):
+    """Job -> rows of its history without their seconds."""
+    return {
+        path.parent.name: [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+        for path in sorted(folder.glob("*/history.csv"))
+    }
+
+
+def eventually(condition, seconds=120):
+    """Wait until the condition holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_comparisons_that_exist(name):
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        plan = plan_sweep([f"experiment={name}"], GlobalHydra.instance().config_loader())
+    assert {job.seed for job in plan.jobs} == {0, 1, 2}
+    assert len(plan.jobs) == 3 * len(plan.variants)
+    assert plan.sweep.question
+    assert plan.sweep.compare
+    assert plan.folder == Path("runs") / f"{name}_SIMULATED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_runs_two_epochs_on_tiny_simulated_data(sweep, name):
+    counts = "1,1,1,1,1,1,1,1,1" if "xray" in name else "4,4"
+    tiny = [o for o in TINY if not o.startswith(("model", "data=", "batch_size", "data.simulated"))]
+    shrunk = ["batch_size=8", "model.dropout=0.0"] if "xray" in name else ["seed=0,1"]
+    sizes = [f"data.simulated.counts.{split}=[{counts}]" for split in ("train", "val")]
+    result = sweep(f"experiment={name}", *tiny, *shrunk, *sizes)
+    assert result.status == 0, result.err
+    assert set(states(result.folder).values()) == {"done"}
+    assert (result.folder / "report.html").exists()
+
+
+def test_command_line_replaces_or_fixes_what_the_experiment_sweeps():
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        plan = plan_sweep(["experiment=task2_bone", "lr=1e-2,1e-5", "model.n_base=8", "seed=5"], loader)
+    assert [variant["name"] for variant in plan.variants] == ["lr=0.01", "lr=1e-5"]
+    assert [variant["values"] for variant in plan.variants] == [{"lr": 0.01}, {"lr": 1e-5}]
+    assert [job.seed for job in plan.jobs] == [5, 5]
+    assert {config.model.n_base for config in plan.configs.values()} == {8}
+
+
+def test_sweep_leaves_the_contract_and_its_report(sweep):
+    result = sweep(*TINY, "lr=1e-3,1e-4", "model.dropout=0.0,0.2", "seed=0,1")
+    assert result.status == 0, result.err
+    content = json.loads((result.folder / "sweep.json").read_text())
+    assert content["keys"] == ["lr", "model.dropout"]
+    assert content["simulated"] is True
+    assert len(content["jobs"]) == 8
+    assert {job["variant"] for job in content["jobs"]} == {variant["name"] for variant in content["variants"]}
+    assert content["variants"][0] == {"name": "lr=1e-3, dropout=0", "values": {"lr": 1e-3, "model.dropout": 0.0}}
+    assert all(not {"=", ","} & set(job["name"]) and "SIMULATED" in job["name"] for job in content["jobs"])
+    assert (result.folder / "report.html").exists()
+    assert sweep(f"report={result.folder}").status == 0
+
+
+def test_all_bad_values_are_told_before_anything_starts(sweep, folder):
+    result = sweep(*TINY, "lr=1e-3,-1", "model.dropout=0.1,2", "seed=0,1")
+    assert result.status == 2
+    assert "lr: found -1" in result.err
+    assert "model.dropout: found 2" in result.err
+    assert "4 of 8 jobs" in result.err
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("lr=1e-3,0.001", "twice"),
+        ("lrr=1e-3,1e-4", "Did you mean lr"),
+        ("lr=interval(1e-5,1e-3)", "optuna"),
+        ("model=lenet,resnet", "no such choice"),
+        ("image_size=2,32", "image_size=2"),
+        ("hydra/sweeper=basic", "train.py -m"),
+        ("data.root=nowhere", "nowhere"),
+    ],
+)
+def test_mistake_ends_the_sweep_before_anything_is_written(sweep, folder, override, told):
+    result = sweep(*TINY, override)
+    assert (result.status, told in result.err) == (2, True), result.err
+    assert "Traceback" not in result.err
+    assert not folder.exists()
+
+
+def test_second_run_finishes_only_what_is_missing(sweep):
+    first = sweep(*TINY, "lr=1e-3,1e-4", "seed=0,1")
+    before = figures(first.folder)
+    gone, kept = sorted(before)[0], sorted(before)[1:]
+    for file in sorted((first.folder / gone).rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+    written = {name: (first.folder / name / "metrics.json").stat().st_mtime_ns for name in kept}
+    again = sweep(*TINY, "lr=1e-3,1e-4", "seed=0,1")
+    assert again.status == 0, again.err
+    assert "3 of them done" in again.out
+    assert {name: (first.folder / name / "metrics.json").stat().st_mtime_ns for name in kept} == written
+    assert figures(first.folder) == before
+
+
+def test_more_epochs_go_on_with_the_sweep_and_another_configuration_is_refused(sweep, tmp_path):
+    short = sweep(*TINY, "lr=1e-3,1e-4")
+    refused = sweep(*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.3")
+    assert refused.status == 2
+    assert "model.dropout: 0.0 when the sweep began, now 0.3" in refused.err
+    longer = [override.replace("epochs=2", "epochs=4") for override in TINY]
+    assert sweep(*longer, "lr=1e-3,1e-4").status == 0
+    assert sweep(*longer, "lr=1e-3,1e-4", f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
+    assert figures(short.folder) == figures(tmp_path / "alone")
+    assert sweep(*TINY, "lr=1e-3,1e-4").status == 2
+
+
+def test_failing_job_leaves_the_others_alone_and_is_listed(sweep):
+    result = sweep(*TINY, "loss.class_weights=null,[1.0,2.0,3.0]", "seed=0,1")
+    assert result.status == 1
+    assert sorted(states(result.folder).values()) == ["done", "done", "failed", "failed"]
+    assert "2 of 4 jobs failed" in result.err
+    assert "found 3 weights" in result.err
+    assert "train.log" in result.err
+
+
+def test_parallel_jobs_with_a_thread_each_give_the_numbers_of_those_run_in_turn(sweep, tmp_path):
+    grid = [*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
+    assert sweep(*grid).status == 0
+    parallel = [*grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'parallel'}"]
+    assert sweep(*parallel).status == 0
+    assert figures(tmp_path / "parallel") == figures(tmp_path / "sweep")
+
+
+def test_killed_job_leaves_the_others_alone_and_the_second_run_finishes_it(started, folder):
+    grid = [*TINY, "epochs=40", "lr=1e-3,1e-4", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    process = started(*grid)
+    victim = "lr-1e-4_seed-0_SIMULATED"
+    eventually(lambda: (folder / victim / "history.csv").exists())
+    os.kill(pid_of(victim), signal.SIGKILL)
+    out, err = process.communicate()
+    assert process.returncode == 1, err
+    assert states(folder) == {"lr-1e-3_seed-0_SIMULATED": "done", victim: "failed"}
+    assert "killed by signal 9" in err
+    again = started(*grid)
+    out, err = again.communicate()
+    assert again.returncode == 0, err
+    assert "1 of them done" in out
+    assert set(states(folder).values()) == {"done"}
+
+
+def pid_of(job):
+    """The process that runs a job."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"medcls.sweep.job" in words and job.encode() in words:
+            return int(entry.name)
+    raise LookupError(job)
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_path, launcher):
+    grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
+    process = started(*grid, f"hydra/launcher={launcher}")
+    first = folder / "lr-1e-3_seed-0_SIMULATED"
+    eventually(lambda: (first / "history.csv").exists())
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate()
+    assert process.returncode == 130
+    assert "Go on: python sweep.py" in out
+    assert states_so_far(folder)[first.name] in ("stopped", "done")
+    assert sweep(*grid).status == 0
+    assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
+    assert figures(folder) == figures(tmp_path / "alone")
+
+
+def states_so_far(folder):
+    return {path.parent.name: json.loads(path.read_text())["state"] for path in folder.glob("*/status.json")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder, tmp_path, launcher):
+    grid = [*TINY, "epochs=150", "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
+    draw = random.Random(0)
+    for _ in range(10):
+        process = started(*grid, f"hydra/launcher={launcher}")
+        eventually(lambda: "running" in states_so_far(folder).values() or process.poll() is not None)  # noqa: B023
+        time.sleep(draw.uniform(0, 6))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert sweep(*grid).status == 0
+    assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
+    assert figures(folder) == figures(tmp_path / "alone")
+    assert without_times(folder) == without_times(tmp_path / "alone")
+
+
+def without_times(folder):
+    """results.csv but for the columns of seconds."""
+    import csv
+
+    with (folder / "results.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
