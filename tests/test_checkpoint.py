@@ -23,6 +23,8 @@ CONTRACT = {
     "curves.png",
     "confusion.png",
     "roc.png",
+    "audit.json",
+    "audit.html",
     "checkpoints/best.ckpt",
     "checkpoints/last.ckpt",
     "train.log",
