@@ -1,5 +1,6 @@
 """What surrounds a command's work: the configuration checked, errors as messages, a readable exit status."""
 
+import errno
 import logging
 import os
 import signal
@@ -16,6 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 from medcls.config import Config
 from medcls.config.messages import explain_composition, explain_interpolation
 from medcls.errors import Stopped, UserError
+
+# What a folder of the user's can answer, and no mistake of ours.
+REFUSED = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG),
+)
 
 
 @contextmanager
@@ -48,6 +55,14 @@ def forget_if_nothing_began(folder: Path) -> None:
         folder.rmdir()
 
 
+def explain_refused(error: OSError) -> str:
+    """Message for a file or folder that the system does not let us make, read or write."""
+    return (
+        f"{error.filename}: {error.strerror}.\n  Change its permissions or name another place: runs go to "
+        "hydra.run.dir (of a sweep hydra.sweep.dir), decoded images to data.cache_dir, images come from data.root."
+    )
+
+
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Exit with status 2 and a message for the user's mistakes, with 128 + signal when stopped by one."""
@@ -65,6 +80,11 @@ def readable_errors() -> Iterator[None]:
         if "Config group override must be" not in str(error):
             raise
         print("A group cannot be null. Name one of its choices: scheduler=none", file=sys.stderr)
+        raise SystemExit(2) from error
+    except OSError as error:
+        if error.errno not in REFUSED or error.filename is None:
+            raise
+        print(explain_refused(error), file=sys.stderr)
         raise SystemExit(2) from error
     except UserError as error:  # already told by the job
         raise SystemExit(2) from error

@@ -377,3 +377,12 @@ def test_full_disk_is_explained_and_no_half_written_file_is_left(
     assert "no space left on the disk" in output
     assert set(files) >= left
     assert not [name for name in files if name.endswith((".partial", ".ckpt", ".npy"))]
+
+
+@pytest.mark.parametrize("inside", ["", "run"], ids=["is a file", "lies below a file"])
+def test_run_folder_that_cannot_be_made_is_explained(train, tmp_path, inside):
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    result = train(*FAST, "data=skin", f"hydra.run.dir={file / inside}")
+    check_message(result, str(file / inside), "hydra.run.dir")
+    assert file.read_text() == "mine"
