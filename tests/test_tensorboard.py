@@ -2,9 +2,12 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
-from conftest import TINY
+from conftest import SCRIPT, TINY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
@@ -178,3 +181,14 @@ def test_run_on_images_of_ones_own_is_nowhere_called_simulated(finished):
     assert json.loads((finished / "metrics.json").read_text())["simulated"] is False
     tags = events(finished).Tags()
     assert not any("SIMULATED" in tag for tag in tags["images"] + tags["scalars"])
+
+
+@pytest.mark.slow
+def test_tensorflow_is_not_imported_where_it_is_installed(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise SystemExit('TensorFlow was imported')\n")
+    found = [str(tmp_path), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    command = [sys.executable, str(SCRIPT), *TINY, *SIMULATED, f"hydra.run.dir={tmp_path}/run"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, found))}
+    ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert event_files(tmp_path / "run")

@@ -1,6 +1,8 @@
 """A run in TensorBoard: curves, learning rate, training images and hyper-parameters, in one event file."""
 
+import sys
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import pytorch_lightning as pl
@@ -46,6 +48,9 @@ class TensorBoard(pl.Callback):
 
     def open(self) -> None:
         """Start the event file with the training images and what the history holds."""
+        # TensorBoard looks for this module before it imports TensorFlow, where that is installed: seconds, and a
+        # screen of messages, for what its own file access does as well.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard import SummaryWriter
 
         for stale in self.folder.glob("events.out.tfevents.*"):
