@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.evaluation.patients import number_patients
 from medcls.evaluation.scores import METRICS, scores
 
 LEVEL = 0.95
@@ -77,9 +78,8 @@ def draw_group_counts(
 
     The number of images of a class varies; no class is ever without.
     """
-    # An image of no known patient is a patient of its own.
-    patients, patient = np.unique([group or f"\0{i}" for i, group in enumerate(groups)], return_inverse=True)
-    has_class = np.zeros((len(patients), int(labels.max()) + 1), bool)
+    patient = number_patients(groups)
+    has_class = np.zeros((int(patient.max()) + 1, int(labels.max()) + 1), bool)
     has_class[patient, labels] = True
     stratum = np.unique(has_class, axis=0, return_inverse=True)[1].reshape(-1)
     for counts in draw_counts(stratum, n_resamples, rng):

@@ -12,8 +12,9 @@ from statsmodels.stats.proportion import confint_proportions_2indep, test_propor
 
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.difference import Difference
-from medcls.evaluation.influence import METRICS, Measured, Predictions
+from medcls.evaluation.influence import METRICS, Measured
 from medcls.evaluation.pairing import Pairing, pair
+from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.seeds import several_seeds
 
 
@@ -90,11 +91,12 @@ def _several_seeds(metric: str, a: list[Measured], b: list[Measured], pairing: P
     estimate = several_seeds(values_a, values_b, _covariance(a, b, pairing))
     low, high = estimate.interval(LEVEL)
     means = float(values_a.mean()), float(values_b.mean())
-    return Comparison(metric, *means, low, high, estimate.p, "Obuchowski-Rockette", pairing, estimate)
+    method = "Obuchowski-Rockette" + clustered(pairing)
+    return Comparison(metric, *means, low, high, estimate.p, method, pairing, estimate)
 
 
 def _covariance(a: list[Measured], b: list[Measured], pairing: Pairing) -> np.ndarray:
-    """Covariance (J + K, J + K) of the metrics of all runs over images."""
+    """Covariance (J + K, J + K) of the metrics of all runs over patients, or images where these are unknown."""
     of_a, of_b = np.stack([one.influence for one in a]), np.stack([one.influence for one in b])
     between = of_a @ of_b.T if pairing.same_images else np.zeros((len(a), len(b)))
     return np.block([[of_a @ of_a.T, between], [between.T, of_b @ of_b.T]])
@@ -103,16 +105,22 @@ def _covariance(a: list[Measured], b: list[Measured], pairing: Pairing) -> np.nd
 def _one_seed(metric: str, a: Measured, b: Measured, pairing: Pairing) -> Comparison:
     (var_a, between), (_, var_b) = _covariance([a], [b], pairing)
     estimate = Difference(b.value - a.value, math.sqrt(max(var_a + var_b - 2 * between, 0)), float("inf"))
-    if metric == "accuracy":
+    if metric == "accuracy" and not pairing.by_patient:
         low, high, p, method = _accuracies(pairing)
     else:
         (low, high), p = estimate.interval(LEVEL), estimate.p
-        method = "DeLong, paired" if pairing.same_images else "DeLong, independent images"
+        method = "DeLong" if metric == "auroc" else "normal approximation"
+        method += (", paired" if pairing.same_images else ", independent images") + clustered(pairing)
     return Comparison(metric, a.value, b.value, low, high, p, method, pairing, estimate)
 
 
+def clustered(pairing: Pairing) -> str:
+    """What the name of a method gets where images depend on each other."""
+    return ", patients as clusters" if pairing.by_patient else ""
+
+
 def _accuracies(pairing: Pairing) -> tuple[float, float, float, str]:
-    """Interval, p-value and name of the test for the accuracies of two single runs."""
+    """Interval, p-value and name of the test for the accuracies of two single runs on independent images."""
     hit_a, hit_b = (one.probabilities.argmax(axis=1) == one.labels for one in (pairing.a[0], pairing.b[0]))
     if not pairing.same_images:
         counts = int(hit_b.sum()), len(hit_b), int(hit_a.sum()), len(hit_a)

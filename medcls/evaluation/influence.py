@@ -1,7 +1,8 @@
-"""How much each image moves a metric: from this follow its variance and its covariance between nets.
+"""How much each patient moves a metric: from this follow its variance and its covariance between nets.
 
-Influences of two nets on the same images multiply to the covariance of their metrics, so that one product of matrices
-serves any number of seeds and variants.
+Influences of two nets on the same patients multiply to the covariance of their metrics, so that one product of
+matrices serves any number of seeds and variants. Images of one patient move a metric together: their influences are
+summed before they are multiplied. An image of no known patient counts as a patient of its own.
 """
 
 from dataclasses import dataclass
@@ -11,33 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from medcls.evaluation.patients import number_patients
+from medcls.evaluation.predictions import Predictions
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a net says of images: their names, labels (N,) in [0, C), probabilities (N, C) in [0, 1].
-
-    data: name of the data set; images of the same name in different data sets are different images.
-    positive: class that AUROC is of where there are two classes.
-    """
-
-    data: str
-    names: tuple[str, ...]
-    labels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    positive: int
-
-    def select(self, names: list[str]) -> "Predictions":
-        """The predictions of ``names`` alone, in their order. Raises KeyError for a name that is absent."""
-        at = {name: i for i, name in enumerate(self.names)}
-        rows = [at[name] for name in names]
-        return Predictions(self.data, tuple(names), self.labels[rows], self.probabilities[rows], self.positive)
+Numbers = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric in [0, 1], and the influence (N,) of each image on it.
+    """A metric in [0, 1], and the influence (P,) of each patient on it.
 
-    The estimated covariance of the metrics of two nets on the same N images is the inner product of their influences.
+    The estimated covariance of the metrics of two nets on the same P patients is the inner product of their influences.
     """
 
     value: float
@@ -47,40 +32,65 @@ class Measured:
 def measure_auroc(predictions: Predictions) -> Measured:
     """AUROC as in ``medcls.evaluation.scores``, with the influences of DeLong, DeLong & Clarke-Pearson (1988).
 
+    Several images of a patient: those of Obuchowski (1997), doi 10.2307/2533958, but for the factor of the term between
+    a patient's images of either side, which differs from hers by less than one part in the number of patients.
     More than two classes: the mean of one-vs-rest, whose influences are the means of theirs.
-    NaN where one side of a class has fewer than two images, which leaves the variance undefined.
+    NaN where one side of a class has fewer than two patients, which leaves the variance undefined.
     """
     labels, probabilities = predictions.labels, predictions.probabilities
     n_classes = probabilities.shape[1]
     classes = [predictions.positive] if n_classes == 2 else list(range(n_classes))
-    parts = [_one_vs_rest(labels == k, probabilities[:, k]) for k in classes]
+    patient = number_patients(predictions.patients)
+    parts = [_one_vs_rest(labels == k, probabilities[:, k], patient) for k in classes]
     value = float(np.mean([part.value for part in parts]))
     return Measured(value, np.mean([part.influence for part in parts], axis=0))
 
 
 def measure_accuracy(predictions: Predictions) -> Measured:
-    """Share of images whose most probable class is theirs; influences give the sample covariance of correctness."""
+    """Share of images whose most probable class is theirs.
+
+    Influences give the sample covariance of correctness; with several images of a patient that of a ratio of patients'
+    sums (Rao & Scott, 1992, doi 10.2307/2532311). NaN for fewer than two patients.
+    """
     hit = (predictions.probabilities.argmax(axis=1) == predictions.labels).astype(float)
-    n = len(hit)
-    if n < 2:
-        return Measured(float("nan"), np.full(n, np.nan))
-    return Measured(float(hit.mean()), (hit - hit.mean()) / np.sqrt(n * (n - 1)))
+    patient = number_patients(predictions.patients)
+    n_patients = int(patient.max(initial=-1)) + 1
+    if n_patients < 2:
+        return _undefined(n_patients)
+    value = float(hit.mean())
+    return Measured(value, _summed(_scaled(hit - value, patient), patient))
 
 
-def _one_vs_rest(is_class: NDArray[np.bool_], score: NDArray[Any]) -> Measured:
+def _one_vs_rest(is_class: NDArray[np.bool_], score: NDArray[Any], patient: Numbers) -> Measured:
     """AUROC of one class with DeLong's structural components, from midranks (Sun & Xu, 2014, algorithm 2)."""
+    n_patients = int(patient.max(initial=-1)) + 1
+    if min(len(np.unique(patient[side])) for side in (is_class, ~is_class)) < 2:
+        return _undefined(n_patients)
     m, n = int(is_class.sum()), int((~is_class).sum())
-    if m < 2 or n < 2:
-        return Measured(float("nan"), np.full(len(score), np.nan))
     rank = rankdata(score)
     # Of each image of the class: the share of the rest that it beats, a tie counting half; and the converse.
     beaten = (rank[is_class] - rankdata(score[is_class])) / n
     beaten_by = 1 - (rank[~is_class] - rankdata(score[~is_class])) / m
-    value = beaten.mean()
+    value = float(beaten.mean())
     influence = np.empty(len(score))
-    influence[is_class] = (beaten - value) / np.sqrt(m * (m - 1))
-    influence[~is_class] = (beaten_by - value) / np.sqrt(n * (n - 1))
-    return Measured(float(value), influence)
+    influence[is_class] = _scaled(beaten - value, patient[is_class])
+    influence[~is_class] = _scaled(beaten_by - value, patient[~is_class])
+    return Measured(value, _summed(influence, patient))
+
+
+def _scaled(deviations: NDArray[np.float64], patient: Numbers) -> NDArray[np.float64]:
+    """Deviations from a mean of images as shares in it, whose squares add up to its unbiased variance."""
+    n_patients = len(np.unique(patient))
+    return np.asarray(deviations / len(deviations) * np.sqrt(n_patients / (n_patients - 1)))
+
+
+def _summed(influence: NDArray[np.float64], patient: Numbers) -> NDArray[np.float64]:
+    """Influence (P,) of each patient from that of each image."""
+    return np.asarray(np.bincount(patient, influence), dtype=np.float64)
+
+
+def _undefined(n_patients: int) -> Measured:
+    return Measured(float("nan"), np.full(n_patients, np.nan))
 
 
 METRICS = {"auroc": measure_auroc, "accuracy": measure_accuracy}

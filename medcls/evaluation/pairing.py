@@ -1,9 +1,9 @@
 """What two variants share, the images or the seeds: it decides how they may be compared."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from medcls.evaluation.influence import Predictions
+from medcls.evaluation.predictions import Predictions
 
 # Below this share of common images a comparison on them would be about another, smaller question.
 _ENOUGH = 0.5
@@ -28,6 +28,11 @@ class Pairing:
         """Whether an interval is about other seeds too, and not about other images alone."""
         return min(len(self.a), len(self.b)) >= 2
 
+    @property
+    def by_patient(self) -> bool:
+        """Whether a patient has several images, which are no independent ones then."""
+        return any(run.n_patients < sum(map(bool, run.groups)) for run in (self.a[0], self.b[0]))
+
 
 def pair(a: Mapping[int, Predictions], b: Mapping[int, Predictions]) -> Pairing:
     """Runs of two variants (seed -> predictions) that can be compared, cut to the images that they share.
@@ -49,8 +54,14 @@ def pair(a: Mapping[int, Predictions], b: Mapping[int, Predictions]) -> Pairing:
     same_images = _images(of_a[0]) == _images(of_b[0])
     if not same_images and (shared := _shared(of_a[0], of_b[0])):
         same_images = True
-        remarks.append(f"Only the {len(shared)} images that both were measured on are compared.")
+        if len(shared) < max(len(of_a[0].names), len(of_b[0].names)):
+            remarks.append(f"Only the {len(shared)} images that both were measured on are compared.")
         of_a, of_b = [run.select(shared) for run in of_a], [run.select(shared) for run in of_b]
+    if same_images:
+        both = _with_patients([*of_a, *of_b])
+        of_a, of_b = both[: len(of_a)], both[len(of_a) :]
+    else:
+        of_a, of_b = _with_patients(of_a), _with_patients(of_b)
     return Pairing(tuple(of_a), tuple(of_b), tuple(seeds_a), tuple(seeds_b), same_images, " ".join(remarks))
 
 
@@ -61,6 +72,12 @@ def _one_of_each(a: Sequence[int], b: Sequence[int]) -> tuple[list[int], list[in
 
 def _images(run: Predictions) -> tuple[str, tuple[str, ...], bytes]:
     return run.data, run.names, run.labels.tobytes()
+
+
+def _with_patients(runs: Sequence[Predictions]) -> list[Predictions]:
+    """Runs on the same images, all with the patients that any of them knows: a net changes nothing about those."""
+    groups = next((run.groups for run in runs if run.groups), ())
+    return [replace(run, groups=groups) for run in runs]
 
 
 def _shared(a: Predictions, b: Predictions) -> list[str]:

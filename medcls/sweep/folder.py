@@ -19,19 +19,25 @@ from medcls.training.folder import RunFolder
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: ``name`` is its folder in that of the sweep; ``overrides`` say how it differs."""
+    """One run of a sweep: ``name`` is its folder in that of the sweep; ``overrides`` say how it differs.
+
+    fold, folds: as in data.split; None without cross-validation.
+    """
 
     name: str
     variant: str
     seed: int
+    fold: int | None
+    folds: int | None
     overrides: list[str]
 
 
 class SweepFolder:
     """Paths and small files of a sweep; every file is written whole or not at all.
 
-    sweep.json: name, question, command, simulated, keys (swept, without seed), variants (name, values), jobs (name,
-    variant, seed, overrides), compare and reach as in the configuration. The report reads nothing else but run folders.
+    sweep.json: name, question, command, simulated, keys (swept, without seed and fold), variants (name, values), jobs
+    (name, variant, seed, fold, folds, overrides), compare and reach as in the configuration. The report reads nothing
+    else but run folders.
     """
 
     def __init__(self, path: Path) -> None:

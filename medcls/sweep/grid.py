@@ -13,6 +13,9 @@ from medcls.config.schema import SweepConfig
 from medcls.errors import UserError
 
 Values = dict[str, Any]
+FOLD = "data.split.fold"
+# Swept to repeat every variant, not to tell variants apart.
+REPETITIONS = ("seed", FOLD)
 NAMED_BY_VALUE = ("model", "data", "experiment")  # vgg16 says enough, none of augment does not
 
 
@@ -23,10 +26,10 @@ class Variant:
     name: str
     values: Values
 
-    @property
-    def overrides(self) -> list[str]:
-        """The setting in the grammar of the command line."""
-        return [f"{key}={in_grammar(value)}" for key, value in self.values.items()]
+
+def in_overrides(values: Values) -> list[str]:
+    """A setting of keys in the grammar of the command line."""
+    return [f"{key}={in_grammar(value)}" for key, value in values.items()]
 
 
 def swept_values(override: Override) -> list[Any]:
@@ -81,8 +84,8 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: end if last.count(end) == 1 else key.lstrip("+") for key, end in zip(keys, last, strict=True)}
 
 
-def vary(sweep: SweepConfig, overrides: Sequence[Override]) -> tuple[list[Variant], list[int | None], list[str]]:
-    """Variants, seeds (None: that of the configuration) and swept keys.
+def vary(sweep: SweepConfig, overrides: Sequence[Override]) -> tuple[list[Variant], list[Values], list[str]]:
+    """Variants, the seeds and folds that each is repeated with (one empty setting: once), and swept keys.
 
     overrides: those of the command line; each replaces what the experiment says of its key, by values or by one.
     Raises UserError for values that are none.
@@ -93,7 +96,8 @@ def vary(sweep: SweepConfig, overrides: Sequence[Override]) -> tuple[list[Varian
     axes |= {key: values for key, values in given.items() if len(values) > 1}
     if empty := [key for key, values in axes.items() if not values]:
         raise UserError("\n".join(f"sweep.grid.{key}: found no values, expected at least one." for key in empty))
-    seeds = axes.pop("seed", [None])
+    repeated = {key: axes.pop(key) for key in REPETITIONS if key in axes}
+    repetitions = [dict(zip(repeated, values, strict=True)) for values in itertools.product(*repeated.values())]
     named = {
         name: {key: value for key, value in values.items() if key.lstrip("+") not in bare}
         for name, values in (sweep.variants or {"": {}}).items()
@@ -105,7 +109,7 @@ def vary(sweep: SweepConfig, overrides: Sequence[Override]) -> tuple[list[Varian
         for name in named
         for values in itertools.product(*axes.values())
     ]
-    return variants, seeds, keys
+    return variants, repetitions, keys
 
 
 def variant_name(name: str, axes: Mapping[str, Sequence[Any]], values: Sequence[Any]) -> str:

@@ -1,27 +1,34 @@
 """All jobs of a sweep, composed and checked before the first starts."""
 
 import hashlib
-import re
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from medcls.config import Config, check_config
-from medcls.config.messages import explain_composition, explain_interpolation
 from medcls.config.run_name import LONGEST, folder_name, is_simulated
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
+from medcls.sweep.compose import Composer, folds_left_open, with_overrides
 from medcls.sweep.folder import Job
-from medcls.sweep.grid import Variant, folder_part, readable, short_names, slug, swept_values, vary
+from medcls.sweep.grid import (
+    Values,
+    Variant,
+    folder_part,
+    in_overrides,
+    readable,
+    short_names,
+    slug,
+    swept_values,
+    vary,
+)
+from medcls.sweep.mistakes import Mistakes
 from medcls.training.resume import CHANGEABLE
 
 
@@ -54,25 +61,6 @@ class Plan:
         }
 
 
-class Composer:
-    """Hydra's composition of conf/config.yaml, with its mistakes in words."""
-
-    def __init__(self, loader: ConfigLoader) -> None:
-        self.loader = loader
-
-    def parse(self, arguments: Sequence[str]) -> list[Override]:
-        return OverridesParser.create(config_loader=self.loader).parse_overrides(list(arguments))
-
-    def compose(self, overrides: list[str]) -> DictConfig:
-        """Composed configuration, with Hydra's section. Raises UserError for what Hydra refuses."""
-        try:
-            return self.loader.load_configuration("config", overrides, RunMode.RUN)
-        except HydraException as error:
-            raise explain_composition(error, Config) from error
-        except OmegaConfBaseException as error:
-            raise explain_interpolation(error) from error
-
-
 def plan_sweep(arguments: Sequence[str], loader: ConfigLoader) -> Plan:
     """Every job of a command line. Raises UserError that lists all mistakes, of all jobs."""
     composer = Composer(loader)
@@ -81,34 +69,28 @@ def plan_sweep(arguments: Sequence[str], loader: ConfigLoader) -> Plan:
     launch = [str(o.input_line) for o in parsed if o.is_hydra_override()]
     task = [o for o in parsed if not o.is_hydra_override()]
     fixed = [str(o.input_line) for o in task if not o.is_sweep_override()]
-    firsts = [Variant("", {o.get_key_element(): swept_values(o)[0]}) for o in task if o.is_sweep_override()]
-    chosen = [override for first in firsts for override in first.overrides]
+    chosen = in_overrides({o.get_key_element(): swept_values(o)[0] for o in task if o.is_sweep_override()})
     base = composer.compose(fixed + chosen + [o for o in launch if o.startswith("hydra.sweep.dir=")])
     sweep = check_sweep(base.sweep)
-    variants, seeds, keys = vary(sweep, task)
+    variants, repetitions, keys = vary(sweep, task)
     plan = Plan("", Path(), sweep, keys, launch=launch)
-    mistakes: dict[str, list[str]] = {}
-    for variant in variants:
-        for seed in seeds:
-            overrides = fixed + variant.overrides + ([] if seed is None else [f"seed={seed}"])
-            try:
-                add_job(plan, composer.compose(overrides), variant, overrides)
-            except UserError as error:
-                for told in re.split(r"\n(?! )", str(error)):  # one wrong key on a line, indented what belongs to it
-                    mistakes.setdefault(told, []).append(" ".join(overrides[len(fixed) :]) or "the only one")
-    if mistakes:
-        n_jobs = len(variants) * len(seeds)
-        raise UserError("\n".join(f"{told}\n  {jobs_told(jobs, n_jobs)}" for told, jobs in mistakes.items()))
+    add_jobs(plan, composer, fixed, itertools.product(variants, repetitions))
     name_sweep(plan, base, task)
     check_names_of_variants(plan, task)
     return plan
 
 
-def jobs_told(jobs: Sequence[str], n_jobs: int) -> str:
-    """Which of ``n_jobs`` jobs a mistake concerns."""
-    if len(jobs) == n_jobs:
-        return "In every job."
-    return f"In the job {jobs[0]}" if len(jobs) == 1 else f"In {len(jobs)} of {n_jobs} jobs, the first: {jobs[0]}"
+def add_jobs(plan: Plan, composer: Composer, fixed: list[str], asked: Iterable[tuple[Variant, Values]]) -> None:
+    """Add the jobs of every variant and repetition. Raises UserError that lists the mistakes of all."""
+    mistakes = Mistakes()
+    for variant, repetition in asked:
+        own = in_overrides(variant.values | repetition)
+        with mistakes.collected(own):
+            composed = composer.compose(fixed + own)
+            for fold in folds_left_open(composed, fixed + own):
+                with mistakes.collected(own + fold):
+                    add_job(plan, with_overrides(composed, fold), variant, fixed + own + fold)
+    mistakes.check(len(plan.jobs))
 
 
 def check_hydra_overrides(parsed: Sequence[Override]) -> None:
@@ -149,8 +131,12 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
         plan.variants.append({"name": name, "values": values})
     full = Variant(name, {key: values[key.lstrip("+")] for key in plan.keys})
     part = folder_part(full, plan.keys, bool(plan.sweep.variants)) or slug(name)
-    folder = shortened("_".join([part, f"seed-{config.seed}"])) + ("_SIMULATED" if simulated else "")
-    plan.jobs.append(Job(folder, name, config.seed, overrides))
+    split = config.data.split
+    numbers = [f"seed-{config.seed}"] + ([] if split.folds is None else [f"fold-{split.fold}"])
+    folder = shortened("_".join([part, *numbers])) + ("_SIMULATED" if simulated else "")
+    plan.jobs.append(
+        Job(folder, name, config.seed, None if split.folds is None else split.fold, split.folds, overrides)
+    )
     plan.configs[folder] = config
     plan.simulated = plan.simulated or simulated
 

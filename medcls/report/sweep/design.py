@@ -9,7 +9,7 @@ from typing import Any
 
 from medcls.errors import UserError
 from medcls.report.sweep.knobs import derive_knobs, name_variant, sort_key
-from medcls.report.sweep.runs import Run, read_config, read_run
+from medcls.report.sweep.runs import Fold, Run, read_config, read_run
 
 REACHABLE = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
 # More pairs than this and hardly a difference survives the adjustment for their number.
@@ -18,7 +18,7 @@ _MOST_PAIRS = 30
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep with its runs, ordered by variant and seed.
+    """A sweep with its runs, ordered by variant, seed and fold.
 
     variants: name -> value of each swept key; compare: pairs of variant names; reach: what convergence is measured
     by, each {"metric", "value"} or {"metric", "final_of"}; remark: what was decided for lack of sweep.json.
@@ -36,8 +36,20 @@ class Sweep:
     reach: tuple[Mapping[str, Any], ...]
     remark: str
 
+    @property
+    def cross_validated(self) -> bool:
+        """Whether its runs validate on several folds; one fold alone is a split like any other."""
+        return len({run.fold for run in self.runs if run.fold}) > 1
+
+    @property
+    def replications(self) -> str:
+        """What the runs of a variant differ in."""
+        if not self.cross_validated:
+            return "seeds"
+        return "seeds and folds" if len({run.seed for run in self.runs}) > 1 else "folds"
+
     def done(self, variant: str) -> list[Run]:
-        """Finished runs of a variant, by seed."""
+        """Finished runs of a variant, by seed and fold."""
         return [run for run in self.runs if run.variant == variant and run.done]
 
 
@@ -53,9 +65,9 @@ def _from_file(folder: Path) -> Sweep:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         variants = {entry["name"]: entry["values"] for entry in content["variants"]}
-        jobs = [(job["name"], job["variant"], int(job["seed"])) for job in content["jobs"]]
+        jobs = [(job["name"], job["variant"], int(job["seed"]), _fold(job)) for job in content["jobs"]]
         order = {name: i for i, name in enumerate(variants)}
-        jobs.sort(key=lambda job: (order[job[1]], job[2], job[0]))
+        jobs.sort(key=lambda job: (order[job[1]], job[2], job[3] or (), job[0]))
         keys, reach = tuple(content["keys"]), tuple(content.get("reach") or ())
         compare = content.get("compare") or ()
         pairs = tuple(combinations(variants, 2)) if compare == "all" else tuple((a, b) for a, b in compare)
@@ -69,7 +81,7 @@ def _from_file(folder: Path) -> Sweep:
             f"{path}: found {', '.join(sorted(absent) + wrong)} in compare or reach.\n  Expected variants "
             f"({', '.join(variants)}) and metrics ({', '.join(REACHABLE)})."
         )
-    runs = tuple(read_run(folder / name, name, variant, seed, variants[variant]) for name, variant, seed in jobs)
+    runs = tuple(read_run(folder / name, name, of, seed, variants[of], fold) for name, of, seed, fold in jobs)
     simulated = bool(content.get("simulated")) or _any_simulated(runs)
     command, title = _typed(content.get("command")), str(content.get("name") or folder.name)
     question = content.get("question")
@@ -89,12 +101,14 @@ def _from_runs(folder: Path) -> Sweep:
     variants = {names[path]: knobs[path] for path in sorted(knobs, key=lambda path: sort_key(knobs[path]))}
     runs = []
     for path in folders:
-        seed = configs.get(path, {}).get("seed", 0)
+        config = configs.get(path, {})
+        fold = _fold(config.get("data", {}).get("split", {}))
         where = str(path.relative_to(folder)) if path != folder else folder.resolve().name
-        runs.append(read_run(path, where, names.get(path, "unknown"), int(seed), knobs.get(path, {})))
+        seed = int(config.get("seed", 0))
+        runs.append(read_run(path, where, names.get(path, "unknown"), seed, knobs.get(path, {}), fold))
     order = {name: i for i, name in enumerate(variants)}
-    runs.sort(key=lambda run: (order.get(run.variant, len(order)), run.seed, run.name))
-    runs, remark = _one_run_per_seed(runs)
+    runs.sort(key=lambda run: (order.get(run.variant, len(order)), run.seed, run.fold or (), run.name))
+    runs, remark = _without_repetitions(runs)
     pairs, chosen = _default_pairs(variants)
     remark = " ".join(filter(None, [remark, chosen]))
     reach = ({"metric": "train_accuracy", "value": 0.9},)
@@ -108,15 +122,20 @@ def _run_folders(folder: Path) -> set[Path]:
     return {path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)}
 
 
-def _one_run_per_seed(runs: list[Run]) -> tuple[list[Run], str]:
-    """Without repetitions of the same configuration and seed: they are no new evidence. The last by name stays."""
-    chosen: dict[tuple[str, int], Run] = {}
+def _fold(content: Mapping[str, Any]) -> Fold | None:
+    """Fold of a job of sweep.json, or of data.split of a configuration."""
+    return Fold(int(content["fold"]), int(content["folds"])) if content.get("folds") else None
+
+
+def _without_repetitions(runs: list[Run]) -> tuple[list[Run], str]:
+    """One run of each configuration, seed and fold: repetitions are no new evidence. The last by name stays."""
+    chosen: dict[tuple[str, int, Fold | None], Run] = {}
     for run in runs:
-        before = chosen.get((run.variant, run.seed))
+        before = chosen.get((run.variant, run.seed, run.fold))
         if before is None or run.done or not before.done:
-            chosen[run.variant, run.seed] = run
+            chosen[run.variant, run.seed, run.fold] = run
     # What cannot be told apart for lack of a configuration is not a repetition.
-    kept = [run for run in runs if run.variant == "unknown" or run is chosen[run.variant, run.seed]]
+    kept = [run for run in runs if run.variant == "unknown" or run is chosen[run.variant, run.seed, run.fold]]
     left = len(runs) - len(kept)
     return kept, f"{left} repetitions of a configuration with the same seed were left out." if left else ""
 

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 # They change where or how fast a run is computed, or are replications of the same question.
-_NO_KNOBS = ("seed", "resume", "num_workers", "data.cache_dir", "trainer.accelerator", "trainer.threads")
+_NO_KNOBS = (
+    "seed",
+    "data.split.fold",
+    "resume",
+    "num_workers",
+    "data.cache_dir",
+    "trainer.accelerator",
+    "trainer.threads",
+)
 _NO_GROUPS = ("logger",)
 # Groups of the configuration, each known by one of its keys; the others follow from the choice.
 _GROUPS = {"model": "family", "data": "name", "optimizer": "name", "scheduler": "name", "augment": "transforms"}

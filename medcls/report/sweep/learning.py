@@ -32,11 +32,11 @@ def overfitting(sweep: Sweep) -> Section | None:
         gaps = (_gap(runs, part) for part in ("best", "last"))
         rows.append((name, *gaps, show_epochs(epochs_until_rise(runs))))
     note = (
-        "Gap: validation loss minus training loss, mean over seeds; the more it grows, the more a net has learned its "
+        "Gap: validation loss minus training loss, mean over runs; the more it grows, the more a net has learned its "
         "training images by heart. It can be negative, since training loss is measured with dropout and augmentation "
         "on, and before the epoch's last updates. The loss rises from the minimum of its moving mean (over a "
         "twentieth of the epochs, at least five), where the last epochs are above that minimum by more than twice the "
-        "loss's scatter. Median over seeds, and range."
+        "loss's scatter. Median over runs, and range."
     )
     return Section("Over-fitting", (Table(columns, tuple(rows)), Note(note)))
 
@@ -56,12 +56,12 @@ def convergence(sweep: Sweep) -> Section | None:
         found = [(name, epochs_until(sweep.done(name), target["metric"], value)) for name in variants]
         rows = tuple((name, show_epochs(epochs)) for name, epochs in found)
         blocks.append(Text(f"Epochs to reach {title}:"))
-        blocks.append(Table(("variant", "median over seeds (range)"), rows))
+        blocks.append(Table(("variant", "median over runs (range)"), rows))
     return Section("Convergence", tuple(blocks))
 
 
 def show_epochs(epochs: Epochs) -> str:
-    """Median and range over seeds, saying how many did not get there."""
+    """Median and range over runs, saying how many did not get there."""
     never = f"not within {epochs.trained} epochs"
     reached = sorted(epoch for epoch in epochs.found if epoch is not None)
     if not reached:
@@ -71,13 +71,13 @@ def show_epochs(epochs: Epochs) -> str:
         return f"{reached[0]}"
     span = f"{reached[0]}\N{EN DASH}{reached[-1]}" if reached[0] < reached[-1] else f"{reached[0]}"
     if len(reached) < n:
-        span += f"; {n - len(reached)} of {n} seeds {never}"
+        span += f"; {n - len(reached)} of {n} runs {never}"
     return f"{epochs.median:g} ({span})" if math.isfinite(epochs.median) else f"{never} ({span})"
 
 
 def _target_title(target: Mapping[str, Any], value: float) -> str:
     title = _NAMES[target["metric"]] + ("" if math.isnan(value) else f" {value:.3f}")
-    return f"{title} (the last epoch of {target['final_of']}, mean over seeds)" if "final_of" in target else title
+    return f"{title} (the last epoch of {target['final_of']}, mean over runs)" if "final_of" in target else title
 
 
 def _gap(runs: Sequence[Run], part: str) -> str:

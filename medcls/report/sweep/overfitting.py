@@ -14,14 +14,14 @@ from medcls.report.sweep.runs import Row, Run
 
 @dataclass(frozen=True)
 class Epochs:
-    """An epoch per seed, None where it was not reached; ``trained``: the most epochs that any seed trained."""
+    """An epoch per run, None where it was not reached; ``trained``: the most epochs that any run trained."""
 
     found: tuple[int | None, ...]
     trained: int
 
     @property
     def median(self) -> float:
-        """Median over the seeds; inf where that is a seed that did not get there."""
+        """Median over the runs; inf where that is a run that did not get there."""
         return float(np.median([math.inf if epoch is None else epoch for epoch in self.found]))
 
 
@@ -63,7 +63,7 @@ def epochs_until_rise(runs: Sequence[Run]) -> Epochs:
 
 
 def target_value(sweep: Sweep, target: Mapping[str, Any]) -> float:
-    """What a target asks for; that of another variant is the mean of its seeds' last epochs, NaN without any."""
+    """What a target asks for; that of another variant is the mean of its runs' last epochs, NaN without any."""
     if "final_of" not in target:
         return float(target["value"])
     finals = [run.history[-1].get(target["metric"], math.nan) for run in sweep.done(target["final_of"])]

@@ -33,9 +33,9 @@ _DASHES = ("-", "--", ":", "-.")
 
 
 def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
-    """PNG of training and validation curves, one colour per variant: mean over seeds, their range as a band.
+    """PNG of training and validation curves, one colour per variant: mean over runs, their range as a band.
 
-    A diamond marks the best epoch of each seed. Nothing is written where no run is finished.
+    A diamond marks the best epoch of each run. Nothing is written where no run is finished.
     """
     variants = [name for name in sweep.variants if sweep.done(name)]
     if not variants:
@@ -57,7 +57,7 @@ def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
         axes.set_xlabel("epoch")
     handles = [Line2D([], [], linewidth=2, **style) for style in styles.values()]
     handles.append(Line2D([], [], marker="D", color="0.3", linestyle="none", markersize=5))
-    labels = [shorten(name, 60) for name in variants] + ["best epoch of a seed (lowest validation loss)"]
+    labels = [shorten(name, 60) for name in variants] + ["best epoch of a run (lowest validation loss)"]
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
     write_png(figure, path)
 
@@ -117,7 +117,7 @@ def _style(i: int) -> dict[str, Any]:
 
 
 def _draw_variant(axes: Axes, runs: Sequence[Run], key: str, style: dict[str, Any]) -> None:
-    # Seeds that stopped early are carried no further: the mean is over those that are still training.
+    # Runs that stopped early are carried no further: the mean is over those that are still training.
     length = max(len(run.history) for run in runs)
     curves = np.full((len(runs), length), math.nan)
     for curve, run in zip(curves, runs, strict=True):

@@ -20,7 +20,7 @@ def write_results(sweep: Sweep) -> None:
 
 def _row(sweep: Sweep, run: Run) -> dict[str, Any]:
     metrics = run.metrics
-    row: dict[str, Any] = {"variant": run.variant, "seed": run.seed}
+    row: dict[str, Any] = {"variant": run.variant, "seed": run.seed, "fold": run.fold.number if run.fold else ""}
     row |= {key: show_value(run.values[key]) if key in run.values else "" for key in sweep.keys if key != "seed"}
     row |= {"state": run.state, "epochs": len(run.history), "parameters": metrics.get("parameters", "")}
     row["seconds"] = metrics.get("seconds", "")

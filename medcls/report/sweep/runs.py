@@ -4,17 +4,24 @@ import csv
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
-from medcls.evaluation.influence import Predictions
+from medcls.evaluation.predictions import Predictions
 from medcls.training.folder import RunFolder
 
 Row = dict[str, float]
+
+
+class Fold(NamedTuple):
+    """The fold, from 0, that a run validates on, and the number of folds."""
+
+    number: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Run:
 
     state: "done", "failed", "stopped", "running" or "not started"; reason: why it is not done, empty when it is.
     history: one row per epoch; metrics: metrics.json; predictions: of the best epoch, by split ("val", "test").
-    Of a run that is not done, history may be empty and metrics is.
+    Of a run that is not done, history may be empty and metrics is. fold: None without cross-validation.
     """
 
     name: str
@@ -31,6 +38,7 @@ class Run:
     variant: str
     seed: int
     values: Mapping[str, Any]
+    fold: Fold | None
     state: str
     reason: str
     history: list[Row] = field(default_factory=list)
@@ -48,11 +56,14 @@ class Run:
         return logs[-1] if logs else None
 
 
-def read_run(folder: Path, name: str, variant: str, seed: int, values: Mapping[str, Any]) -> Run:
+def read_run(
+    folder: Path, name: str, variant: str, seed: int, values: Mapping[str, Any], fold: Fold | None = None
+) -> Run:
     """The run in ``folder``; one that is unfinished or damaged comes with the reason, never with an exception."""
     state, reason = _read_state(RunFolder(folder))
+    run = Run(name, folder, variant, seed, values, fold, state, reason)
     if state != "done":
-        return Run(name, folder, variant, seed, values, state, reason, history=_history_so_far(folder))
+        return replace(run, history=_history_so_far(folder))
     try:
         metrics = json.loads(RunFolder(folder).metrics.read_text(encoding="utf-8"))
         history = read_history(RunFolder(folder).history)
@@ -60,8 +71,8 @@ def read_run(folder: Path, name: str, variant: str, seed: int, values: Mapping[s
         predictions = read_predictions(RunFolder(folder).predictions, metrics)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         reason = f"the run ended, but its files are incomplete or damaged ({type(error).__name__}: {error})"
-        return Run(name, folder, variant, seed, values, "failed", reason)
-    return Run(name, folder, variant, seed, values, "done", "", history, metrics, predictions)
+        return replace(run, state="failed", reason=reason)
+    return replace(run, history=history, metrics=metrics, predictions=predictions)
 
 
 def read_history(path: Path) -> list[Row]:
@@ -86,6 +97,7 @@ def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predic
             labels=np.array([index[row["label"]] for row in of_split]),
             probabilities=np.array([[float(row[f"p_{name}"]) for name in classes] for row in of_split]),
             positive=positive,
+            groups=tuple(row["group"] or "" for row in of_split) if "group" in of_split[0] else (),
         )
     return found
 

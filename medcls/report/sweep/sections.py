@@ -2,22 +2,25 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.report.sweep.blocks import Block, Item, Items, Note, Picture, Section, Table, Text
+from medcls.report.sweep.crossvalidation import Validated, cross_validation
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.learning import convergence, overfitting
 from medcls.report.sweep.pictures import METRIC_NAMES, plot_differences, plot_heat_map, plot_overlay
-from medcls.report.sweep.summary import FIGURES, Spread, VariantSummary, optimism, summarise
+from medcls.report.sweep.summary import optimism
+from medcls.report.sweep.variants import variants_table
 from medcls.report.sweep.verdicts import Verdicts, describe, signed
 
 
-def build_sections(sweep: Sweep, verdicts: Verdicts) -> list[Section]:
+def build_sections(sweep: Sweep, verdicts: Verdicts, validated: Sequence[Validated]) -> list[Section]:
     """Every section that has something to say; draws its pictures into the folder's pictures/."""
     sections = [
         _answers(sweep, verdicts),
-        _variants(sweep),
+        cross_validation(sweep, validated),
+        variants_table(sweep),
         _curves(sweep),
         _heat_maps(sweep),
         overfitting(sweep),
@@ -35,6 +38,8 @@ def _answers(sweep: Sweep, verdicts: Verdicts) -> Section:
     if done < len(sweep.runs):
         blocks.append(Text(f"Only {done} of {len(sweep.runs)} runs are finished: the answers below rest on those."))
     images = "test images" if verdicts.split == "test" else "validation images"
+    if sweep.cross_validated:
+        images += " of all folds pooled"
     if verdicts.made:
         blocks.append(Text(f"Nets of the best epoch, on {images}. {_count_shown(verdicts)}"))
         blocks.append(Items(tuple(describe(verdict) for verdict in verdicts.made)))
@@ -72,52 +77,14 @@ def _difference_pictures(sweep: Sweep, verdicts: Verdicts) -> list[Block]:
     return blocks
 
 
-def _variants(sweep: Sweep) -> Section:
-    summaries = summarise(sweep)
-    figures = tuple(METRIC_NAMES[key] for key in FIGURES)
-    best = tuple(
-        (s.name, _seeds(s), _spread(s.best_epoch, 0), *_figures(s.best), _parameters(s), _spread(s.seconds, 1))
-        for s in summaries
-    )
-    blocks: list[Block] = [
-        Text("At the best epoch of each run (lowest validation loss), on validation images:"),
-        Table(("variant", "seeds", "best epoch", *figures, "parameters", "seconds per run"), best),
-        Text("At the last epoch, on validation images:"),
-        Table(("variant", *figures), tuple((s.name, *_figures(s.last)) for s in summaries)),
-    ]
-    if any(s.test for s in summaries):
-        blocks.append(Text("At the best epoch, on test images, which are scored once:"))
-        blocks.append(Table(("variant", *figures), tuple((s.name, *_figures(s.test)) for s in summaries)))
-    blocks.append(Note("Mean \N{PLUS-MINUS SIGN} standard deviation over seeds."))
-    return Section("Variants", tuple(blocks))
-
-
-def _seeds(summary: VariantSummary) -> str:
-    return f"{summary.n_done}" if summary.n_done == summary.n_planned else f"{summary.n_done} of {summary.n_planned}"
-
-
-def _parameters(summary: VariantSummary) -> str:
-    return "\N{EN DASH}" if summary.parameters is None else f"{summary.parameters:,}"
-
-
-def _figures(spreads: Mapping[str, Spread]) -> tuple[str, ...]:
-    return tuple(_spread(spreads[key], 3) if key in spreads else "\N{EN DASH}" for key in FIGURES)
-
-
-def _spread(spread: Spread, digits: int) -> str:
-    if math.isnan(spread.mean):
-        return "\N{EN DASH}"
-    mean = f"{spread.mean:.{digits}f}"
-    return mean if math.isnan(spread.sd) else f"{mean} \N{PLUS-MINUS SIGN} {spread.sd:.{digits}f}"
-
-
 def _curves(sweep: Sweep) -> Section | None:
     if not any(run.done for run in sweep.runs):
         return None
     plot_overlay(sweep, _title(sweep), sweep.folder / "pictures/curves.png")
-    text = "Lines are means over seeds, bands reach from the lowest seed to the highest, diamonds are best epochs."
-    text += (
-        " Training figures are averages over an epoch's batches while the weights change, dropout and augmentation on."
+    text = (
+        f"Lines are means over {sweep.replications}, bands reach from the lowest to the highest of them, diamonds are "
+        "best epochs. Training figures are averages over an epoch's batches while the weights change, dropout and "
+        "augmentation on."
     )
     alt = "Training and validation loss and accuracy over the epochs, one colour per variant"
     return Section("Learning curves", (Picture("pictures/curves.png", alt), Note(text)))
@@ -129,7 +96,7 @@ def _heat_maps(sweep: Sweep) -> Section | None:
         return None
     plot_heat_map(sweep, varied, ("loss", "auroc"), sweep.folder / "pictures/heat_map.png")
     alt = f"Validation loss and AUROC at the best epoch over {varied[0]} and {varied[1]}"
-    note = Note("Means over seeds at the best epoch, validation images; the darker, the better.")
+    note = Note(f"Means over {sweep.replications} at the best epoch, validation images; the darker, the better.")
     return Section(f"{varied[0]} and {varied[1]}", (Picture("pictures/heat_map.png", alt), note))
 
 

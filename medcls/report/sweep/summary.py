@@ -3,18 +3,20 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 
 import numpy as np
 
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.runs import Run, figure
+from medcls.report.sweep.trials import trials
 
 FIGURES = ("loss", "accuracy", "auroc")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation over seeds (divisor n - 1); NaN where undefined, so the deviation of one seed."""
+    """Mean and standard deviation (divisor n - 1); NaN where undefined, so the deviation of one value."""
 
     mean: float
     sd: float
@@ -23,7 +25,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class VariantSummary:
-    """A variant's figures over its finished seeds. best, last: by FIGURES, on validation images; test: or empty."""
+    """A variant's figures over its seeds, of which folds are averaged first. n_done, n_planned: numbers of runs.
+
+    best, last: by FIGURES, on validation images; test: as them, or empty.
+    """
 
     name: str
     n_done: int
@@ -51,23 +56,31 @@ def summarise(sweep: Sweep) -> list[VariantSummary]:
 
 def _summarise(sweep: Sweep, name: str) -> VariantSummary:
     runs = sweep.done(name)
+    by_seed = [trial.done for trial in trials(sweep, name)]
 
     def over_seeds(read: Callable[[Run], float]) -> Spread:
-        return spread([read(run) for run in runs])
+        return spread([spread([read(run) for run in of_seed]).mean for of_seed in by_seed])
 
-    tested = [run for run in runs if run.metrics.get("test")]
+    def scored(*path: str) -> dict[str, Spread]:
+        return {key: over_seeds(partial(_scored, path=path, key=key)) for key in FIGURES}
+
     parameters = [run.metrics.get("parameters") for run in runs]
     return VariantSummary(
         name=name,
         n_done=len(runs),
         n_planned=sum(run.variant == name for run in sweep.runs),
-        best={key: spread([figure(run.metrics["best"]["val"], key) for run in runs]) for key in FIGURES},
-        last={key: spread([figure(run.metrics["last"]["val"], key) for run in runs]) for key in FIGURES},
-        test={key: spread([figure(run.metrics["test"], key) for run in tested]) for key in FIGURES} if tested else {},
+        best=scored("best", "val"),
+        last=scored("last", "val"),
+        test=scored("test") if any(run.metrics.get("test") for run in runs) else {},
         best_epoch=over_seeds(lambda run: float(run.metrics["best"]["epoch"])),
         parameters=parameters[0] if parameters else None,
         seconds=over_seeds(lambda run: float(run.metrics.get("seconds", math.nan))),
     )
+
+
+def _scored(run: Run, path: Sequence[str], key: str) -> float:
+    """A figure of the part of metrics.json that ``path`` leads to."""
+    return figure(reduce(lambda part, name: part.get(name) or {}, path, run.metrics), key)
 
 
 def optimism(sweep: Sweep) -> dict[str, Spread]:

@@ -8,6 +8,7 @@ from medcls.evaluation.compare import Comparison, adjust, compare
 from medcls.evaluation.difference import POWER
 from medcls.report.sweep.blocks import Item
 from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.trials import trials
 
 METRIC_NAMES = {"auroc": "AUROC", "accuracy": "accuracy"}
 
@@ -36,14 +37,21 @@ class Verdicts:
 
 
 def judge(sweep: Sweep) -> Verdicts:
-    """Compare what the sweep asks to, on test images where every finished run has some, else on validation images."""
-    runs = {name: {run.seed: run.predictions for run in sweep.done(name)} for name in sweep.variants}
-    finished = [splits for seeds in runs.values() for splits in seeds.values()]
-    split = "test" if finished and all("test" in splits for splits in finished) else "val"
+    """Compare what the sweep asks to, on test images where every finished run has some, else on validation images.
+
+    Cross-validations are compared on the validation images of all folds pooled.
+    """
+    finished = [run.predictions for name in sweep.variants for run in sweep.done(name)]
+    tested = finished and all("test" in splits for splits in finished) and not sweep.cross_validated
+    split = "test" if tested else "val"
     pairs, found, impossible = [], [], []
     for a, b in sweep.compare:
+        complete = [[trial for trial in trials(sweep, name) if trial.complete] for name in (a, b)]
+        if sweep.cross_validated and not all(complete):
+            impossible.append((a, b, "one of the two has no seed of which all folds are finished"))
+            continue
         try:
-            of_a, of_b = ({seed: splits[split] for seed, splits in runs[name].items()} for name in (a, b))
+            of_a, of_b = ({trial.seed: trial.predictions(split) for trial in of} for of in complete)
             comparisons = compare(of_a, of_b)
         except ValueError as error:
             impossible.append((a, b, str(error)))
@@ -82,14 +90,17 @@ def smallest_shown(c: Comparison) -> str:
 def scope(c: Comparison) -> str:
     """What the interval is about, and what was paired, in words."""
     pairing = c.pairing
-    n_a, n_b = len(pairing.a[0].names), len(pairing.b[0].names)
-    images = f"the same {n_a} images" if pairing.same_images else f"different images ({n_b} and {n_a}), so unpaired"
+    a, b = pairing.a[0], pairing.b[0]
+    images = f"different images ({len(b.names)} and {len(a.names)}), so unpaired"
+    if pairing.same_images:
+        images = f"the same {len(a.names)} images" + (f" of {a.n_patients} patients" if a.n_patients else "")
+    others = "other patients" if a.n_patients and b.n_patients else "other images"
     if pairing.covers_seeds:
         equal = len(pairing.a) == len(pairing.b)
         seeds = f"{len(pairing.b)} seeds each" if equal else f"{len(pairing.b)} and {len(pairing.a)} seeds"
-        covers = f"{seeds} on {images}; the interval is about other seeds and other images of the same kind"
+        covers = f"{seeds} on {images}; the interval is about other seeds and {others} of the same kind"
     else:
-        covers = f"One seed each on {images}; the interval is about other images alone: other seeds may differ more"
+        covers = f"One seed each on {images}; the interval is about {others} alone: other seeds may differ more"
     return f"{covers} ({c.method})."
 
 
