@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
@@ -21,6 +22,7 @@ from medcls.evaluation.predictions import Predictions
 LABELS = np.repeat([0, 1], 100)
 SEPARATION = 1.45  # AUROC about 0.85, as in the study
 IMAGE, VARIANT_BY_IMAGE, SEED_BY_IMAGE = 0.6, 0.1, 0.3  # variances; they sum to 1
+PATIENT = 0.7  # share of the variances that the images of a patient have in common
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Scenario:
     # Standard deviations over seeds of separation and threshold: AUROC then scatters by 0.017, accuracy by 0.013.
     seed_effect: float = 0.1
     threshold: float = 0.1
+    images_per_patient: int = 1  # all of one class, where they tell least
+
+    @property
+    def patients(self) -> NDArray[np.intp]:
+        """Patient of each image."""
+        return np.arange(len(LABELS)) // self.images_per_patient
 
 
 SCENARIOS = (
@@ -51,29 +59,51 @@ SCENARIOS = (
     Scenario("1 seed, same images, identical", (0,), (0,), seed_effect=0, threshold=0),
     Scenario("1 seed, same images, b better", (0,), (0,), better=0.4, seed_effect=0, threshold=0),
     Scenario("1 seed, other images, identical", (0,), (0,), same_images=False, seed_effect=0, threshold=0),
+    Scenario("3 seeds, 4 images a patient, identical", images_per_patient=4),
+    Scenario("1 seed, 4 images a patient, identical", (0,), (0,), seed_effect=0, threshold=0, images_per_patient=4),
+    Scenario(
+        "1 seed, 4 other images a patient, b better",
+        (0,),
+        (0,),
+        same_images=False,
+        better=0.4,
+        seed_effect=0,
+        threshold=0,
+        images_per_patient=4,
+    ),
 )
 
 
 def simulate(scenario: Scenario, rng: np.random.Generator) -> list[Comparison]:
     """Comparisons, adjusted, of one pair of variants."""
     shared = rng.normal(size=(max(scenario.seeds_a + scenario.seeds_b) + 1, 2)) * np.sqrt(scenario.shared_seed_effect)
-    image = rng.normal(size=len(LABELS)) * np.sqrt(IMAGE)
+    image = effects(scenario, rng, IMAGE)
     variants = []
     for name, seeds, better in (("a", scenario.seeds_a, 0.0), ("b", scenario.seeds_b, scenario.better)):
         if name == "b" and not scenario.same_images:
-            image = rng.normal(size=len(LABELS)) * np.sqrt(IMAGE)
-        of_variant = image + rng.normal(size=len(LABELS)) * np.sqrt(VARIANT_BY_IMAGE)
-        images = tuple(f"{'' if scenario.same_images else name}{i}" for i in range(len(LABELS)))
+            image = effects(scenario, rng, IMAGE)
+        of_variant = image + effects(scenario, rng, VARIANT_BY_IMAGE)
+        of = "" if scenario.same_images else name
+        images = tuple(f"{of}{i}" for i in range(len(LABELS)))
+        groups = tuple(f"{of}{i}" for i in scenario.patients) if scenario.images_per_patient > 1 else ()
         runs = {}
         for seed in seeds:
             own = shared[seed] + rng.normal(size=2) * np.sqrt(1 - scenario.shared_seed_effect)
             separation = SEPARATION + better + scenario.seed_effect * own[0]
-            score = of_variant + rng.normal(size=len(LABELS)) * np.sqrt(SEED_BY_IMAGE)
+            score = of_variant + effects(scenario, rng, SEED_BY_IMAGE)
             score = score + (LABELS - 0.5) * separation + scenario.threshold * own[1]
             p = 1 / (1 + np.exp(-score))
-            runs[seed] = Predictions("simulated", images, LABELS, np.stack([1 - p, p], axis=1), 1)
+            runs[seed] = Predictions("simulated", images, LABELS, np.stack([1 - p, p], axis=1), 1, groups)
         variants.append(runs)
     return adjust(compare(*variants))
+
+
+def effects(scenario: Scenario, rng: np.random.Generator, variance: float) -> NDArray[np.float64]:
+    """An effect (N,) of each image, of which those of a patient share a part."""
+    own = rng.normal(size=len(LABELS))
+    if scenario.images_per_patient > 1:
+        own = np.sqrt(PATIENT) * rng.normal(size=len(LABELS))[scenario.patients] + np.sqrt(1 - PATIENT) * own
+    return own * np.sqrt(variance)
 
 
 def true_difference(scenario: Scenario, metric: str) -> float:

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,62 @@ def test_without_effects_of_images_the_analysis_of_seeds_is_welchs_t_test():
     assert welch.interval(0.95) == pytest.approx(tuple(reference.confidence_interval(0.95)))
 
 
+def of_patients(one, size=3):
+    """The same predictions where ``size`` images in a row, of different classes, are of one patient."""
+    return replace(one, groups=tuple(f"P{i // size}" for i in range(len(one.names))))
+
+
+def test_delongs_variance_over_patients_is_obuchowskis():
+    one = of_patients(net(0, 120), 3)
+    kernel, truth = auroc_by_pairs(one.labels, one.probabilities[:, 1]), one.labels == 1
+    value, (m, n), patient = kernel.mean(), kernel.shape, np.arange(120) // 3
+    # Obuchowski (1997): sums of the structural components of each patient, by which sides it has.
+    of_positives = np.bincount(patient[truth], kernel.mean(1) - value, 40)
+    of_negatives = np.bincount(patient[~truth], kernel.mean(0) - value, 40)
+    patients = [len(set(patient[side])) for side in (truth, ~truth)]
+    squares = [(x**2).sum() * i / (i - 1) for x, i in zip((of_positives, of_negatives), patients, strict=True)]
+    between = (of_positives * of_negatives).sum() * 40 / 39
+    expected = squares[0] / m**2 + squares[1] / n**2 + 2 * between / (m * n)
+    influence = measure_auroc(one).influence
+    assert influence.shape == (40,)
+    assert influence @ influence == pytest.approx(expected, rel=1e-9)  # all patients have both classes
+
+
+@pytest.mark.parametrize("measure", [measure_auroc, measure_accuracy])
+def test_every_image_given_three_times_tells_no_more_of_a_patient_than_once(measure):
+    once = [net(seed, 80) for seed in (0, 1)]
+    thrice = [
+        replace(
+            one,
+            names=tuple(f"{name}{i}" for name in one.names for i in range(3)),
+            labels=one.labels.repeat(3),
+            probabilities=one.probabilities.repeat(3, axis=0),
+            groups=tuple(name for name in one.names for _ in range(3)),
+        )
+        for one in once
+    ]
+    covariances = []
+    for nets in (once, thrice, [replace(one, groups=()) for one in thrice]):
+        influences = np.stack([measure(one).influence for one in nets])
+        covariances.append(influences @ influences.T)
+    assert covariances[1] == pytest.approx(covariances[0], rel=1e-9)
+    assert covariances[2] == pytest.approx(covariances[0] / 3, rel=0.03)  # taken for independent
+
+
+def test_patients_are_the_unit_of_a_comparison_of_single_runs():
+    a, b = of_patients(net(0, 240)), of_patients(net(1, 240))
+    by_patient = {c.metric: c for c in compare({0: a}, {0: b})}
+    assert by_patient["auroc"].method == "DeLong, paired, patients as clusters"
+    assert by_patient["accuracy"].method == "normal approximation, paired, patients as clusters"
+    apart = replace(b, names=tuple(f"other {name}" for name in b.names))
+    assert compare({0: a}, {0: apart})[1].method == "normal approximation, independent images, patients as clusters"
+    # One image of each patient: nothing to cluster. And a net changes nothing about whose images they are.
+    single = [replace(one, groups=one.names) for one in (a, b)]
+    assert [c.method for c in compare({0: single[0]}, {0: single[1]})] == ["DeLong, paired", "McNemar, exact"]
+    half_known = compare({0: a}, {0: replace(b, groups=())})
+    assert [c.estimate for c in half_known] == [c.estimate for c in by_patient.values()]
+
+
 def test_one_seed_is_compared_by_mcnemars_exact_test():
     a, b = net(0, 200), net(1, 200, skill=2)
     hit_a, hit_b = (one.probabilities.argmax(1) == one.labels for one in (a, b))
@@ -177,7 +234,7 @@ def test_accuracies_on_other_images_are_compared_for_all_counts():
 
 @pytest.mark.parametrize(
     ("scenario", "n_pairs"),
-    [pytest.param(s, 60, id=s.name) for s in aa_check.SCENARIOS if s.name.startswith("3 seeds, same images")]
+    [pytest.param(s, 60, id=s.name) for s in aa_check.SCENARIOS if s.name.startswith(("3 seeds, same", "1 seed, 4 im"))]
     + [pytest.param(s, 400, id=f"{s.name}, many", marks=pytest.mark.slow) for s in aa_check.SCENARIOS],
 )
 def test_identical_variants_seldom_differ_and_intervals_cover_the_truth(scenario, n_pairs):

@@ -1,7 +1,6 @@
 """Cross-validation: folds that respect patients and classes, the same for every seed, and their pooled results."""
 
 import csv
-import json
 import re
 from collections import Counter
 
@@ -15,7 +14,8 @@ from medcls.data.split import Division, divide
 from medcls.data.table import Sample
 from medcls.errors import UserError
 from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
-from medcls.evaluation.pooled import pool_runs
+from medcls.evaluation.pooled import pool
+from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.scores import scores
 
 FAST = [*TINY, "epochs=1", "logger=none"]
@@ -107,52 +107,53 @@ def test_wrong_division_is_explained(train, tmp_path, override, message):
     assert "Traceback" not in result.err
 
 
-@pytest.fixture
-def cross_validation(train, make_folder):
-    """Folders of the runs of three folds over images of which two are of one patient, with different seeds."""
-    root = make_folder(counts={"train": 8, "test": 4})
-    pattern = r"data.group_pattern='((?:train|test)/./[0-9])'"
-    results = [
-        train(*FAST, "data=folder", f"data.root={root}", pattern, f"data.split.folds={n}", f"data.split.fold={i}", s)
-        for n, i, s in ((3, 0, "seed=0"), (3, 1, "seed=1"), (3, 2, "seed=0"), (2, 0, "seed=0"))
-    ]
-    assert [result.status for result in results] == [0, 0, 0, 0], [result.err for result in results]
-    return [result.folder for result in results]
-
-
 def rows_of(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_runs_of_folds_pool_to_one_result(cross_validation):
-    *folds, other = cross_validation
-    validated = []
-    for folder in folds:
-        split = rows_of(folder / "split.csv")
-        assert all(row["group"] == re.match(r"train/./\d|test/./\d", row["sample"])[0] for row in split)
-        predicted = rows_of(folder / "predictions.csv")
-        assert {row["sample"] for row in split if row["split"] == "val"} == {
-            row["sample"] for row in predicted if row["split"] == "val"
+def test_run_of_a_fold_predicts_its_images_with_their_patients(train, make_folder):
+    root = make_folder(counts={"train": 8, "test": 4})
+    pattern = r"data.group_pattern='((?:train|test)/./[0-9])'"
+    run = train(*FAST, "data=folder", f"data.root={root}", pattern, "data.split.folds=3", "data.split.fold=1")
+    assert run.status == 0, run.err
+    split, predicted = rows_of(run.folder / "split.csv"), rows_of(run.folder / "predictions.csv")
+    assert all(row["group"] == re.match(r"(train|test)/./\d", row["sample"])[0] for row in split + predicted)
+    for part in ("val", "test"):
+        assert {row["sample"] for row in split if row["split"] == part} == {
+            row["sample"] for row in predicted if row["split"] == part
         }
-        validated += [row for row in predicted if row["split"] == "val"]
     # A test split alone is no test split to be kept where folds are: it was found beside train.
-    assert {row["split"] for row in rows_of(folds[0] / "predictions.csv")} == {"val", "test"}
-    assert len(validated) == 16
-    pooled = pool_runs(folds)
-    assert (pooled.n_images, pooled.n_groups) == (16, 16)
-    probabilities = np.array([[float(row["p_a"]), float(row["p_b"])] for row in validated])
-    expected = scores(np.array(["ab".index(row["label"]) for row in validated]), probabilities, 1)
-    assert {name: interval.value for name, interval in pooled.intervals.items()} == pytest.approx(expected)
-    each = [json.loads((folder / "metrics.json").read_text())["best"]["val"]["auroc"]["value"] for folder in folds]
-    assert pooled.per_fold["auroc"] == pytest.approx(each)
-    assert pooled.mean("auroc") == pytest.approx(np.mean(each))
-    for wrong in ([folds[0]], [*folds, other], [folds[0], folds[0]]):
-        with pytest.raises(UserError, match=r"no folds of one cross-validation|expected one for each"):
-            pool_runs(wrong)
-    (folds[1] / "metrics.json").unlink()
-    with pytest.raises(UserError, match="not the folder of a finished run"):
-        pool_runs(folds)
+    assert Counter(row["split"] for row in split) == {"train": 11, "val": 5, "test": 8}
+
+
+def fold(names, groups=(), data="skin"):
+    labels = np.arange(len(names)) % 2
+    p = np.linspace(0.1, 0.9, len(names))
+    return Predictions(data, tuple(names), labels, np.stack([1 - p, p], 1), 1, tuple(groups))
+
+
+def test_pooled_folds_hold_every_image_once_with_its_own_prediction_whatever_the_folds():
+    folds = [fold(["c", "a"], ["P1", ""]), fold(["d", "b"], ["", "P2"])]
+    pooled = pool(folds)
+    assert (pooled.names, pooled.patients, pooled.n_patients) == (("a", "b", "c", "d"), ("", "P2", "P1", ""), 2)
+    assert list(pooled.labels) == [1, 1, 0, 0]
+    assert list(pooled.probabilities[:, 1]) == [0.9, 0.9, 0.1, 0.1]
+    assert pool(folds[::-1]).names == pooled.names
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (fold(["a", "c"], ["P3", "P4"]), "the image a is in two folds"),
+        (fold(["c", "d"], ["P3", "P2"]), "the patient P2 is in two folds"),
+        (fold(["c", "d"]), "different data"),
+        (fold(["c", "d"], ["P3", "P4"], data="bone"), "different data"),
+    ],
+)
+def test_what_is_no_cross_validation_is_not_pooled(second, message):
+    with pytest.raises(ValueError, match=message):
+        pool([fold(["a", "b"], ["P1", "P2"]), second])
 
 
 def test_resampled_patients_bring_all_their_images_and_every_class():

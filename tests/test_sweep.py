@@ -1,9 +1,11 @@
 """Sweeps through the public command: planned at once, gone on with after any end, the same numbers however launched."""
 
+import csv
 import json
 import os
 import random
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,6 +150,52 @@ def test_command_line_replaces_or_fixes_what_the_experiment_sweeps():
     assert [variant["values"] for variant in plan.variants] == [{"lr": 0.01}, {"lr": 1e-5}]
     assert [job.seed for job in plan.jobs] == [5, 5]
     assert {config.model.n_base for config in plan.configs.values()} == {8}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "folds"),
+    [
+        (["data.split.folds=3"], [(0, 3), (1, 3), (2, 3)]),
+        (["data.split.folds=3", "data.split.fold=0,2"], [(0, 3), (2, 3)]),
+        (["data.split.folds=3", "data.split.fold=1"], [(1, 3)]),
+        (["data.split.folds=null"], [(None, None)]),
+    ],
+)
+def test_cross_validation_runs_all_folds_unless_some_are_chosen(overrides, folds):
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        line = [*TINY, *overrides, "lr=1e-3,1e-4", "seed=0,1"]
+        plan = plan_sweep(line, GlobalHydra.instance().config_loader())
+    assert [variant["name"] for variant in plan.variants] == ["lr=1e-3", "lr=1e-4"]
+    assert plan.keys == ["lr"]
+    of_each = [(seed, *fold) for seed in (0, 1) for fold in folds]
+    assert [(job.seed, job.fold, job.folds) for job in plan.jobs] == of_each * 2
+    assert [(c.data.split.folds, c.data.split.fold) for c in plan.configs.values()] == [
+        (of, number or 0) for _, number, of in of_each
+    ] * 2
+
+
+def test_cross_validation_ends_in_one_result_of_all_images_and_a_lacking_fold_is_told_and_made_up_for(
+    sweep, make_folder
+):
+    root = make_folder(counts={"": 8})
+    images = ["data=folder", f"data.root={root}", r"data.group_pattern='/([0-9])'", "audit.on_leak=warn"]
+    grid = [*(o for o in TINY if not o.startswith("data")), *images, "data.split.folds=2"]
+    result = sweep(*grid)
+    assert result.status == 0, result.err
+    judged = [
+        row["sample"]
+        for fold in (0, 1)
+        for row in csv.DictReader((result.folder / f"lenet-on-images_seed-0_fold-{fold}/predictions.csv").open())
+    ]
+    assert sorted(judged) == sorted(f"{name}/{i}.{'png' if i % 2 else 'jpg'}" for name in "ab" for i in range(8))
+    pooled = list(csv.DictReader((result.folder / "pooled.csv").open()))
+    assert [(row["variant"], row["images"], row["patients"]) for row in pooled] == [("lenet on images", "16", "8")]
+    shutil.rmtree(result.folder / "lenet-on-images_seed-0_fold-1")
+    assert sweep(f"report={result.folder}").status == 0
+    assert "lacking: fold 1 not finished" in (result.folder / "report.md").read_text()
+    assert sweep(*grid).status == 0
+    assert list(csv.DictReader((result.folder / "pooled.csv").open())) == pooled
 
 
 def test_sweep_leaves_the_contract_and_its_report(sweep):
@@ -303,7 +351,5 @@ def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder
 
 def without_times(folder):
     """results.csv but for the columns of seconds."""
-    import csv
-
     with (folder / "results.csv").open(newline="") as file:
         return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]

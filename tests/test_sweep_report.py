@@ -39,19 +39,16 @@ def history(skill, seed, rises=True):
     return rows
 
 
-def predictions(skill, seed, split, n, data):
-    shared = np.random.default_rng([len(split), len(data)]).normal(size=n)
-    rng = np.random.default_rng([seed, int(100 * skill), len(split)])
+def predictions(skill, seed, split, n, data, fold):
+    shared = np.random.default_rng([len(split), len(data), fold or 0]).normal(size=n)
+    rng = np.random.default_rng([seed, int(100 * skill), len(split), fold or 0])
     labels = np.arange(n) % 2
     p = 1 / (1 + np.exp(-(skill * (labels - 0.5) + 0.7 * shared + 0.4 * rng.normal(size=n))))
+    of = split if fold is None else f"{split}{fold}"
     rows = [
-        {
-            "sample": f"{split}/{i}.png",
-            "split": split,
-            "label": CLASSES[k],
-            f"p_{CLASSES[0]}": 1 - q,
-            f"p_{CLASSES[1]}": q,
-        }
+        {"sample": f"{of}/{i}.png", "split": split, "label": CLASSES[k]}
+        | ({} if fold is None else {"group": f"P{fold}-{i // 3}"})  # images of both classes of each patient
+        | {f"p_{CLASSES[0]}": 1 - q, f"p_{CLASSES[1]}": q}
         for i, (k, q) in enumerate(zip(labels, p, strict=True))
     ]
     return rows, {name: {"value": v} for name, v in scores(labels, np.stack([1 - p, p], 1), 1).items()}
@@ -64,23 +61,23 @@ def write_csv(path, rows):
         writer.writerows(rows)
 
 
-def write_run(folder, *, seed=0, skill=1.5, data="skin", test=False, simulated=True, rises=True, config=None, n=120):
-    """A finished run folder, without its checkpoints."""
+def write_run(folder, *, seed=0, skill=1.5, data="skin", test=False, rises=True, config=None, n=120, fold=None):
+    """A finished run folder, without its checkpoints; ``fold``: of three."""
     folder.mkdir(parents=True)
     settings = {
         "lr": 1e-4,
         "seed": seed,
         "model": {"family": "vgg16", "n_base": 8},
-        "data": {"name": data, "root": None},
+        "data": {"name": data, "root": None, "split": {"folds": fold if fold is None else 3, "fold": fold or 0}},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(settings | (config or {})))
     rows = history(skill, seed, rises)
     best = min(rows, key=lambda row: row["val_loss"])
-    val_rows, val = predictions(skill, seed, "val", n, data)
-    tested = predictions(skill - 0.3, seed, "test", n, data) if test else None
+    val_rows, val = predictions(skill, seed, "val", n, data, fold)
+    tested = predictions(skill - 0.3, seed, "test", n, data, None) if test else None
     write_csv(folder / "history.csv", rows)
     write_csv(folder / "predictions.csv", val_rows + (tested[0] if tested else []))
-    metrics = {"simulated": simulated, "data": data, "model": "vgg16", "classes": CLASSES, "positive": CLASSES[1]}
+    metrics = {"simulated": True, "data": data, "model": "vgg16", "classes": CLASSES, "positive": CLASSES[1]}
     metrics |= {"n_train": 500, "n_val": n, "parameters": 300_249, "seconds": 20.5}
     metrics["best"] = {"epoch": best["epoch"], "val": {"loss": best["val_loss"], **val}}
     metrics["last"] = {"epoch": EPOCHS, "val": {"loss": rows[-1]["val_loss"], **val}}
@@ -237,6 +234,88 @@ def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
     assert "2 seeds each on different images (120 and 120), so unpaired" in text_of(tmp_path)
 
 
+def write_folds(folder, *, lrs=(1e-3, 1e-4), seeds=(0,), test=False):
+    """Two variants, cross-validated in three folds, as train.py -m leaves them."""
+    for i, lr in enumerate(lrs):
+        for seed in seeds:
+            for fold in range(3):
+                where = folder / f"{i}_{seed}_{fold}"
+                write_run(where, seed=seed, skill=1 + 2 * i, fold=fold, n=60, test=test, config={"lr": lr})
+
+
+def figures_of(folder, part="best"):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    return metrics[part]["val"]["auroc"]["value"]
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds):
+    write_folds(tmp_path, seeds=seeds, test=True)
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    names = ["lr=1e-4", "lr=1e-3"]
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert [(row["variant"], int(row["seed"]), int(row["fold"])) for row in rows] == [
+        (name, seed, fold) for name in names for seed in seeds for fold in range(3)
+    ]
+    # One comparison, of all images, though each fold has test images too; each patient has three images.
+    assert text.count(f"AUROC: {names[1]} against {names[0]}: ") == 1
+    assert "on validation images of all folds pooled" in text
+    each = "2 seeds each" if len(seeds) > 1 else "One seed each"
+    unit = "other seeds and other patients" if len(seeds) > 1 else "other patients alone"
+    assert f"{each} on the same 180 images of 60 patients; the interval is about {unit}" in text
+    assert text.count("patients as clusters)") == 2
+    per_seed = [[figures_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
+    means = np.mean(per_seed, axis=1)
+    expected = f"{means.mean():.3f}" + (f" ± {means.std(ddof=1):.3f}" if len(seeds) > 1 else "")
+    assert row_of(text, "## Variants", names[0])[1] == str(3 * len(seeds))
+    assert row_of(text, "## Variants", names[0])[5] == expected
+
+
+def test_pooled_figures_stand_beside_those_of_the_folds_and_their_mean(tmp_path):
+    write_folds(tmp_path)
+    write_report(tmp_path)
+    rows = [
+        row
+        for fold in range(3)
+        for row in csv.DictReader((tmp_path / f"0_0_{fold}/predictions.csv").open())
+        if row["split"] == "val"
+    ]
+    p = np.array([float(row[f"p_{CLASSES[1]}"]) for row in rows])
+    expected = scores(np.array([CLASSES.index(row["label"]) for row in rows]), np.stack([1 - p, p], 1), 1)
+    pooled = next(row for row in csv.DictReader((tmp_path / "pooled.csv").open()) if row["variant"] == "lr=1e-3")
+    assert {metric: float(pooled[metric]) for metric in METRICS} == pytest.approx(expected)
+    assert (pooled["folds"], pooled["images"], pooled["patients"]) == ("3", "180", "60")
+    each = [figures_of(tmp_path / f"0_0_{fold}") for fold in range(3)]
+    assert float(pooled["auroc_mean_of_folds"]) == pytest.approx(np.mean(each))
+    _, _, shown, *folds, mean = row_of(text_of(tmp_path), "## Cross-validation", "lr=1e-3")
+    assert shown == f"{expected['auroc']:.3f} [{float(pooled['auroc_low']):.3f}, {float(pooled['auroc_high']):.3f}]"
+    assert [*folds, mean] == [f"{value:.3f}" for value in [*each, np.mean(each)]]
+
+
+def test_without_every_fold_there_are_no_pooled_figures_and_nothing_is_compared(tmp_path):
+    write_folds(tmp_path, seeds=(0, 1))
+    for seed in (0, 1):
+        write_state(tmp_path / f"0_{seed}_1", "failed", 7, "OutOfMemoryError")
+    write_state(tmp_path / "1_0_2", "running", 3)
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert row_of(text, "## Cross-validation", "lr=1e-3")[2] == "lacking: fold 1 not finished"
+    assert "no seed of which all folds are finished" in text
+    lacking = [row["auroc"] == "" for row in csv.DictReader((tmp_path / "pooled.csv").open())]
+    assert lacking == [True, False, True, True]
+    assert "Only 9 of 12 runs are finished" in text
+    assert row_of(text, "## Variants", "lr=1e-3")[1] == "4 of 6"
+
+
+def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
+    for lr, skill in ((1e-3, 1), (1e-4, 2)):
+        write_run(tmp_path / str(lr), skill=skill, config={"lr": lr}, fold=0)
+    write_report(tmp_path)
+    assert "Cross-validation" not in text_of(tmp_path)
+    assert "One seed each on the same 120 images of 40 patients" in text_of(tmp_path)
+
+
 def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_path):
     write_sweep(tmp_path, test=True)
     write_report(tmp_path)
@@ -256,7 +335,7 @@ def test_over_fitting_and_convergence_are_read_off_the_histories(tmp_path):
     assert float(at_last.split()[0]) > float(at_best.split()[0]) + 0.3
     assert 15 <= float(rises.split()[0]) <= 24  # the loss was made to rise after epoch 20
     final = 0.5 + 0.48 * (1 - np.exp(-EPOCHS / 12 * np.array([1.0, 1.05, 1.1]))).mean()
-    assert f"training accuracy {final:.3f} (the last epoch of {names[0]}, X
+    assert f"training accuracy {final:.3f} (the last epoch of {names[0]}, mean over runs)" in text
     reached = [int(np.ceil(-12 / s * np.log(1 - (final - 0.5) / 0.48))) for s in (3.0, 3.05, 3.1)]
     shown = row_of(text, "## Convergence", names[2])[1]
     assert shown.split()[0] == f"{np.median(reached):g}"

@@ -32,8 +32,8 @@ class Measured:
 def measure_auroc(predictions: Predictions) -> Measured:
     """AUROC as in ``medcls.evaluation.scores``, with the influences of DeLong, DeLong & Clarke-Pearson (1988).
 
-    Several images of a patient: those of Obuchowski (1997), doi 10.2307/2533958, but for the factor of the term between
-    a patient's images of either side, which differs from hers by less than one part in the number of patients.
+    Several images of a patient: those of Obuchowski (1997, Biometrics 53:567), but for the factor of the term between
+    the images of a patient on either side, which differs where not every patient has some on both.
     More than two classes: the mean of one-vs-rest, whose influences are the means of theirs.
     NaN where one side of a class has fewer than two patients, which leaves the variance undefined.
     """
@@ -50,7 +50,7 @@ def measure_accuracy(predictions: Predictions) -> Measured:
     """Share of images whose most probable class is theirs.
 
     Influences give the sample covariance of correctness; with several images of a patient that of a ratio of patients'
-    sums (Rao & Scott, 1992, doi 10.2307/2532311). NaN for fewer than two patients.
+    sums (Rao & Scott, 1992). NaN for fewer than two patients.
     """
     hit = (predictions.probabilities.argmax(axis=1) == predictions.labels).astype(float)
     patient = number_patients(predictions.patients)
