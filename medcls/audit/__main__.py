@@ -25,12 +25,12 @@ def main() -> int:
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--folder", type=Path, help="where audit.json and audit.html go (runs/audit_<data>)")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     conf = Path(__file__).resolve().parents[2] / "conf"
-    with initialize_config_dir(str(conf), job_name="audit", version_base="1.3"):
-        config = check_config(compose("config", overrides=options.overrides))
     try:
+        with initialize_config_dir(str(conf), job_name="audit", version_base="1.3"):
+            config = check_config(compose("config", overrides=options.overrides))
         return audit_data(config, options.folder)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -42,7 +42,10 @@ def audit_data(config: Config, folder: Path | None) -> int:
     from medcls.audit.gate import find_or_make
     from medcls.audit.terminal import print_findings
     from medcls.data.dataset import load_image_set
+    from medcls.data.source import check_outside_images
 
+    folder = folder or Path("runs") / f"audit_{config.data.title}"
+    check_outside_images("--folder", folder, config.data)
     # Files that cannot be read are a finding here, and no reason to stop.
     data = config.data.model_copy(update={"on_unreadable": "skip"})
     image_set = load_image_set(data, config.image_size)
@@ -50,7 +53,6 @@ def audit_data(config: Config, folder: Path | None) -> int:
         raise UserError(f"data.root: nothing to audit, {config.data.default_root} does not exist. Name a folder.")
     audit = find_or_make(image_set, config.model_copy(update={"data": data}))
     print_findings(audit.findings)
-    folder = folder or Path("runs") / f"audit_{config.data.title}"
     folder.mkdir(parents=True, exist_ok=True)
     audit.write(folder)
     print(f"\n{folder / 'audit.html'}")

@@ -1,20 +1,27 @@
-"""Images of a data set that show the same picture, also resized, recompressed, turned, mirrored or brightened."""
+"""Images of a data set that show the same picture: resized, recompressed, turned, mirrored, brightened, shifted."""
 
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from medcls.audit.hashes import Candidates, HashSearch, perceptual_hashes
-from medcls.audit.similarity import COARSE, FINE, FINE_FROM, Grid, flat, thumbnails
+from medcls.audit.hashes import HashSearch, perceptual_hashes
+from medcls.audit.judge import MOST_ALIGNED, Judge, Scored
+from medcls.audit.similarity import COARSE, flat, thumbnails
 from medcls.config.schema import AuditConfig
 
 log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,10 @@ class Copies:
 
     ``picture`` (N,): number of the first image with the same pixels, the image's own where there is none before it.
     ``first``, ``second``, ``orientation``, ``similarity`` (P,): pairs of pictures (by those numbers) that are near
-    copies, ``first`` < ``second``; turning ``second`` by ``orientation`` makes it look like ``first``.
+    copies, ``first`` < ``second``; turning ``second`` by ``orientation`` makes it look like ``first``, where ``moved``
+    (P,) only once it is also moved or stretched a little.
     ``flat`` (N,): images of one gray, which are compared by their pixels alone.
+    ``unaligned``: number of pairs that might be copies if one were moved, too many for all to be tried.
     """
 
     picture: NDArray[np.int64]
@@ -32,7 +41,9 @@ class Copies:
     second: NDArray[np.int64]
     orientation: NDArray[np.int64]
     similarity: NDArray[np.float32]
+    moved: NDArray[np.bool_]
     flat: NDArray[np.bool_]
+    unaligned: int
 
 
 def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig) -> Copies:
@@ -45,17 +56,15 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], config: Aud
     coarse = thumbnails(gray, COARSE)
     empty = flat(coarse)
     chosen = np.flatnonzero((picture == np.arange(len(images))) & ~empty)
-    pairs, similarity = near_pairs(gray[chosen], coarse[chosen], sides[chosen], config)
-    first, second = chosen[pairs.first], chosen[pairs.second]
-    return Copies(picture, first, second, pairs.orientation, similarity, empty)
+    pairs, unaligned = near_pairs(gray[chosen], coarse[chosen], sides[chosen], config)
+    first, second = chosen[pairs.candidates.first], chosen[pairs.candidates.second]
+    orientation = pairs.candidates.orientation
+    return Copies(picture, first, second, orientation, pairs.similarity, pairs.moved, empty, unaligned)
 
 
 def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """For each image (N, ...) the position of the first with the same pixels."""
     seen: dict[bytes, int] = {}
-    # Python's hash of bytes would do, but two images with one hash would be taken for one.
-    from hashlib import sha256
-
     return np.array([seen.setdefault(sha256(image).digest(), i) for i, image in enumerate(images)], np.int64)
 
 
@@ -71,70 +80,47 @@ def as_gray(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def near_pairs(
     gray: NDArray[np.uint8], coarse: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig
-) -> tuple[Candidates, NDArray[np.float32]]:
-    """Pairs of images (N, S, S) that are near copies, each in its best orientation, with their similarity."""
-    shown = sys.stderr.isatty()
-    if not shown and len(gray) > 5000:
+) -> tuple[Scored, int]:
+    """Pairs of images (N, S, S) that are near copies, each once; and the number of pairs that were not aligned."""
+    if not sys.stderr.isatty() and len(gray) > 5000:
         log.info("audit: comparing %d images with each other", len(gray))
     bits = np.zeros((len(gray), 16, 16), bool)
-    for i, found in enumerate(tqdm(perceptual_hashes(gray), "Hashing images", len(gray), disable=not shown)):
+    for i, found in enumerate(shown(perceptual_hashes(gray), "Hashing images", len(gray))):
         bits[i] = found
     search = HashSearch(bits, config.hash_distance_low, config.hash_distance)
     judge = Judge(gray, coarse, sides, config)
 
-    def look(start: int) -> list[tuple[Candidates, NDArray[np.float32]]]:
-        kept: list[tuple[Candidates, NDArray[np.float32]]] = []
-        search.search(start, lambda candidates: kept.append(judge.confirm(candidates)))
-        return kept
+    def look(start: int) -> tuple[Scored, Scored, int]:
+        parts: list[tuple[Scored, Scored]] = []
+        search.search(start, lambda candidates: parts.append(judge.compare(candidates)))
+        alike, doubtful = (Scored.joined([part[which] for part in parts]) for which in (0, 1))
+        return alike, doubtful.most_alike(MOST_ALIGNED), len(doubtful.similarity)
 
+    blocks = in_threads(look, search.blocks(), "Comparing images")
+    tried = Scored.joined([doubtful for _, doubtful, _ in blocks]).most_alike(MOST_ALIGNED)
+    moved = aligned(judge, tried, config.similarity_moved)
+    unaligned = sum(count for _, _, count in blocks) - len(tried.similarity)
+    return Scored.joined([*(alike for alike, _, _ in blocks), moved]).once(), unaligned
+
+
+def aligned(judge: Judge, doubtful: Scored, least: float) -> Scored:
+    """The pairs that are copies once the second image is moved, with the similarity that they then have."""
+
+    def similarity(i: int) -> float:
+        return judge.align(pairs.first[i], pairs.second[i], pairs.orientation[i])
+
+    pairs = doubtful.candidates
+    found = np.array(in_threads(similarity, range(len(pairs.first)), "Aligning images"), np.float32)
+    return Scored(pairs, found, np.ones(len(found), bool)).take(found >= least)
+
+
+def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
+    """The result of each item. Threads suffice: NumPy and OpenCV let go of the interpreter lock."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:  # threads suffice: NumPy lets go of the interpreter lock
-        blocks = search.blocks()
-        parts = list(tqdm(pool.map(look, blocks), "Comparing images", len(blocks), disable=not shown))
-    return best_orientations([part for block in parts for part in block if len(part[1])])
+    with ThreadPoolExecutor(cores) as pool:
+        return list(shown(pool.map(work, items), what, len(items)))
 
 
-class Judge:
-    """Keeps of candidates those whose pixels agree."""
-
-    def __init__(
-        self, gray: NDArray[np.uint8], coarse: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig
-    ) -> None:
-        self.gray = gray
-        self.coarse = Grid(coarse)
-        self.has_fine = (sides >= FINE_FROM) & (gray.shape[1] >= FINE)
-        self.config = config
-
-    def confirm(self, candidates: Candidates) -> tuple[Candidates, NDArray[np.float32]]:
-        """The pairs that are near copies, with their similarity at the coarse size."""
-        similarity = self.coarse.similarity(candidates)
-        alike = similarity >= self.config.similarity
-        candidates, similarity = candidates.take(alike), similarity[alike]
-        fine = self.has_fine[candidates.first] & self.has_fine[candidates.second]
-        if not fine.any():
-            return candidates, similarity
-        used, position = np.unique([candidates.first, candidates.second], return_inverse=True)
-        first, second = position.reshape(2, -1)
-        local = Candidates(first, second, candidates.orientation)
-        grid = Grid(thumbnails(self.gray[used], FINE))
-        alike = ~fine
-        alike[fine] = grid.similarity(local.take(fine)) >= self.config.similarity_fine
-        return candidates.take(alike), similarity[alike]
-
-
-def best_orientations(
-    parts: list[tuple[Candidates, NDArray[np.float32]]],
-) -> tuple[Candidates, NDArray[np.float32]]:
-    """Each pair once, in the orientation in which it is most alike, sorted by position."""
-    if not parts:
-        none = np.empty(0, np.int64)
-        return Candidates(none, none, none), np.empty(0, np.float32)
-    first, second, orientation = (
-        np.concatenate([getattr(c, name) for c, _ in parts]) for name in ("first", "second", "orientation")
-    )
-    similarity = np.concatenate([s for _, s in parts])
-    order = np.lexsort((orientation, -similarity, second, first))
-    first, second, orientation, similarity = first[order], second[order], orientation[order], similarity[order]
-    fresh = np.ones(len(first), bool)
-    fresh[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return Candidates(first[fresh], second[fresh], orientation[fresh]), similarity[fresh]
+def shown(results: Iterable[Result], what: str, count: int) -> Iterable[Result]:
+    """The same results, with a progress bar where somebody watches."""
+    return tqdm(results, what, count, disable=not sys.stderr.isatty())

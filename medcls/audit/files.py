@@ -13,6 +13,12 @@ from PIL import Image, ImageOps
 log = logging.getLogger(__name__)
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
+_DICOM_TAGS = (
+    "Rows",
+    "Columns",
+    "PhotometricInterpretation",
+    "BitsStored",
+)  # all else of a patient's file is passed over
 
 
 class FileFacts(NamedTuple):
@@ -28,7 +34,7 @@ class FileFacts(NamedTuple):
 def read_facts(root: Path, names: Sequence[str]) -> list[FileFacts]:
     """Facts of the files ``root/name``, from their headers."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda name: facts(root / name), names, chunksize=64))
+        return list(pool.map(lambda name: facts(root / name), names))
 
 
 def facts(path: Path) -> FileFacts:
@@ -50,7 +56,7 @@ def dicom_facts(path: Path, size: int) -> FileFacts:
     try:
         import pydicom
 
-        header = pydicom.dcmread(path, stop_before_pixels=True)
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_DICOM_TAGS])
         mode = f"{header.PhotometricInterpretation}, {header.BitsStored} bits"
         return FileFacts(int(header.Columns), int(header.Rows), mode, "DICOM", size)
     except Exception:

@@ -1,6 +1,5 @@
 """The audit at the start of a run: findings looked up or made, and leaking data stopped, told of or left out."""
 
-import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medcls.atomic import write_json, write_text
-from medcls.audit.store import key, load_json, save
+from medcls.audit.store import FINDINGS, PAGE, key, load_audit, save_audit
 from medcls.config import Config
 from medcls.data.dataset import ImageSet, fingerprint
 from medcls.data.folder import check_counts
@@ -29,8 +28,8 @@ class Audit:
 
     def write(self, folder: Path) -> None:
         """Write audit.json and audit.html into ``folder``."""
-        write_json(folder / "audit.json", self.findings)
-        write_text(folder / "audit.html", self.page)
+        write_json(folder / FINDINGS, self.findings)
+        write_text(folder / PAGE, self.page)
 
 
 def audited(image_set: ImageSet, config: Config) -> tuple[ImageSet, Audit | None]:
@@ -62,6 +61,7 @@ def find_or_make(image_set: ImageSet, config: Config) -> Audit:
     data, table = config.data, image_set.table
     folder = data.cache_dir.expanduser() / "audit"
     made_of = [
+        data.title,
         image_set.fingerprint,
         list(image_set.images.shape),
         list(table.classes),
@@ -71,17 +71,15 @@ def find_or_make(image_set: ImageSet, config: Config) -> Audit:
         config.audit.model_dump(exclude={"enabled", "on_leak"}),
     ]
     kept = folder / key(made_of)
-    findings = load_json(kept / "audit.json")
-    if findings is not None and (kept / "audit.html").exists():
-        return Audit(findings, (kept / "audit.html").read_text(encoding="utf-8"), kept)
+    if (known := load_audit(kept)) is not None:
+        return Audit(*known, kept)
 
     from medcls.audit.page import render
     from medcls.audit.report import audit
 
     findings = {"data": data.title, "root": str(table.root)} | audit(image_set, config.audit, folder)
     page = render(findings, image_set.images)
-    written = save(kept / "audit.html", page.encode()) and save(kept / "audit.json", json.dumps(findings).encode())
-    return Audit(findings, page, kept if written else None)
+    return Audit(findings, page, kept if save_audit(kept, findings, page) else None)
 
 
 def tell(findings: dict[str, Any]) -> None:
@@ -126,7 +124,9 @@ def explain_leaks(findings: dict[str, Any], kept: Path | None) -> str:
     lines = [
         f"{findings['root']}: {leaking} of {number} training images, or their patients, are also in validation or test."
     ]
-    pairs = [pair for pair in findings["copies"]["listed"] if pair["across_splits"]]
+    pairs = [
+        pair for pair in findings["copies"]["listed"] if pair["second"]["split"] == "train" != pair["first"]["split"]
+    ]
     if leaks["by_copy"]:
         told = [f"{pair['second']['name']} = {pair['first']['name']}   {describe(pair)}" for pair in pairs]
         lines.append(f"{leaks['by_copy']} show the same picture:\n{listing(told)}")
@@ -136,7 +136,7 @@ def explain_leaks(findings: dict[str, Any], kept: Path | None) -> str:
         ]
         lines.append(f"{leaks['by_patient']} are of patients who are in several splits:\n{listing(told)}")
     if kept is not None:
-        lines.append(f"All side by side: {kept / 'audit.html'}")
+        lines.append(f"All side by side: {kept / PAGE}")
     lines.append(
         "Train without these training images: audit.on_leak=drop\n"
         "  Train with them, and believe no figure: audit.on_leak=warn\n"

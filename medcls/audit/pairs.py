@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,16 @@ _MAY_BE_EXACT = 0.995  # similarity from which on the pixels of the files are co
 class Pairs:
     """Pairs of images (P,) by position, a pair of two splits with the training image second.
 
-    An image with k copies of the same pixels gives k pairs, not all k (k + 1) / 2.
+    ``exact``: of the same pixels; ``moved``: alike once one is shifted or stretched. An image with k copies of the same
+    pixels gives k pairs, not all k (k + 1) / 2.
     """
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     orientation: NDArray[np.int64]
     similarity: NDArray[np.float32]
+    exact: NDArray[np.bool_]
+    moved: NDArray[np.bool_]
 
 
 def list_pairs(samples: Sequence[Sample], copies: Copies) -> Pairs:
@@ -49,6 +51,8 @@ def list_pairs(samples: Sequence[Sample], copies: Copies) -> Pairs:
         np.concatenate([twin, near_second]),
         np.concatenate([np.zeros(len(twin), np.int64), copies.orientation]),
         np.concatenate([np.ones(len(twin), np.float32), copies.similarity]),
+        np.concatenate([np.ones(len(twin), bool), np.zeros(len(a), bool)]),
+        np.concatenate([np.zeros(len(twin), bool), copies.moved]),
     )
 
 
@@ -60,9 +64,10 @@ def member(picture: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[
 
 
 def describe_pairs(
-    table: SampleTable, pairs: Pairs, digests: Sequence[str], facts: Sequence[FileFacts]
+    table: SampleTable, copies: Copies, digests: Sequence[str], facts: Sequence[FileFacts]
 ) -> dict[str, Any]:
     """Numbers of pairs, and the first ``LISTED`` with their images: across splits, then of two classes, then others."""
+    pairs = list_pairs(table.samples, copies)
     split = np.array([sample.split for sample in table.samples])
     label = np.array([sample.label for sample in table.samples])
     across = split[pairs.first] != split[pairs.second]
@@ -71,16 +76,13 @@ def describe_pairs(
     listed = []
     for at in order.tolist():
         i, j = int(pairs.first[at]), int(pairs.second[at])
-        similarity, orientation = float(pairs.similarity[at]), int(pairs.orientation[at])
         listed.append(
             {
                 "first": describe_image(table, i, facts[i]),
                 "second": describe_image(table, j, facts[j]),
-                "kind": kind(table.root, table.samples[i], table.samples[j], digests[i] == digests[j], similarity)
-                if orientation == 0
-                else "near copy",
-                "orientation": NAMES[orientation],
-                "similarity": round(similarity, 4),
+                "kind": "same file" if digests[i] == digests[j] else kind(table, pairs, at),
+                "orientation": NAMES[pairs.orientation[at]],
+                "similarity": round(float(pairs.similarity[at]), 4),
                 "across_splits": bool(across[at]),
                 "conflicting": bool(conflicting[at]),
             }
@@ -89,6 +91,7 @@ def describe_pairs(
         "pairs": len(across),
         "across_splits": int(across.sum()),
         "conflicting": int(conflicting.sum()),
+        "unaligned": int(copies.unaligned),
         "listed": listed,
     }
 
@@ -106,12 +109,12 @@ def describe_image(table: SampleTable, position: int, facts: FileFacts) -> dict[
     }
 
 
-def kind(root: Path | None, first: Sample, second: Sample, same_bytes: bool, similarity: float) -> str:
-    """How alike two images are that lie the same way."""
-    if same_bytes:
-        return "same file"
-    if root is not None and similarity >= _MAY_BE_EXACT:
-        digest = pixel_digest(root / first.name)
-        if digest and digest == pixel_digest(root / second.name):
+def kind(table: SampleTable, pairs: Pairs, at: int) -> str:
+    """How alike the images of a pair of two files are."""
+    if pairs.moved[at]:
+        return "near copy, shifted or stretched"
+    if table.root is not None and pairs.orientation[at] == 0 and pairs.similarity[at] >= _MAY_BE_EXACT:
+        first, second = (pixel_digest(table.root / table.samples[i[at]].name) for i in (pairs.first, pairs.second))
+        if first and first == second:
             return "same pixels"
-    return "same pixels when resized" if similarity == 1 else "near copy"
+    return "same pixels when resized" if pairs.exact[at] else "near copy"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medcls.audit.copies import Copies, find_copies
 from medcls.audit.files import FileFacts, read_facts
 from medcls.audit.leaks import find_leaks
-from medcls.audit.pairs import describe_pairs, list_pairs
+from medcls.audit.pairs import describe_pairs
 from medcls.audit.shortcuts import find_shortcut
 from medcls.audit.store import images_key, key, load_copies, save_copies
 from medcls.config.schema import AuditConfig
@@ -41,7 +41,7 @@ def audit(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, A
         "files": describe_files(facts),
         "unreadable": dict(image_set.unreadable),
         "flat": [table.samples[i].name for i in np.flatnonzero(copies.flat)],
-        "copies": describe_pairs(table, list_pairs(table.samples, copies), image_set.digests, facts),
+        "copies": describe_pairs(table, copies, image_set.digests, facts),
         "patients": {
             "known": len({sample.group for sample in table.samples if sample.group}),
             "with_several_images": several_images(table),
@@ -61,7 +61,7 @@ def audit(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, A
 def known_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: AuditConfig, folder: Path) -> Copies:
     """Copies among the images, from ``folder`` where these images were compared before, whatever their splits then."""
     sides: NDArray[np.int64] = np.array([min(f.width, f.height) or image_set.images.shape[1] for f in facts], np.int64)
-    thresholds = [config.hash_distance_low, config.hash_distance, config.similarity, config.similarity_fine]
+    thresholds = config.model_dump(exclude={"enabled", "on_leak", "shortcut_auroc"})
     name = key(images_key(image_set.images, image_set.digests), image_set.images.shape, thresholds)
     path = folder / f"copies-{name}.npz"
     copies = load_copies(path, len(image_set.images))

@@ -9,8 +9,6 @@ from medcls.audit.hashes import Candidates
 from medcls.audit.orientation import turned
 
 COARSE, FINE = 32, 64  # pixels a side that images are compared at
-# Below it an image has nothing at FINE pixels that a copy of half its size would still have.
-FINE_FROM = 2 * FINE
 # Darker or brighter, a pixel may have been cut off when the copy was brightened or darkened.
 DARK, BRIGHT = 3, 252
 _LEAST_LEFT = 0.2  # share of pixels that must be neither dark nor bright in both images, or all are compared
@@ -36,6 +34,11 @@ def flat(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(shade.max(axis=1) - shade.min(axis=1) < _FLAT)
 
 
+def usable(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which pixels of ``images`` are neither dark nor bright."""
+    return np.asarray((images > DARK) & (images < BRIGHT))
+
+
 def details(thumbs: NDArray[np.uint8]) -> NDArray[np.float16]:
     """What is left of (N, S, S) without the coarse shape, by which all radiographs of a joint resemble each other."""
     values = np.empty(thumbs.shape, np.float16)
@@ -50,7 +53,7 @@ class Grid:
 
     def __init__(self, thumbs: NDArray[np.uint8]) -> None:
         self.details = details(thumbs)
-        self.usable = (thumbs > DARK) & (thumbs < BRIGHT)
+        self.usable = usable(thumbs)
 
     def similarity(self, pairs: Candidates) -> NDArray[np.float32]:
         """Correlation (P,) of the details of each pair, over the pixels that are neither dark nor bright in either.
@@ -68,7 +71,7 @@ class Grid:
         return found
 
 
-def correlation(a: NDArray[np.float16], b: NDArray[np.float16], both: NDArray[np.bool_]) -> NDArray[np.float32]:
+def correlation(a: NDArray[np.floating], b: NDArray[np.floating], both: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Pearson's correlation (P,) of images (P, S, S) over the pixels of ``both``; 0 where one of them is flat."""
     n = len(a)
     weight = both.reshape(n, -1).astype(np.float32)

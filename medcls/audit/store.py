@@ -1,6 +1,5 @@
 """Results of the audit on disk, beside the cache of images, so that the next start finds them."""
 
-import contextlib
 import hashlib
 import io
 import json
@@ -18,8 +17,8 @@ from medcls.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Whatever can change a result; part of every key.
-VERSION = 1
+FINDINGS, PAGE = "audit.json", "audit.html"
+VERSION = 2  # to be raised with whatever changes a result; part of every key
 
 
 def key(*parts: Any) -> str:
@@ -65,10 +64,27 @@ def save(path: Path, content: bytes) -> bool:
     return True
 
 
-def load_json(path: Path) -> dict[str, Any] | None:
-    """Content of a JSON file of the cache; None where it is absent or damaged."""
-    with contextlib.suppress(OSError, ValueError):
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(value, dict):
-            return value
-    return None
+def load_audit(folder: Path) -> tuple[dict[str, Any], str] | None:
+    """Findings and page of an audit; None where they are absent, damaged or not of one audit."""
+    try:
+        content = {name: (folder / name).read_bytes() for name in (FINDINGS, PAGE)}
+        if (folder / "checksum").read_text(encoding="utf-8") != checksum(content):
+            raise ValueError("wrong checksum")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s: the audit is damaged (%s); making it anew.", folder, error)
+        return None
+    return json.loads(content[FINDINGS]), content[PAGE].decode()
+
+
+def save_audit(folder: Path, findings: dict[str, Any], page: str) -> bool:
+    """Keep an audit, where the disk takes it; whether it did."""
+    content = {FINDINGS: json.dumps(findings).encode(), PAGE: page.encode()}
+    files = content | {"checksum": checksum(content).encode()}
+    return all(save(folder / name, part) for name, part in files.items())
+
+
+def checksum(content: dict[str, bytes]) -> str:
+    """Digest of files, in their order."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in content.values())).hexdigest()

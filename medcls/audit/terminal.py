@@ -55,7 +55,7 @@ def summary(findings: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "Copies",
             f"{copies['pairs']} pairs of images show the same picture, {copies['across_splits']} across splits, "
-            f"{copies['conflicting']} with different classes",
+            f"{copies['conflicting']} with different classes{tell_unaligned(copies['unaligned'])}",
         )
     )
     told.append(("Patients", tell_patients(patients)))
@@ -68,6 +68,13 @@ def summary(findings: dict[str, Any]) -> list[tuple[str, str]]:
         )
     )
     return told
+
+
+def tell_unaligned(unaligned: int) -> str:
+    """That not all pairs were looked at as closely as could be."""
+    if not unaligned:
+        return ""
+    return f"\n{unaligned} more, somewhat alike, were not tried for copies that are shifted: too many"
 
 
 def tell_patients(patients: dict[str, Any]) -> str:

@@ -122,6 +122,7 @@ class AuditConfig(Section):
     hash_distance: Annotated[int, Field(ge=0, le=256, strict=True)]
     similarity: Fraction
     similarity_fine: Fraction
+    similarity_moved: Fraction
     shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1)]
 
 

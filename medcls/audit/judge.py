@@ -1,0 +1,102 @@
+"""Of pairs of images whose hashes are near, those whose pixels agree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.audit.alignment import SIDE, aligned_similarity
+from medcls.audit.hashes import Candidates
+from medcls.audit.orientation import turned
+from medcls.audit.similarity import FINE, Grid, thumbnails
+from medcls.config.schema import AuditConfig
+
+# Below it an image has nothing at FINE pixels that a copy of half its size would still have.
+_DETAILED_FROM = 2 * FINE
+_MAY_BE_MOVED = 0.5  # similarity from which on it is worth to align two images
+MOST_ALIGNED = 10_000  # pairs, about 20 s on one core: of thousands of radiographs of one joint there may be millions
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Candidates with their ``similarity`` (P,), and whether they are so alike only once ``moved`` (P,)."""
+
+    candidates: Candidates
+    similarity: NDArray[np.float32]
+    moved: NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Scored"]) -> "Scored":
+        """All pairs of all parts."""
+        none = np.empty(0, np.int64)
+        first, second, orientation = (
+            np.concatenate([none, *(getattr(part.candidates, name) for part in parts)])
+            for name in ("first", "second", "orientation")
+        )
+        return cls(
+            Candidates(first, second, orientation),
+            np.concatenate([np.empty(0, np.float32), *(part.similarity for part in parts)]),
+            np.concatenate([np.empty(0, bool), *(part.moved for part in parts)]),
+        )
+
+    def take(self, chosen: NDArray[Any]) -> "Scored":
+        """The pairs at some positions, or where a mask is true."""
+        return Scored(self.candidates.take(chosen), self.similarity[chosen], self.moved[chosen])
+
+    def most_alike(self, count: int) -> "Scored":
+        """The ``count`` pairs of highest similarity, or all where there are fewer."""
+        return self.take(np.argsort(-self.similarity, kind="stable")[:count])
+
+    def once(self) -> "Scored":
+        """Each pair in the orientation in which it is most alike, sorted by position."""
+        pairs = self.candidates
+        order = np.lexsort((pairs.orientation, -self.similarity, self.moved, pairs.second, pairs.first))
+        first, second = pairs.first[order], pairs.second[order]
+        fresh = np.ones(len(order), bool)
+        fresh[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+        return self.take(order[fresh])
+
+
+class Judge:
+    """Compares the pixels of pairs of gray images (N, S, S).
+
+    ``coarse``: the images at COARSE pixels; ``sides`` (N,): the shorter side of each file in pixels.
+    """
+
+    def __init__(
+        self, gray: NDArray[np.uint8], coarse: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig
+    ) -> None:
+        self.gray = gray
+        self.coarse = Grid(coarse)
+        self.detailed = (sides >= _DETAILED_FROM) & (gray.shape[1] >= FINE)
+        self.alignable = self.detailed & (gray.shape[1] >= SIDE)
+        self.config = config
+
+    def compare(self, candidates: Candidates) -> tuple[Scored, Scored]:
+        """The pairs that are copies as they lie, and those that may be once they are aligned."""
+        similarity = self.coarse.similarity(candidates)
+        alike = similarity >= self.config.similarity
+        alike[alike] = self.alike_in_detail(candidates.take(alike))
+        doubtful = ~alike & (similarity >= _MAY_BE_MOVED)
+        doubtful &= self.alignable[candidates.first] & self.alignable[candidates.second]
+        scored = Scored(candidates, similarity, np.zeros(len(similarity), bool))
+        return scored.take(alike), scored.take(doubtful)
+
+    def alike_in_detail(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Which pairs (P,) are alike at FINE pixels too, as far as their files have that much detail."""
+        fine = self.detailed[candidates.first] & self.detailed[candidates.second]
+        alike: NDArray[np.bool_] = ~fine
+        if fine.any():
+            used, position = np.unique([candidates.first, candidates.second], return_inverse=True)
+            first, second = position.reshape(2, -1)
+            grid = Grid(thumbnails(self.gray[used], FINE))
+            local = Candidates(first, second, candidates.orientation).take(fine)
+            alike[fine] = grid.similarity(local) >= self.config.similarity_fine
+        return alike
+
+    def align(self, first: int, second: int, orientation: int) -> float:
+        """Similarity of two images once the second is moved to fit the first."""
+        a, b = thumbnails(self.gray[[first, second]], SIDE)
+        return aligned_similarity(a, np.ascontiguousarray(turned(b, orientation)))
