@@ -172,6 +172,19 @@ def test_reports_of_the_same_runs_are_the_same(tmp_path):
     assert len(before) == 3
 
 
+def test_leaks_of_the_images_are_told_beside_the_figures(tmp_path):
+    write_sweep(tmp_path)
+    notice = "7 training images left out: copies of held-out images, or of held-out patients"
+    for path in tmp_path.glob("lr-1e-5*/metrics.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"notice": notice}))
+    write_report(tmp_path)
+    assert notice in (tmp_path / "report.html").read_text()
+    assert notice in (tmp_path / "report.md").read_text()
+    with (tmp_path / "results.csv").open(newline="") as file:
+        told = {row["run"]: row["notice"] for row in csv.DictReader(file)}
+    assert {name for name, found in told.items() if found == notice} == {n for n in told if n.startswith("lr-1e-5")}
+
+
 def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_path):
     names = write_sweep(tmp_path)
     jobs = [job["name"] for job in json.loads((tmp_path / "sweep.json").read_text())["jobs"]]

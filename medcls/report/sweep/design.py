@@ -48,6 +48,11 @@ class Sweep:
             return "seeds"
         return "seeds and folds" if len({run.seed for run in self.runs}) > 1 else "folds"
 
+    @property
+    def notices(self) -> list[str]:
+        """What must be said wherever figures appear: training images that leak, or were left out since they did."""
+        return sorted({str(run.metrics["notice"]) for run in self.runs if run.metrics.get("notice")})
+
     def done(self, variant: str) -> list[Run]:
         """Finished runs of a variant, by seed and fold."""
         return [run for run in self.runs if run.variant == variant and run.done]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten
+from textwrap import fill, shorten
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
         return
     rows = math.ceil(len(variants) / 3)
     figure = Figure(figsize=(13, 8.6 + 0.28 * rows), layout="constrained")
-    figure.suptitle(shorten(title, 110), fontsize=13, fontweight="bold")
+    figure.suptitle(fill(title, 110), fontsize=13, fontweight="bold")
     panels = figure.subplots(2, 2, sharex=True)
     styles = {name: _style(i) for i, name in enumerate(variants)}
     for axes, (name, key) in zip(panels.flat, _PANELS, strict=True):

@@ -34,7 +34,7 @@ def _row(sweep: Sweep, run: Run) -> dict[str, Any]:
     test = metrics.get("test")
     row["test_n"] = test.get("n", "") if test else ""
     row |= {f"test_{key}": _cell(figure(test, key)) for key in FIGURES}
-    return row | {"run": run.name}
+    return row | {"notice": metrics.get("notice") or "", "run": run.name}
 
 
 def _cell(value: float | None) -> float | str:

@@ -163,4 +163,5 @@ def _explain_tests(verdicts: Verdicts) -> str:
 
 def _title(sweep: Sweep) -> str:
     data: Sequence[str] = sorted({str(run.metrics["data"]) for run in sweep.runs if run.done})
-    return f"{'SIMULATED ' if sweep.simulated else ''}{', '.join(data)}: {sweep.name}"
+    notices = "".join(f" ({notice})" for notice in sweep.notices)
+    return f"{'SIMULATED ' if sweep.simulated else ''}{', '.join(data)}: {sweep.name}{notices}"
