@@ -5,7 +5,7 @@ import os
 import runpy
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as train.py does, before torch is imported
@@ -17,6 +17,7 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 SCRIPT = Path(__file__).parents[1] / "train.py"
+SWEEP = SCRIPT.with_name("sweep.py")
 TINY = [
     "model=lenet",
     "model.n_base=2",
@@ -29,7 +30,7 @@ TINY = [
 
 @dataclass(frozen=True)
 class Result:
-    """How a command ended: exit status, what it printed, and its run folder."""
+    """How a command ended: exit status, what it printed, and the folder it left."""
 
     status: int
     out: str
@@ -73,35 +74,47 @@ def make_folder(tmp_path):
 
 
 @pytest.fixture
-def train(tmp_path, monkeypatch, capfd):
-    """Run train.py with overrides, from an empty working folder, and undo what it changes in this process.
+def command(tmp_path, monkeypatch, capfd):
+    """Run a script, or a module as python -m does, from an empty working folder, and undo what it changes here.
 
-    Its run folder is tmp_path/run (then run2, run3 ...) where the overrides name none. An exception that the command
-    does not turn into an exit status is raised.
+    The result's folder is the working folder. An exception that is not turned into an exit status is raised.
     """
-    runs = 0
     working = tmp_path / "working"
     working.mkdir()
 
-    def run(*overrides):
-        nonlocal runs
-        runs += 1
-        named = [o.partition("=")[2] for o in overrides if o.startswith(("hydra.run.dir=", "resume="))]
-        folder = working / named[-1].strip("'") if named else tmp_path / f"run{runs if runs > 1 else ''}"
-        where = [] if named else [f"hydra.run.dir={folder}"]
+    def run(program, *arguments):
         monkeypatch.chdir(working)
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *overrides, *where])
+        monkeypatch.setattr(sys, "argv", [str(program), *arguments])
         before = State()
         capfd.readouterr()
         try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
+            if isinstance(program, Path):
+                runpy.run_path(str(program), run_name="__main__")
+            else:
+                runpy.run_module(program, run_name="__main__", alter_sys=True)
             status = 0
         except SystemExit as end:
             status = end.code or 0
         finally:
             before.restore()
         printed = capfd.readouterr()
-        return Result(status, printed.out, printed.err, folder)
+        return Result(status, printed.out, printed.err, working)
+
+    return run
+
+
+@pytest.fixture
+def train(tmp_path, command):
+    """Run train.py with overrides; its run folder is tmp_path/run (then run2 ...) where the overrides name none."""
+    runs = 0
+
+    def run(*overrides):
+        nonlocal runs
+        runs += 1
+        named = [o.partition("=")[2] for o in overrides if o.startswith(("hydra.run.dir=", "resume="))]
+        folder = tmp_path / "working" / named[-1].strip("'") if named else tmp_path / f"run{runs if runs > 1 else ''}"
+        where = [] if named else [f"hydra.run.dir={folder}"]
+        return replace(command(SCRIPT, *overrides, *where), folder=folder)
 
     return run
 

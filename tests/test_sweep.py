@@ -4,23 +4,22 @@ import csv
 import json
 import os
 import random
-import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPT, Result, State
+from conftest import SCRIPT, SWEEP
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from medcls.config.run_name import register_resolvers
 from medcls.sweep.plan import plan_sweep
 
-SWEEP = SCRIPT.parent / "sweep.py"
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
 TINY = [
     "model=lenet",
@@ -44,26 +43,13 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def sweep(tmp_path, monkeypatch, capfd):
-    """Run sweep.py with overrides in this process, from an empty working folder, by default into tmp_path/sweep."""
-    working = tmp_path / "working"
-    working.mkdir()
+def sweep(tmp_path, command):
+    """Run sweep.py with overrides, by default into tmp_path/sweep."""
 
     def run(*overrides):
-        monkeypatch.chdir(working)
         named = any(override.startswith(("hydra.sweep.dir=", "report=")) for override in overrides)
         where = [] if named else [f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-        monkeypatch.setattr(sys, "argv", [str(SWEEP), *overrides, *where])
-        before = State()
-        capfd.readouterr()
-        try:
-            runpy.run_path(str(SWEEP), run_name="__main__")
-        except SystemExit as end:
-            status = end.code or 0
-        finally:
-            before.restore()
-        printed = capfd.readouterr()
-        return Result(status, printed.out, printed.err, tmp_path / "sweep")
+        return replace(command(SWEEP, *overrides, *where), folder=tmp_path / "sweep")
 
     return run
 

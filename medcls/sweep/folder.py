@@ -56,6 +56,12 @@ class SweepFolder:
         content: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
         return content
 
+    def swept_keys(self) -> list[str]:
+        """Keys in which the jobs differ, the seed among them where there are several."""
+        content = self.read()
+        seeds = {job["seed"] for job in content["jobs"]}
+        return [*content["keys"], *(["seed"] if len(seeds) > 1 else [])]
+
     def write(self, content: dict[str, Any], configs: dict[str, Config]) -> None:
         """Freeze the jobs, sweep.json last, since with it the folder counts as a sweep."""
         self.jobs.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ def run_frozen(sweep: SweepFolder, name: str) -> None:
     if config is None:
         raise UserError(f"{sweep.jobs / name}.yaml: missing. Run the line that made the sweep again.")
     overrides = next(job["overrides"] for job in sweep.read()["jobs"] if job["name"] == name)
+    swept = sweep.swept_keys()
     folder.path.mkdir(exist_ok=True)
     with logging_to(folder.path / "train.log"):
         try:
@@ -36,7 +37,7 @@ def run_frozen(sweep: SweepFolder, name: str) -> None:
             wait_until_free(folder)
             if folder.config.exists():
                 config, overrides = going_on(config, folder)
-            run(config, folder.path, overrides, show=False)
+            run(config, folder.path, overrides, swept=swept, show=False)
         except UserError as error:
             log.error("%s", error)
             record_failure(folder, str(error))

@@ -33,10 +33,11 @@ from medcls.training.tensorboard import TensorBoard
 log = logging.getLogger(__name__)
 
 
-def run(config: Config, path: Path, overrides: list[str], *, show: bool = True) -> float:
+def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str] = (), show: bool = True) -> float:
     """Train one network, score it and leave its run folder; with ``config.resume``, go on with the run there.
 
-    overrides: those of the command line that asked for it; show: draw a progress bar and end with a table.
+    overrides: those of the command line that asked for it; swept: keys that its sweep varies; show: draw a progress bar
+    and end with a table.
     Returns the lowest validation loss. Raises UserError for mistakes of the user's, Stopped on SIGINT or SIGTERM.
     """
     folder = RunFolder(path)
@@ -59,7 +60,7 @@ def run(config: Config, path: Path, overrides: list[str], *, show: bool = True) 
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
         data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
-        board = TensorBoard(folder, history, data) if config.logger.tensorboard else None
+        board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         trainer = build_trainer(data, history, [late, board] if board else [late], show)
         if resumed:
             folder.write_config(config)

@@ -1,14 +1,13 @@
 """A run in TensorBoard: curves, learning rate, training images and hyper-parameters, in one event file."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.training.folder import RunFolder
 from medcls.training.history import History, Row
@@ -26,18 +25,21 @@ TAGS = {
 class TensorBoard(pl.Callback):
     """Writes each epoch's row to an event file; ``write_hparams`` adds the page that compares runs.
 
+    swept: keys that the sweep varies which the run belongs to, for that page.
+
     Not Lightning's logger, which writes hyper-parameters with a metric of -1 at the start, and those of the best epoch
     only into a second file. A resumed run starts its file anew from the history, so that no epoch stands there twice.
     """
 
-    def __init__(self, folder: RunFolder, history: History, data: ImageDataModule) -> None:
+    def __init__(self, folder: RunFolder, history: History, data: ImageDataModule, swept: Sequence[str] = ()) -> None:
         self.simulated = data.image_set.table.simulated
         # The name of a run on TensorBoard's pages is its folder's.
         mark = self.simulated and "SIMULATED" not in folder.path.name
         self.folder = folder.path / "SIMULATED" if mark else folder.path
         self.history = history
         self.data = data
-        self.title = "SIMULATED " if self.simulated else ""
+        self.swept = swept
+        self.mark = ", SIMULATED" if self.simulated else ""  # behind, since capitals come before the curves
         self.writer: Any = None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,9 +60,9 @@ class TensorBoard(pl.Callback):
         self.writer = SummaryWriter(str(self.folder))
         charts = {"loss": ["loss/train", "loss/val"], "accuracy": ["accuracy/train", "accuracy/val"]}
         layout = {name: ["Multiline", tags] for name, tags in charts.items()}
-        self.writer.add_custom_scalars({f"{self.title}training and validation": layout})
+        self.writer.add_custom_scalars({f"training and validation{self.mark}": layout})
         if self.data.config.logger.images:
-            self.writer.add_image(f"{self.title}training images as the net sees them", self.grid(), 1)
+            self.writer.add_image(f"training images as the net sees them{self.mark}", self.grid(), 1)
         for row in self.history.rows:
             self.write_row(row)
 
@@ -81,7 +83,7 @@ class TensorBoard(pl.Callback):
 
     def write_hparams(self, metrics: Mapping[str, Any]) -> None:
         """Add the run to the HPARAMS page with the figures of its best epoch, and close the file."""
-        from torch.utils.tensorboard.summary import hparams
+        from medcls.training.hparams import hparams, run_summaries, sweep_summary
 
         if self.writer is None:
             self.open()
@@ -90,37 +92,13 @@ class TensorBoard(pl.Callback):
         values |= {"best/loss": best["val"]["loss"], "best/epoch": best["epoch"]}
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, int(best["epoch"]))
-        for summary in hparams(self.knobs(), values):  # type: ignore[no-untyped-call]
+        config = self.data.config
+        knobs = hparams(config, f"{config.data.title}{' SIMULATED' if self.simulated else ''}")
+        knobs["audit"] = self.data.image_set.notice or "-"
+        summaries = [*run_summaries(knobs)]
+        if self.swept:
+            # Of runs that no sweep made, TensorBoard finds for itself which knobs differ between those it is shown.
+            summaries.append(sweep_summary(knobs, values, self.swept))
+        for summary in summaries:
             self.writer._get_file_writer().add_summary(summary)
         self.writer.close()
-
-    def knobs(self) -> dict[str, Any]:
-        """What the HPARAMS page lists: the configuration, and what the audit says of the figures."""
-        return flat_hparams(self.data.config, self.simulated) | {"audit": self.data.image_set.notice or ""}
-
-
-def flat_hparams(config: Config, simulated: bool) -> dict[str, Any]:
-    """Knobs by name, the same for every model: TensorBoard shows only the first run's, and reads null as text."""
-    model = config.model.model_dump()
-    return {
-        "data": f"{config.data.title}{' SIMULATED' if simulated else ''}",
-        "model": model.get("name", model["family"]),
-        "lr": config.lr,
-        "batch_size": config.batch_size,
-        "epochs": config.epochs,
-        "seed": config.seed,
-        "image_size": config.image_size,
-        "n_base": model.get("n_base", 0),
-        "dense": "-".join(str(width) for width in model.get("dense") or []),
-        "dropout": model.get("dropout", 0.0),
-        "batch_norm": model.get("batch_norm", False),
-        "spatial_dropout": model.get("spatial_dropout", 0.0),
-        "init": model.get("init", "torchvision"),
-        "augment": "+".join(config.augment.transforms) or "none",
-        "loss": config.loss.name,
-        "class_weights": str(config.loss.class_weights),
-        "optimizer": config.optimizer.name,
-        "weight_decay": config.optimizer.weight_decay,
-        "scheduler": config.scheduler.name,
-        "precision": config.trainer.precision,
-    }

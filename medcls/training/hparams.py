@@ -1,0 +1,113 @@
+"""The HPARAMS page of TensorBoard: what a run was given and, in a sweep, what the page shows first."""
+
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+from medcls.config import Config
+from medcls.config.messages import all_fields, sections
+
+Value = bool | float | str
+
+# They change where or how fast a run is computed and what is told of it, or name the choice of a group, which has a
+# column of its own.
+NO_KNOBS = (
+    *("audit", "logger", "sweep", "resume", "num_workers", "trainer.accelerator"),
+    *("data.cache_dir", "data.default_root", "data.columns", "data.allow_outside_root", "data.max_pixels"),
+    *("model.family", "model.name", "data.name", "loss.name", "optimizer.name", "scheduler.name"),
+)
+TYPES = {
+    bool: ("bool_value", api_pb2.DATA_TYPE_BOOL),
+    float: ("number_value", api_pb2.DATA_TYPE_FLOAT64),
+    str: ("string_value", api_pb2.DATA_TYPE_STRING),
+}
+
+
+def hparams(config: Config, title: str) -> dict[str, Value]:
+    """Every knob by the name of its key, and the choice of every group by the group's; ``title``: of the data.
+
+    Keys and their types are the same for all runs: TensorBoard leaves a run out of its parallel coordinates that lacks
+    a key, and reads a column of numbers and text as text. So a key that the chosen net or optimiser lacks is 0, false
+    or "-", and one that may be null is always text.
+    """
+    plain = config.plain()
+    choices: dict[str, Value] = {
+        "model": getattr(config.model, "name", config.model.family),
+        "data": title,
+        "augment": "+".join(config.augment.transforms) or "none",
+        "loss": config.loss.name,
+        "optimizer": config.optimizer.name,
+        "scheduler": config.scheduler.name,
+    }
+    return choices | {
+        key: value_of(look_up(plain, key), type_of(annotation))
+        for key, annotation in all_fields(Config)
+        if not any(f"{key}.".startswith(f"{other}.") for other in NO_KNOBS) and not list(sections(annotation))
+    }
+
+
+def look_up(section: Any, key: str) -> Any:
+    """Value of a dotted key, the empty tuple where the configuration has no such key."""
+    for part in key.split("."):
+        section = section.get(part, ()) if isinstance(section, Mapping) else ()
+    return section
+
+
+def type_of(annotation: object) -> type[Value]:
+    """How TensorBoard is to take all values of a key: bool, float, or str where they may be anything else or null."""
+    if annotation is bool:
+        return bool
+    choices = typing.get_args(annotation) if typing.get_origin(annotation) is typing.Literal else ()
+    numbers = choices and all(isinstance(choice, int) for choice in choices)
+    return float if numbers or annotation in (int, float) else str
+
+
+def value_of(value: Any, kind: type[Value]) -> Value:
+    """A setting as a value of ``kind``."""
+    if value == ():
+        return "-" if kind is str else kind(0)
+    if kind is not str or isinstance(value, str):
+        return kind(value)
+    return json.dumps(value, ensure_ascii=False).replace('"', "")
+
+
+def run_summaries(values: Mapping[str, Value]) -> Iterable[Summary]:
+    """What an event file says of a finished run's knobs."""
+    start = SessionStartInfo()
+    for key, value in values.items():
+        setattr(start.hparams[key], TYPES[type(value)][0], value)
+    yield summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+    # Without it the run would count as unfinished.
+    end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    yield summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+
+def sweep_summary(values: Mapping[str, Value], metrics: Iterable[str], swept: Iterable[str]) -> Summary:
+    """Has the page show the knobs that a sweep varied, then ``metrics``; ``swept``: keys as an override names them."""
+    shown = {column for key in swept for column in columns_of(key, values)}
+    experiment = api_pb2.Experiment(
+        hparam_infos=[
+            api_pb2.HParamInfo(name=key, type=TYPES[type(value)][1], differs=key in shown)
+            for key, value in values.items()
+        ],
+        metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
+    )
+    return summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+
+
+def columns_of(key: str, columns: Iterable[str]) -> list[str]:
+    """Column that shows a key: its own, or that of what it is a part of, as a transform's argument or a net's name."""
+    parts = key.split(".")
+    above = [".".join(parts[: n + 1]) for n in range(len(parts))]
+    return sorted((column for column in columns if column in above), key=len)[-1:]
+
+
+def summary(tag: str, content: HParamsPluginData) -> Summary:
+    """Carrier of the plugin's data in an event file."""
+    described = metadata.create_summary_metadata(content)
+    return Summary(value=[Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)])
