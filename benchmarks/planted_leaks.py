@@ -53,6 +53,13 @@ def brightened(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return ImageEnhance.Brightness(image).enhance(factor)
 
 
+def cropped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Up to 6 % cut off at each edge, and brought back to its size."""
+    left, right, top, bottom = rng.uniform(0, 0.06, 4)
+    box = (left * image.width, top * image.height, (1 - right) * image.width, (1 - bottom) * image.height)
+    return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
+
+
 def as_it_is(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Unchanged, for what only compression changes."""
     return image
@@ -70,6 +77,7 @@ EDITS: dict[str, Edit] = {
     "flipped": flipped,
     "brightened": brightened,
     "all at once": all_at_once,
+    "cropped": cropped,
 }
 RECOMPRESSED = ("recompressed", "all at once")  # as JPEG of quality 30 to 80, the others of 90 or without loss
 

@@ -13,8 +13,7 @@ from medcls.audit.orientation import turned
 from medcls.audit.similarity import FINE, Grid, thumbnails
 from medcls.config.schema import AuditConfig
 
-# Below it an image has nothing at FINE pixels that a copy of half its size would still have.
-_DETAILED_FROM = 2 * FINE
+_DETAILED_FROM = 80  # pixels at the shorter side of a file, from which on there is something to see at FINE pixels
 _MAY_BE_MOVED = 0.5  # similarity from which on it is worth to align two images
 MOST_ALIGNED = 10_000  # pairs, about 20 s on one core: of thousands of radiographs of one joint there may be millions
 
@@ -71,30 +70,26 @@ class Judge:
         self.gray = gray
         self.coarse = Grid(coarse)
         self.detailed = (sides >= _DETAILED_FROM) & (gray.shape[1] >= FINE)
-        self.alignable = self.detailed & (gray.shape[1] >= SIDE)
         self.config = config
 
     def compare(self, candidates: Candidates) -> tuple[Scored, Scored]:
         """The pairs that are copies as they lie, and those that may be once they are aligned."""
         similarity = self.coarse.similarity(candidates)
-        alike = similarity >= self.config.similarity
-        alike[alike] = self.alike_in_detail(candidates.take(alike))
-        doubtful = ~alike & (similarity >= _MAY_BE_MOVED)
-        doubtful &= self.alignable[candidates.first] & self.alignable[candidates.second]
+        detailed = self.detailed[candidates.first] & self.detailed[candidates.second]
+        alike = similarity >= np.where(detailed, self.config.similarity, self.config.similarity_small)
+        finer = alike & detailed
+        alike[finer] = self.alike_in_detail(candidates.take(finer))
+        doubtful = detailed & ~alike & (similarity >= _MAY_BE_MOVED) & (self.gray.shape[1] >= SIDE)
         scored = Scored(candidates, similarity, np.zeros(len(similarity), bool))
         return scored.take(alike), scored.take(doubtful)
 
     def alike_in_detail(self, candidates: Candidates) -> NDArray[np.bool_]:
-        """Which pairs (P,) are alike at FINE pixels too, as far as their files have that much detail."""
-        fine = self.detailed[candidates.first] & self.detailed[candidates.second]
-        alike: NDArray[np.bool_] = ~fine
-        if fine.any():
-            used, position = np.unique([candidates.first, candidates.second], return_inverse=True)
-            first, second = position.reshape(2, -1)
-            grid = Grid(thumbnails(self.gray[used], FINE))
-            local = Candidates(first, second, candidates.orientation).take(fine)
-            alike[fine] = grid.similarity(local) >= self.config.similarity_fine
-        return alike
+        """Which pairs (P,) are alike at FINE pixels too."""
+        used, position = np.unique([candidates.first, candidates.second], return_inverse=True)
+        first, second = position.reshape(2, -1)
+        grid = Grid(thumbnails(self.gray[used], FINE))
+        similarity = grid.similarity(Candidates(first, second, candidates.orientation))
+        return np.asarray(similarity >= self.config.similarity_fine)
 
     def align(self, first: int, second: int, orientation: int) -> float:
         """Similarity of two images once the second is moved to fit the first."""

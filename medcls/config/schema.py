@@ -120,6 +120,7 @@ class AuditConfig(Section):
     on_leak: Literal["stop", "warn", "drop"]
     hash_distance_low: Annotated[int, Field(ge=0, le=64, strict=True)]
     hash_distance: Annotated[int, Field(ge=0, le=256, strict=True)]
+    similarity_small: Fraction
     similarity: Fraction
     similarity_fine: Fraction
     similarity_moved: Fraction
