@@ -1,9 +1,9 @@
-"""Time and peak memory for tens of thousands of small images: first start (empty cache) and later ones.
+"""Time and peak memory for tens of thousands of small images: first start (nothing cached) and later ones.
 
     python benchmarks/many_images.py --source /path/to/MedNIST [--images 58000] [--size 64]
 
 The images are distinct edits (shifted, turned, brighter or darker, with grain) of those below ``--source``, as gray
-JPEG files. Each start is a process of its own, which scans the folder and loads the cache as a run does.
+JPEG files. Each start is a process of its own, which scans the folder, loads the images and audits them as a run does.
 """
 
 import argparse
@@ -17,9 +17,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from hydra import compose, initialize_config_dir
 
-from medcls.data.cache import load_images
-from medcls.data.folder import image_names, scan_folder
+from medcls.audit.gate import find_or_make
+from medcls.config import check_config
+from medcls.config.run_name import register_resolvers
+from medcls.data.dataset import load_image_set
+from medcls.data.folder import image_names
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def main() -> None:
@@ -35,30 +41,36 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         write_edits(options.source, Path(folder, "images"), options.images)
-        for name in ("empty cache", "full cache", "full cache"):
+        for name in ("cold", "warm", "warm"):
             command = [sys.executable, __file__, "--source", ".", "--size", str(options.size), "--start", folder]
             found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             print(
-                f"{name}: {found['images']:,} images, {found['scan']:.2f} s to scan, {found['load']:.2f} s to load; "
-                f"peak memory {found['peak']:.0f} MB: {found['array']:.0f} MB the images, "
-                f"{found['before']:.0f} MB Python and its packages"
+                f"{name}: {found['images']:,} images, {found['load']:.1f} s to load, {found['audit']:.1f} s to audit "
+                f"({found['pairs']:,} pairs of copies); peak memory {found['loaded']:.0f} MB after loading, "
+                f"{found['audited']:.0f} MB after the audit: {found['array']:.0f} MB the images, "
+                f"{found['before']:.0f} MB Python and its packages",
+                flush=True,
             )
 
 
 def start(root: Path, cache_dir: Path, size: int) -> dict[str, float]:
     """Seconds and megabytes of one start."""
-    before = peak()
-    began = time.perf_counter()
-    table = scan_folder(root, None, val_fraction=0.2, split_seed=0)
-    scanned = time.perf_counter()
-    names = [sample.name for sample in table.samples]
-    loaded = load_images(root, names, image_size=size, channels=1, cache_dir=cache_dir)
+    register_resolvers()
+    overrides = ["data=folder", f"data.root={root}", f"data.cache_dir={cache_dir}", f"image_size={size}"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = check_config(compose("config", overrides=overrides))
+    before, began = peak(), time.perf_counter()
+    image_set = load_image_set(config.data, config.image_size)
+    loaded, audit_began = peak(), time.perf_counter()
+    findings = find_or_make(image_set, config).findings
     return {
-        "images": len(loaded.images),
-        "scan": scanned - began,
-        "load": time.perf_counter() - scanned,
-        "peak": peak(),
-        "array": loaded.images.nbytes / 1e6,
+        "images": len(image_set.images),
+        "load": audit_began - began,
+        "audit": time.perf_counter() - audit_began,
+        "pairs": findings["copies"]["pairs"],
+        "loaded": loaded,
+        "audited": peak(),
+        "array": image_set.images.nbytes / 1e6,
         "before": before,
     }
 
