@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medcls.audit.gate import describe
 from medcls.audit.terminal import summary
 
 PICTURED = 100  # pairs shown with their images
-SIDE = 160  # pixels a side of an image on the page
+SIDE = 256  # pixels a side of an image on the page
 
 
 def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
@@ -30,9 +29,10 @@ def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
             "images": [
                 pair[which] | {"uri": data_uri(images[pair[which]["position"]])} for which in ("first", "second")
             ],
-            "how": describe(pair),
+            "how": ", ".join(part for part in (pair["kind"], pair["orientation"]) if part),
             "similarity": pair["similarity"],
             "leak": pair["across_splits"],
+            "conflicting": pair["conflicting"],
         }
         for pair in listed[:PICTURED]
     ]

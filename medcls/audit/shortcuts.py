@@ -62,13 +62,13 @@ def subset(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def make_folds(labels: NDArray[np.int64], groups: list[str]) -> list[tuple[Any, Any]] | None:
-    """Training and left-out positions of each fold; None where some class, or its patients, do not reach all folds."""
+    """Training and left-out positions of each fold; None where a class, or the patients, are too few."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if min(np.bincount(labels)) < _FOLDS or len(np.unique(labels)) < 2:
+    if min(np.bincount(labels)) < _FOLDS or len(np.unique(labels)) < 2 or len(set(groups)) < _FOLDS:
         return None
     split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(labels, labels, groups)
-    folds = [(train, rest) for train, rest in split]
+    folds = [(train, rest) for train, rest in split if len(rest)]
     n_classes = len(np.unique(labels))
     return folds if all(len(np.unique(labels[train])) == n_classes for train, _ in folds) else None
 

@@ -1,6 +1,6 @@
 """The findings of an audit as tables on the terminal."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -17,15 +17,12 @@ def print_findings(findings: dict[str, Any]) -> None:
     console.width = max(console.width, 80)
     console.print(f"\n{findings['data']}: {findings['images']} images in {findings['root']}\n", style="bold")
     console.print(counts(findings))
-    for title, text in summary(findings):
-        console.print(f"\n{title}", style="bold")
-        console.print(text, soft_wrap=True)
+    for finding in summary(findings):
+        console.print(f"\n{finding.heading}", style="bold red" if finding.alarming else "bold")
+        console.print(finding.text, soft_wrap=True)
     if findings["copies"]["listed"]:
-        console.print()
-        console.print(pairs(findings["copies"]["listed"]))
-        more = findings["copies"]["pairs"] - SHOWN
-        if more > 0:
-            console.print(f"and {more} more pairs")
+        console.print("\nPairs, with the correlation of their details", style="bold")
+        console.print(tell_pairs(findings["copies"]), soft_wrap=True)
 
 
 def counts(findings: dict[str, Any]) -> Table:
@@ -41,33 +38,45 @@ def counts(findings: dict[str, Any]) -> Table:
     return table
 
 
-def summary(findings: dict[str, Any]) -> list[tuple[str, str]]:
-    """Heading and text of each finding."""
-    files, copies, leaks, patients = (findings[name] for name in ("files", "copies", "leaks", "patients"))
-    sizes = ", ".join(f"{size} ({number})" for size, number in files["sizes"].items())
-    kinds = [f"{name or 'unknown'} ({n})" for part in ("formats", "modes") for name, n in files[part].items()]
-    told = [("Files", f"{', '.join(kinds)}\n{sizes}{', ...' if files['n_sizes'] > len(files['sizes']) else ''}")]
-    if findings["unreadable"]:
-        told.append(("Unreadable", shortened([f"{n}   {why}" for n, why in findings["unreadable"].items()])))
-    if findings["flat"]:
-        told.append(("Of one gray", shortened(findings["flat"])))
-    told.append(
-        (
-            "Copies",
-            f"{copies['pairs']} pairs of images show the same picture, {copies['across_splits']} across splits, "
-            f"{copies['conflicting']} with different classes{tell_unaligned(copies['unaligned'])}",
-        )
-    )
-    told.append(("Patients", tell_patients(patients)))
-    told.append(("Shortcuts", tell_shortcuts(findings["shortcut"])))
-    told.append(
-        (
+class Finding(NamedTuple):
+    """One thing that was looked for; ``alarming``: what was found should be seen to before training."""
+
+    heading: str
+    text: str
+    alarming: bool = False
+
+
+def summary(findings: dict[str, Any]) -> list[Finding]:
+    """What was found, in words, the worst first."""
+    copies, leaks, patients = (findings[name] for name in ("copies", "leaks", "patients"))
+    told = [
+        Finding(
             "Leaks",
             f"{len(leaks['training'])} training images are also in validation or test ({leaks['by_copy']} as copies, "
             f"{leaks['by_patient']} by their patients); {leaks['validation_in_test']} of validation are also in test",
-        )
-    )
-    return told
+            bool(leaks["training"] or leaks["validation_in_test"]),
+        ),
+        Finding(
+            "Copies",
+            f"{copies['pairs']} pairs of images show the same picture, {copies['across_splits']} across splits, "
+            f"{copies['conflicting']} with different classes{tell_unaligned(copies['unaligned'])}",
+            bool(copies["across_splits"] or copies["conflicting"]),
+        ),
+        Finding("Patients", tell_patients(patients), bool(patients["in_several_splits"])),
+        tell_shortcuts(findings["shortcut"]),
+    ]
+    if unreadable := findings["unreadable"]:
+        told.append(Finding("Unreadable", shortened([f"{n}   {why}" for n, why in unreadable.items()]), True))
+    if findings["flat"]:
+        told.append(Finding("Of one gray", shortened(findings["flat"]), True))
+    return [*told, Finding("Files", tell_files(findings["files"]))]
+
+
+def tell_files(files: dict[str, Any]) -> str:
+    """Formats, modes and sizes."""
+    kinds = [f"{name or 'unknown'} ({n})" for part in ("formats", "modes") for name, n in files[part].items()]
+    sizes = ", ".join(f"{size} ({number})" for size, number in files["sizes"].items())
+    return f"{', '.join(kinds)}\n{sizes}{', ...' if files['n_sizes'] > len(files['sizes']) else ''}"
 
 
 def tell_unaligned(unaligned: int) -> str:
@@ -89,28 +98,28 @@ def tell_patients(patients: dict[str, Any]) -> str:
     return f"{text}\n{shortened(shared)}" if shared else text
 
 
-def tell_shortcuts(shortcut: dict[str, Any] | None) -> str:
+def tell_shortcuts(shortcut: dict[str, Any] | None) -> Finding:
     """How well the files alone tell the class."""
     if shortcut is None:
-        return "not looked for: too few images of a class"
+        return Finding("Shortcuts", "not looked for: too few images or patients of a class")
     if shortcut["suspicious"]:
-        return tell_shortcut(shortcut)
+        return Finding("Shortcuts", tell_shortcut(shortcut), True)
     value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
-    return f"none: from size, format and brightness alone AUROC {value:.2f} [{low:.2f}, {high:.2f}]"
+    text = f"none: from size, format and brightness alone AUROC {value:.2f} [{low:.2f}, {high:.2f}]"
+    return Finding("Shortcuts", text)
 
 
-def shortened(lines: list[str]) -> str:
-    """The first lines, and how many more there are."""
-    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+def shortened(lines: list[str], count: int | None = None) -> str:
+    """The first lines, and how many more there are of ``count``."""
+    count = len(lines) if count is None else count
+    more = [f"and {count - SHOWN} more"] if count > SHOWN else []
     return "\n".join(lines[:SHOWN] + more)
 
 
-def pairs(listed: list[dict[str, Any]]) -> Table:
-    """The first pairs of copies."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for name in ("image", "copy", "how", "similarity"):
-        table.add_column(name, overflow="fold")
-    for pair in listed[:SHOWN]:
-        names = (f"{pair[which]['name']} ({pair[which]['split']})" for which in ("first", "second"))
-        table.add_row(*names, describe(pair), f"{pair['similarity']:.3f}")
-    return table
+def tell_pairs(copies: dict[str, Any]) -> str:
+    """The first pairs of copies, a line each, and how many more there are."""
+    lines = []
+    for pair in copies["listed"]:
+        first, second = (f"{pair[which]['name']} ({pair[which]['split']})" for which in ("first", "second"))
+        lines.append(f"{first} = {second}   {describe(pair)}, {pair['similarity']:.3f}")
+    return shortened(lines, copies["pairs"])

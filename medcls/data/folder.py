@@ -38,6 +38,7 @@ def scan_folder(
     without training or validation images.
     """
     names = image_names(root)
+    check_names(names)
     if not names:
         raise UserError(f"data.root: no images below {root}. Expected files ending in {', '.join(sorted(ENDINGS))}.")
     split_folders = {name: split for name in names if (split := split_of(name))}
@@ -75,6 +76,22 @@ def image_names(root: Path) -> list[str]:
         folders[:] = [name for name in real if real[name] not in above[folder]]  # links may lead round in circles
         above |= {os.path.join(folder, name): above[folder] | {real[name]} for name in folders}
     return sorted(names)
+
+
+def check_names(names: list[str]) -> None:
+    """Raise UserError for names that no table or page could hold: of another encoding, from another system."""
+    if odd := [name for name in names if not is_text(name)]:
+        shown = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in odd]
+        raise UserError(f"data.root: found file names that are not UTF-8:\n{listing(shown)}\n  Rename the files.")
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8, which one that was not UTF-8 on disk cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_image_name(folder: str, name: str) -> bool:
