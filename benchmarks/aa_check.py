@@ -52,6 +52,7 @@ SCENARIOS = (
     Scenario("3 seeds, same images, seeds hardly matter", seed_effect=0.01, threshold=0.01),
     Scenario("3 seeds, same images, b better", better=0.4),
     Scenario("2 seeds, same images, identical", seeds_a=(0, 1), seeds_b=(0, 1)),
+    Scenario("2 seeds, seeds matter much, identical", (0, 1), (0, 1), seed_effect=0.4, threshold=0.4),
     Scenario("2 and 4 seeds, same images, identical", seeds_a=(0, 1), seeds_b=(0, 1, 2, 3)),
     Scenario("3 seeds, other images, identical", same_images=False),
     Scenario("3 seeds, other images, b better", same_images=False, better=0.4),

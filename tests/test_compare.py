@@ -92,6 +92,22 @@ def test_without_effects_of_images_the_analysis_of_seeds_is_welchs_t_test():
     assert welch.interval(0.95) == pytest.approx(tuple(reference.confidence_interval(0.95)))
 
 
+def test_seeds_that_agree_by_chance_leave_the_error_over_images():
+    nets = {name: {seed: net(first + seed, 200) for seed in (0, 1)} for name, first in (("a", 0), ("b", 20))}
+    measured = [measure_auroc(one) for runs in nets.values() for one in runs.values()]
+    covariance = np.stack([one.influence for one in measured]) @ np.stack([one.influence for one in measured]).T
+    agreeing = several_seeds(np.array([0.8, 0.8]), np.array([0.82, 0.82]), covariance)
+    # Nothing left but the images: the variance of the difference of the means of these four nets.
+    error = np.sqrt(np.array([-1, -1, 1, 1]) @ covariance @ np.array([-1, -1, 1, 1])) / 2
+    assert agreeing.p >= 2 * stats.norm.sf(0.02 / error)
+    assert agreeing.interval(0.95) == pytest.approx((0.02 - 1.96 * error, 0.02 + 1.96 * error), abs=1e-4)
+    assert agreeing.smallest_shown(0.05) == pytest.approx(2.8 * error, rel=0.01)
+    # Seeds that differ by more than images explain are judged by their spread, of two values each.
+    apart = several_seeds(np.array([0.6, 0.8]), np.array([0.7, 0.9]), covariance)
+    assert apart.p == pytest.approx(2 * stats.t.sf(0.1 / apart.error, apart.df))
+    assert apart.error > 2 * error
+
+
 def of_patients(one, size=3):
     """The same predictions where ``size`` images in a row, of different classes, are of one patient."""
     return replace(one, groups=tuple(f"P{i // size}" for i in range(len(one.names))))

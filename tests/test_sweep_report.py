@@ -130,7 +130,10 @@ def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     assert "SIMULATED" in text
     assert f"AUROC: {names[2]} against {names[0]}: higher with {names[2]}." in text
     assert f"AUROC: {names[3]} against {names[2]}: no difference shown." in text
-    assert text.count("3 seeds each on the same 120 images") == 4
+    assert "Varied: lr (1e-3, 1e-5); model.n_base (8, 16). Each with seeds 0, 1, 2." in text
+    # What holds for all comparisons is said once.
+    assert text.count("3 seeds each on the same 120 images: intervals are about other seeds and other images") == 1
+    assert text.count("Obuchowski-Rockette). The smallest difference that this design shows with 80% power is") == 4
     assert "adjusted for the 4 tests" in text
     results = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert [(row["variant"], row["seed"]) for row in results] == [
@@ -276,8 +279,9 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
     assert "on validation images of all folds pooled" in text
     each = "2 seeds each" if len(seeds) > 1 else "One seed each"
     unit = "other seeds and other patients" if len(seeds) > 1 else "other patients alone"
-    assert f"{each} on the same 180 images of 60 patients; the interval is about {unit}" in text
+    assert f"{each} on the same 180 images of 60 patients: intervals are about {unit}" in text
     assert text.count("patients as clusters)") == 2
+    assert f"Varied: lr (1e-4, 1e-3). Each with seed{'s' if seeds[1:] else ''} {', '.join(map(str, seeds))}" in text
     per_seed = [[figures_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
     means = np.mean(per_seed, axis=1)
     expected = f"{means.mean():.3f}" + (f" ± {means.std(ddof=1):.3f}" if len(seeds) > 1 else "")
@@ -325,7 +329,7 @@ def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
     for lr, skill in ((1e-3, 1), (1e-4, 2)):
         write_run(tmp_path / str(lr), skill=skill, config={"lr": lr}, fold=0)
     write_report(tmp_path)
-    assert "Cross-validation" not in text_of(tmp_path)
+    assert "## Cross-validation" not in text_of(tmp_path)
     assert "One seed each on the same 120 images of 40 patients" in text_of(tmp_path)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from medcls.errors import UserError
-from medcls.report.sweep.knobs import derive_knobs, name_variant, sort_key
+from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
 from medcls.report.sweep.runs import Fold, Run, read_config, read_run
 
 REACHABLE = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
+# What convergence is measured by where nothing was asked.
+USUAL_REACH = ({"metric": "train_accuracy", "value": 0.9},)
 # More pairs than this and hardly a difference survives the adjustment for their number.
 _MOST_PAIRS = 30
 
@@ -40,6 +42,20 @@ class Sweep:
     def cross_validated(self) -> bool:
         """Whether its runs validate on several folds; one fold alone is a split like any other."""
         return len({run.fold for run in self.runs if run.fold}) > 1
+
+    @property
+    def varied(self) -> str:
+        """The settings that were varied, with their values, and the seeds, in words."""
+        settings = []
+        for key in self.keys:
+            values = dict.fromkeys(show_value(of.get(key)) for of in self.variants.values())
+            settings.append(f"{key} ({', '.join(values)})")
+        seeds = sorted({run.seed for run in self.runs})
+        repeated = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        if self.cross_validated:
+            folds = sorted({run.fold.of for run in self.runs if run.fold})
+            repeated += f", in {' or '.join(map(str, folds))} folds"
+        return f"{'; '.join(settings) or 'nothing'}. Each with {repeated}."
 
     @property
     def replications(self) -> str:
@@ -73,7 +89,7 @@ def _from_file(folder: Path) -> Sweep:
         jobs = [(job["name"], job["variant"], int(job["seed"]), _fold(job)) for job in content["jobs"]]
         order = {name: i for i, name in enumerate(variants)}
         jobs.sort(key=lambda job: (order[job[1]], job[2], job[3] or (), job[0]))
-        keys, reach = tuple(content["keys"]), tuple(content.get("reach") or ())
+        keys, reach = tuple(content["keys"]), tuple(content.get("reach") or USUAL_REACH)
         compare = content.get("compare") or ()
         pairs = tuple(combinations(variants, 2)) if compare == "all" else tuple((a, b) for a, b in compare)
         absent = {name for pair in pairs for name in pair if name not in variants}
@@ -116,9 +132,8 @@ def _from_runs(folder: Path) -> Sweep:
     runs, remark = _without_repetitions(runs)
     pairs, chosen = _default_pairs(variants)
     remark = " ".join(filter(None, [remark, chosen]))
-    reach = ({"metric": "train_accuracy", "value": 0.9},)
     name, simulated = folder.resolve().name, _any_simulated(tuple(runs))
-    return Sweep(folder, name, None, None, simulated, keys, variants, tuple(runs), pairs, reach, remark)
+    return Sweep(folder, name, None, None, simulated, keys, variants, tuple(runs), pairs, USUAL_REACH, remark)
 
 
 def _run_folders(folder: Path) -> set[Path]:

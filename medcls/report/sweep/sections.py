@@ -9,10 +9,13 @@ from medcls.report.sweep.blocks import Block, Item, Items, Note, Picture, Sectio
 from medcls.report.sweep.crossvalidation import Validated, cross_validation
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.learning import convergence, overfitting
+from medcls.report.sweep.methods import methods
 from medcls.report.sweep.pictures import METRIC_NAMES, plot_differences, plot_heat_map, plot_overlay
 from medcls.report.sweep.summary import optimism
 from medcls.report.sweep.variants import variants_table
-from medcls.report.sweep.verdicts import Verdicts, describe, signed
+from medcls.report.sweep.verdicts import Verdicts, describe, scope, signed
+
+_LONGEST_TITLE = 60  # characters that a picture's title bears
 
 
 def build_sections(sweep: Sweep, verdicts: Verdicts, validated: Sequence[Validated]) -> list[Section]:
@@ -27,7 +30,7 @@ def build_sections(sweep: Sweep, verdicts: Verdicts, validated: Sequence[Validat
         convergence(sweep),
         _best_epoch(sweep, verdicts),
         _failures(sweep),
-        _methods(sweep, verdicts),
+        methods(sweep, verdicts),
     ]
     return [section for section in sections if section is not None]
 
@@ -41,8 +44,10 @@ def _answers(sweep: Sweep, verdicts: Verdicts) -> Section:
     if sweep.cross_validated:
         images += " of all folds pooled"
     if verdicts.made:
-        blocks.append(Text(f"Nets of the best epoch, on {images}. {_count_shown(verdicts)}"))
-        blocks.append(Items(tuple(describe(verdict) for verdict in verdicts.made)))
+        scopes = {scope(verdict.comparison) for verdict in verdicts.made}
+        said = scopes.pop() if len(scopes) == 1 else ""
+        blocks.append(Text(f"Nets of the best epoch, on {images}. {said} {_count_shown(verdicts)}"))
+        blocks.append(Items(tuple(describe(verdict, scope_said=bool(said)) for verdict in verdicts.made)))
         blocks += _difference_pictures(sweep, verdicts)
     elif not verdicts.impossible:
         blocks.append(Text("Nothing is compared: there is one variant, or no comparison was asked for."))
@@ -104,8 +109,8 @@ def _best_epoch(sweep: Sweep, verdicts: Verdicts) -> Section | None:
     if not any(run.done for run in sweep.runs):
         return None
     text = (
-        "Each run's best epoch was chosen by its validation loss, so its validation figures are optimistic: they would "
-        "be somewhat worse on new images."
+        "Each run's best epoch was chosen by its validation loss, so its validation figures are optimistic: they are "
+        "expected to be somewhat worse on new images."
     )
     gaps = optimism(sweep)
     if not gaps:
@@ -114,7 +119,10 @@ def _best_epoch(sweep: Sweep, verdicts: Verdicts) -> Section | None:
     parts = [f"{METRIC_NAMES[key]} {signed(gap.mean)}" for key, gap in gaps.items() if gap.n]
     n = max(gap.n for gap in gaps.values())
     text += f" Here, best-epoch validation figures minus test figures were on average {', '.join(parts)} (runs: {n})."
-    note = "The difference contains chance as well, since the two splits hold different images."
+    note = (
+        "What flatters is a lower loss, and a higher accuracy or AUROC, than on test images. The difference contains "
+        "chance as well, since the two splits hold different images."
+    )
     return Section("How much the best epoch flatters", (Text(text), Note(note)))
 
 
@@ -130,38 +138,8 @@ def _failures(sweep: Sweep) -> Section | None:
     return Section("Runs that are not finished", (Text(f"{counts}."), Table(("run", "state", "reason", "log"), rows)))
 
 
-def _methods(sweep: Sweep, verdicts: Verdicts) -> Section:
-    texts = [_explain_tests(verdicts)] if verdicts.made else []
-    texts += [
-        "results.csv has one row per run, with these figures in full.",
-    ]
-    return Section("How this was computed", tuple(Note(text) for text in texts))
-
-
-def _explain_tests(verdicts: Verdicts) -> str:
-    several = any(verdict.comparison.pairing.covers_seeds for verdict in verdicts.made)
-    alone = not all(verdict.comparison.pairing.covers_seeds for verdict in verdicts.made)
-    text = ""
-    if several:
-        text = (
-            "Obuchowski-Rockette: the seeds of a variant are treated as a sample of seeds and the images as a sample "
-            "of images (Obuchowski & Rockette, 1995; Hillis, 2014, for readers nested in tests), with covariances over "
-            "images after DeLong et al. (1988) for AUROC, and of the images' correctness for accuracy. "
-        )
-    if any(min(len(v.comparison.pairing.a), len(v.comparison.pairing.b)) == 2 for v in verdicts.made):
-        # benchmarks/aa_check.py
-        text += "With two seeds its intervals are a little narrow: in simulations 93 to 95% of them held the truth. "
-    if alone:
-        text += "One seed each: the test of DeLong et al. (1988) for AUROC, McNemar's for accuracy. "
-    text += (
-        f"A difference is called shown when its p-value, adjusted for the {verdicts.n_tests} tests of this report "
-        f"(Holm, 1979), is below {1 - LEVEL:.2f}; intervals hold for one comparison at a time. That no difference is "
-        "shown does not mean that there is none: see the smallest difference that the design could have shown."
-    )
-    return text
-
-
 def _title(sweep: Sweep) -> str:
     data: Sequence[str] = sorted({str(run.metrics["data"]) for run in sweep.runs if run.done})
-    notices = "".join(f" ({notice})" for notice in sweep.notices)
-    return f"{'SIMULATED ' if sweep.simulated else ''}{', '.join(data)}: {sweep.name}{notices}"
+    title = f"{'SIMULATED ' if sweep.simulated else ''}{', '.join(data)}"
+    title = f"{title}: {sweep.name}" if len(sweep.name) <= _LONGEST_TITLE else title
+    return title + "".join(f" ({notice})" for notice in sweep.notices)

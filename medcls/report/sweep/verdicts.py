@@ -64,8 +64,8 @@ def judge(sweep: Sweep) -> Verdicts:
     return Verdicts(split, made, tuple(impossible))
 
 
-def describe(verdict: Verdict) -> Item:
-    """The verdict in words, computed from its figures."""
+def describe(verdict: Verdict, *, scope_said: bool = False) -> Item:
+    """The verdict in words, computed from its figures; ``scope_said``: once for all verdicts, elsewhere."""
     c = verdict.comparison
     lead = f"{METRIC_NAMES[c.metric]}: {verdict.b} against {verdict.a}"
     figures = f"{c.b:.3f} against {c.a:.3f}, a difference of {signed(c.difference)}"
@@ -75,9 +75,10 @@ def describe(verdict: Verdict) -> Item:
     finding = f"higher with {higher}" if c.shown else "no difference shown"
     text = (
         f"{figures} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}, adjusted "
-        f"{show_p(c.adjusted)}). {smallest_shown(c)} {scope(c)} {c.pairing.remark}"
+        f"{show_p(c.adjusted)}; {c.method}). {smallest_shown(c)}"
     )
-    return Item(lead, finding, text.strip(), marked=c.shown)
+    more = [c.pairing.remark] if scope_said else [scope(c), c.pairing.remark]
+    return Item(lead, finding, " ".join([text, *filter(None, more)]), marked=c.shown)
 
 
 def smallest_shown(c: Comparison) -> str:
@@ -88,7 +89,7 @@ def smallest_shown(c: Comparison) -> str:
 
 
 def scope(c: Comparison) -> str:
-    """What the interval is about, and what was paired, in words."""
+    """What the intervals are about, and what was paired, in words."""
     pairing = c.pairing
     a, b = pairing.a[0], pairing.b[0]
     images = f"different images ({len(b.names)} and {len(a.names)}), so unpaired"
@@ -98,10 +99,8 @@ def scope(c: Comparison) -> str:
     if pairing.covers_seeds:
         equal = len(pairing.a) == len(pairing.b)
         seeds = f"{len(pairing.b)} seeds each" if equal else f"{len(pairing.b)} and {len(pairing.a)} seeds"
-        covers = f"{seeds} on {images}; the interval is about other seeds and {others} of the same kind"
-    else:
-        covers = f"One seed each on {images}; the interval is about {others} alone: other seeds may differ more"
-    return f"{covers} ({c.method})."
+        return f"{seeds} on {images}: intervals are about other seeds and {others} of the same kind."
+    return f"One seed each on {images}: intervals are about {others} alone, other seeds may differ more."
 
 
 def signed(value: float) -> str:

@@ -1,0 +1,41 @@
+"""The section of a sweep's report that says how its figures were computed."""
+
+from medcls.evaluation.bootstrap import LEVEL
+from medcls.report.sweep.blocks import Note, Section
+from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.verdicts import Verdicts
+
+
+def methods(sweep: Sweep, verdicts: Verdicts) -> Section:
+    """Tests with their sources, and where the figures lie in full."""
+    pooled = " and pooled.csv one per cross-validation" if sweep.cross_validated else ""
+    files = f"results.csv has one row per run{pooled}, with these figures in full."
+    texts = [_tests(verdicts), files] if verdicts.made else [files]
+    return Section("How this was computed", tuple(Note(text) for text in texts))
+
+
+def _tests(verdicts: Verdicts) -> str:
+    pairings = [verdict.comparison.pairing for verdict in verdicts.made]
+    texts = []
+    if any(pairing.covers_seeds for pairing in pairings):
+        texts.append(
+            "Obuchowski-Rockette: the seeds of a variant are treated as a sample of seeds and the images as a sample "
+            "of images (Obuchowski & Rockette, 1995; Hillis, 2014, for readers nested in tests), with covariances over "
+            "images after DeLong et al. (1988) for AUROC, and of the images' correctness for accuracy. Where the seeds "
+            "happen to differ so little that an interval would be narrower than one over images alone for these very "
+            "nets, the latter counts."
+        )
+    if not all(pairing.covers_seeds for pairing in pairings):
+        texts.append("One seed each: the test of DeLong et al. (1988) for AUROC, McNemar's for accuracy.")
+    if any(pairing.by_patient for pairing in pairings):
+        texts.append(
+            "Patients as clusters: what the images of a patient do to a figure is summed before variances are taken "
+            "(Obuchowski, 1997, for AUROC; Rao & Scott, 1992, for accuracy, with a normal approximation in place of "
+            "McNemar's test)."
+        )
+    texts.append(
+        f"A difference is called shown when its p-value, adjusted for the {verdicts.n_tests} tests of this report "
+        f"(Holm, 1979), is below {1 - LEVEL:.2f}; intervals hold for one comparison at a time. That no difference is "
+        "shown does not mean that there is none: see the smallest difference that the design could have shown."
+    )
+    return " ".join(texts)
