@@ -1,17 +1,19 @@
 import csv
 import io
 import json
-import math
 import os
+import re
 import subprocess
 import sys
+import time
+from urllib.request import Request, urlopen
 
 import pytest
-from conftest import SCRIPT, TINY
+from conftest import SCRIPT, SWEEP, TINY
 from PIL import Image
+from tensorboard import program
 from tensorboard.backend.event_processing.event_accumulator import IMAGES, SCALARS, TENSORS, EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 COLUMNS = {
     "loss/train": "train_loss",
@@ -28,7 +30,8 @@ SIMULATED = ["data=skin", "data.simulated.counts={train: [6, 6], val: [4, 4]}"]
 def run(make_folder, train):
     """Train on a small folder of images."""
     root = make_folder()
-    return lambda *overrides: train(*TINY, "trainer.threads=1", "data=folder", f"data.root={root}", *overrides)
+    fixed = [*TINY, "trainer.threads=1", "data=folder", f"data.root={root}"]
+    return lambda *overrides, without=(): train(*(o for o in fixed if o not in without), *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +70,32 @@ def assert_points_equal_history(folder, n_epochs):
         assert [point.value for point in points] == pytest.approx([float(row[column]) for row in rows], rel=1e-6)
 
 
-def hparams(read, name):
-    return HParamsPluginData.FromString(read.PluginTagToContent("hparams")[f"_hparams_/{name}"])
+class Page:
+    """The HPARAMS page as TensorBoard's server makes it of a folder.
 
+    differing: the knobs shown first; columns: name -> type; metrics: names, in order; runs: name -> its values.
+    """
 
-def plain(value):
-    return getattr(value, value.WhichOneof("kind"))
+    def __init__(self, folder):
+        server = program.TensorBoard()
+        server.configure(logdir=str(folder), port=0, load_fast="false", reload_interval=0)
+        self.url = f"{server.launch()}data/plugin/hparams"
+        # The server reads the folder in a thread of its own.
+        while not (groups := self.ask("session_groups", allowedStatuses=["STATUS_SUCCESS"], sliceSize=100)):
+            time.sleep(0.05)
+        experiment = self.ask("experiment")
+        self.differing = {info["name"] for info in experiment["hparamInfos"] if info.get("differs")}
+        self.columns = {info["name"]: info["type"] for info in experiment["hparamInfos"]}
+        self.metrics = [info["name"]["tag"] for info in experiment["metricInfos"]]
+        self.runs = {
+            group["name"]: group["hparams"] | {m["name"]["tag"]: m["value"] for m in group["metricValues"]}
+            for group in groups["sessionGroups"]
+        }
+
+    def ask(self, what, **request):
+        body = json.dumps({"experimentName": ""} | request).encode()
+        with urlopen(Request(f"{self.url}/{what}", body, {"Content-Type": "application/json"})) as answer:
+            return json.load(answer)
 
 
 def test_scalars_have_one_point_per_epoch_and_equal_the_history(finished):
@@ -89,13 +112,14 @@ def test_resumed_run_leaves_one_event_file_with_each_epoch_once(run, train):
     assert len(events(result.folder).Images("training images as the net sees them")) == 1
 
 
-def test_page_of_hyper_parameters_shows_the_knobs_and_the_best_epochs_figures(run, train):
-    result = run("lr=3e-4", "model.dropout=0.25", "augment=study", "seed=5")
+def test_page_of_hyper_parameters_shows_every_knob_and_the_best_epochs_figures(run, train):
+    result = run("lr=3e-4", "model.dropout=0.25", "augment=study", "optimizer.betas=[0.8,0.99]", "seed=5")
     assert train(f"resume={result.folder}", "epochs=3").status == 0
-    read = events(result.folder)
-    shown = {
-        name: plain(value) for name, value in hparams(read, "session_start_info").session_start_info.hparams.items()
-    }
+    page = Page(result.folder)
+    (shown,) = page.runs.values()
+    given = {"lr", "model.dropout", "augment", "optimizer.betas", "seed"}
+    assert given <= page.differing
+    assert not {"model.batch_norm", "scheduler"} & page.differing
     expected = {
         "data": "images",
         "model": "lenet",
@@ -104,25 +128,65 @@ def test_page_of_hyper_parameters_shows_the_knobs_and_the_best_epochs_figures(ru
         "epochs": 3,
         "seed": 5,
         "image_size": 32,
-        "n_base": 2,
-        "dropout": 0.25,
-        "batch_norm": False,
+        "data.channels": 1,
+        "data.split.fold": 0,
+        "model.n_base": 2,
+        "model.dense": "null",
+        "model.dropout": 0.25,
+        "model.batch_norm": False,
+        "model.init": "glorot",
         "augment": "Affine+HorizontalFlip",
+        "loss.class_weights": "null",
         "optimizer": "adam",
+        "optimizer.betas": "[0.8, 0.99]",
+        "optimizer.momentum": 0,
         "scheduler": "none",
+        "trainer.patience": "null",
     }
     assert {name: shown[name] for name in expected} == expected
+    assert "Affine: {rotate: [-10, 10]," in shown["augment.transforms"]
     best = json.loads((result.folder / "metrics.json").read_text())["best"]
-    declared = {info.name.tag for info in hparams(read, "experiment").experiment.metric_infos}
-    assert declared == {"best/accuracy", "best/balanced_accuracy", "best/auroc", "best/loss", "best/epoch"}
-    for tag in declared:
-        (point,) = read.Scalars(tag)
-        name = tag.partition("/")[2]
-        value = {"loss": best["val"]["loss"], "epoch": best["epoch"]}.get(name) or best["val"][name]["value"]
-        assert point.value == pytest.approx(value, rel=1e-6)
-        assert math.isfinite(point.value)
-        assert point.step == best["epoch"]
-    hparams(read, "session_end_info")  # without it the run would count as unfinished there
+    figures = {name: best["val"][name]["value"] for name in ("accuracy", "balanced_accuracy", "auroc")}
+    figures |= {"loss": best["val"]["loss"], "epoch": best["epoch"]}
+    assert {f"best/{name}": shown[f"best/{name}"] for name in figures} == pytest.approx(
+        {f"best/{name}": value for name, value in figures.items()}, rel=1e-6
+    )
+    assert [point.step for point in events(result.folder).Scalars("best/loss")] == [best["epoch"]]
+
+
+def test_page_of_a_sweep_begins_with_its_knobs_and_the_best_epochs_figures(command, tmp_path):
+    folder = tmp_path / "sweep"
+    swept = ["seed=0,1", "augment.transforms.HorizontalFlip.p=0.25,0.75"]
+    fixed = [*TINY, "trainer.threads=1", *SIMULATED, "epochs=1", "augment=study", f"hydra.sweep.dir={folder}"]
+    result = command(SWEEP, *fixed, *swept)
+    assert result.status == 0, result.err
+    page = Page(folder)
+    assert page.differing == {"seed", "augment.transforms"}
+    assert page.metrics == ["best/accuracy", "best/balanced_accuracy", "best/auroc", "best/loss", "best/epoch"]
+    for name, values in page.runs.items():
+        p, seed = re.fullmatch("p-(.*)_seed-(.)_SIMULATED", name).groups()
+        assert (f"HorizontalFlip: {{p: {p}}}" in values["augment.transforms"], values["seed"]) == (True, int(seed))
+        assert set(page.metrics) < set(values)
+    assert len(page.runs) == 4
+
+
+def test_every_run_has_every_knob_and_one_type_for_each(run, shared):
+    folder = shared / "mixed"
+    nets = {
+        "a": ["model.dense=[8]", "scheduler=plateau", "trainer.patience=3"],
+        "b": ["model=torchvision", "model.name=shufflenet_v2_x0_5", "optimizer=sgd", "loss.class_weights=balanced"],
+    }
+    for name, overrides in nets.items():
+        skipped = [o for o in TINY if name == "b" and o.startswith("model.")]
+        assert run(*overrides, "epochs=1", f"hydra.run.dir={folder}/{name}", without=skipped).status == 0
+    page = Page(folder)
+    texts = {
+        name: {key for key, value in values.items() if isinstance(value, str)} for name, values in page.runs.items()
+    }
+    assert texts["a"] == texts["b"]
+    # A run without one of the columns shown would be missing from the parallel coordinates.
+    assert page.runs["a"].keys() == page.runs["b"].keys() >= page.columns.keys()
+    assert {page.columns[key] for key in ("lr", "model.n_base", "optimizer.momentum")} == {"DATA_TYPE_FLOAT64"}
 
 
 def test_image_grid_shows_the_asked_number_of_training_images(run):
@@ -161,8 +225,7 @@ def test_simulated_run_says_so_wherever_it_shows(train, tmp_path):
     assert json.loads((folder / "data.json").read_text())["simulated"] is True
     read = events(folder)
     assert all("SIMULATED" in tag for tag in read.Tags()["images"])
-    shown = hparams(read, "session_start_info").session_start_info.hparams
-    assert plain(shown["data"]) == "skin SIMULATED"
+    assert [values["data"] for values in Page(folder).runs.values()] == ["skin SIMULATED"]
     (file,) = event_files(folder)
     assert file.parent == folder
 

@@ -57,10 +57,11 @@ class SweepFolder:
         return content
 
     def swept_keys(self) -> list[str]:
-        """Keys in which the jobs differ, the seed among them where there are several."""
+        """Keys in which the jobs differ, seed and fold among them where there are several."""
         content = self.read()
-        seeds = {job["seed"] for job in content["jobs"]}
-        return [*content["keys"], *(["seed"] if len(seeds) > 1 else [])]
+        repeated = {"seed": "seed", "fold": "data.split.fold"}
+        several = [key for name, key in repeated.items() if len({job[name] for job in content["jobs"]}) > 1]
+        return [*content["keys"], *several]
 
     def write(self, content: dict[str, Any], configs: dict[str, Config]) -> None:
         """Freeze the jobs, sweep.json last, since with it the folder counts as a sweep."""

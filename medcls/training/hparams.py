@@ -1,4 +1,4 @@
-"""The HPARAMS page of TensorBoard: what a run was given and, in a sweep, what the page shows first."""
+"""The HPARAMS page of TensorBoard: every knob of a run, those that matter first."""
 
 import json
 import typing
@@ -76,20 +76,15 @@ def value_of(value: Any, kind: type[Value]) -> Value:
     return json.dumps(value, ensure_ascii=False).replace('"', "")
 
 
-def run_summaries(values: Mapping[str, Value]) -> Iterable[Summary]:
-    """What an event file says of a finished run's knobs."""
+def summaries(values: Mapping[str, Value], metrics: Iterable[str], first: Iterable[str]) -> list[Summary]:
+    """What an event file says of a finished run; ``first``: keys, as an override names them, that the page begins with.
+
+    TensorBoard takes columns, their order and ``metrics`` from one of the runs that it is shown, no matter which.
+    """
     start = SessionStartInfo()
     for key, value in values.items():
         setattr(start.hparams[key], TYPES[type(value)][0], value)
-    yield summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
-    # Without it the run would count as unfinished.
-    end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
-    yield summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
-
-
-def sweep_summary(values: Mapping[str, Value], metrics: Iterable[str], swept: Iterable[str]) -> Summary:
-    """Has the page show the knobs that a sweep varied, then ``metrics``; ``swept``: keys as an override names them."""
-    shown = {column for key in swept for column in columns_of(key, values)}
+    shown = {column for key in first for column in columns_of(key, values)}
     experiment = api_pb2.Experiment(
         hparam_infos=[
             api_pb2.HParamInfo(name=key, type=TYPES[type(value)][1], differs=key in shown)
@@ -97,7 +92,13 @@ def sweep_summary(values: Mapping[str, Value], metrics: Iterable[str], swept: It
         ],
         metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
     )
-    return summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment))
+    # Without an end the run would count as unfinished.
+    end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    return [
+        summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment)),
+        summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)),
+        summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end)),
+    ]
 
 
 def columns_of(key: str, columns: Iterable[str]) -> list[str]:

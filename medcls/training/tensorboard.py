@@ -1,5 +1,6 @@
 """A run in TensorBoard: curves, learning rate, training images and hyper-parameters, in one event file."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -25,7 +26,7 @@ TAGS = {
 class TensorBoard(pl.Callback):
     """Writes each epoch's row to an event file; ``write_hparams`` adds the page that compares runs.
 
-    swept: keys that the sweep varies which the run belongs to, for that page.
+    swept: keys that the sweep varies which the run belongs to; that page begins with them.
 
     Not Lightning's logger, which writes hyper-parameters with a metric of -1 at the start, and those of the best epoch
     only into a second file. A resumed run starts its file anew from the history, so that no epoch stands there twice.
@@ -36,6 +37,7 @@ class TensorBoard(pl.Callback):
         # The name of a run on TensorBoard's pages is its folder's.
         mark = self.simulated and "SIMULATED" not in folder.path.name
         self.folder = folder.path / "SIMULATED" if mark else folder.path
+        self.run = folder
         self.history = history
         self.data = data
         self.swept = swept
@@ -83,7 +85,7 @@ class TensorBoard(pl.Callback):
 
     def write_hparams(self, metrics: Mapping[str, Any]) -> None:
         """Add the run to the HPARAMS page with the figures of its best epoch, and close the file."""
-        from medcls.training.hparams import hparams, run_summaries, sweep_summary
+        from medcls.training.hparams import hparams, summaries
 
         if self.writer is None:
             self.open()
@@ -95,10 +97,11 @@ class TensorBoard(pl.Callback):
         config = self.data.config
         knobs = hparams(config, f"{config.data.title}{' SIMULATED' if self.simulated else ''}")
         knobs["audit"] = self.data.image_set.notice or "-"
-        summaries = [*run_summaries(knobs)]
-        if self.swept:
-            # Of runs that no sweep made, TensorBoard finds for itself which knobs differ between those it is shown.
-            summaries.append(sweep_summary(knobs, values, self.swept))
-        for summary in summaries:
+        for summary in summaries(knobs, values, self.swept or self.overridden()):
             self.writer._get_file_writer().add_summary(summary)
         self.writer.close()
+
+    def overridden(self) -> list[str]:
+        """Keys that the command line set when the run began."""
+        overrides = json.loads(self.run.environment.read_text(encoding="utf-8"))["overrides"]
+        return [override.lstrip("+~").partition("=")[0] for override in overrides]
