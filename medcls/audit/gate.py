@@ -9,10 +9,10 @@ import numpy as np
 
 from medcls.atomic import write_json, write_text
 from medcls.audit.store import FINDINGS, PAGE, key, load_audit, save_audit
+from medcls.audit.words import explain_leaks, notice, tell_shortcut
 from medcls.config import Config
 from medcls.data.dataset import ImageSet, fingerprint
 from medcls.data.folder import check_counts
-from medcls.data.listing import listing
 from medcls.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -97,58 +97,6 @@ def tell(findings: dict[str, Any]) -> None:
         log.warning("audit: %d validation images, or their patients, are also in test", number)
     if shortcut and shortcut["suspicious"]:
         log.warning("audit: %s", tell_shortcut(shortcut))
-
-
-def tell_shortcut(shortcut: dict[str, Any]) -> str:
-    """One sentence on how well the files alone tell the class, and by what."""
-    value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
-    best, alone = next(iter(shortcut["features"].items()), ("nothing", 0.5))
-    return (
-        f"the class can be told without looking at the picture, AUROC {value:.2f} [{low:.2f}, {high:.2f}]; "
-        f"most by {best} ({alone:.2f} alone)"
-    )
-
-
-def notice(n_leaking: int, *, dropped: bool) -> str:
-    """What is said wherever figures appear."""
-    subject = f"{n_leaking} training images" if n_leaking > 1 else "1 training image"
-    if dropped:
-        return f"{subject} left out: copies of held-out images, or of held-out patients"
-    return f"LEAK: {subject} trained on, copies of held-out images, or of held-out patients"
-
-
-def explain_leaks(findings: dict[str, Any], kept: Path | None) -> str:
-    """Message for data that training should not begin with."""
-    leaks, patients = findings["leaks"], findings["patients"]["in_several_splits"]
-    leaking, number = len(leaks["training"]), sum(findings["counts"]["train"].values())
-    lines = [
-        f"{findings['root']}: {leaking} of {number} training images, or their patients, are also in validation or test."
-    ]
-    pairs = [
-        pair for pair in findings["copies"]["listed"] if pair["second"]["split"] == "train" != pair["first"]["split"]
-    ]
-    if leaks["by_copy"]:
-        told = [f"{pair['second']['name']} = {pair['first']['name']}   {describe(pair)}" for pair in pairs]
-        lines.append(f"{leaks['by_copy']} show the same picture:\n{listing(told)}")
-    if leaks["by_patient"]:
-        told = [
-            f"{name}: {', '.join(f'{n} {split}' for split, n in found.items())}" for name, found in patients.items()
-        ]
-        lines.append(f"{leaks['by_patient']} are of patients who are in several splits:\n{listing(told)}")
-    if kept is not None:
-        lines.append(f"All side by side: {kept / PAGE}")
-    lines.append(
-        "Train without these training images: audit.on_leak=drop\n"
-        "  Train with them, and believe no figure: audit.on_leak=warn\n"
-        "  Or remove them from the folder"
-    )
-    return "\n  ".join(lines)
-
-
-def describe(pair: dict[str, Any]) -> str:
-    """How the images of a pair differ."""
-    parts = [pair["kind"], pair["orientation"], "different classes" if pair["conflicting"] else ""]
-    return ", ".join(part for part in parts if part)
 
 
 def without(image_set: ImageSet, positions: list[int]) -> ImageSet:
