@@ -1,6 +1,7 @@
 """Run a grid of jobs and report on them: python sweep.py model=vgg16 data=bone lr=1e-3,1e-4 seed=0,1,2.
 
 python sweep.py experiment=task2_bone [key=value ...]   a sweep of conf/experiment; the same line again goes on with it
+python sweep.py ... data.split.folds=5                  every fold of a cross-validation, pooled in the report
 python sweep.py ... hydra/launcher=joblib               several jobs at a time; also submitit_local, submitit_slurm, ray
 python sweep.py report=<folder>                         only the report, on any folder of runs
 

@@ -2,6 +2,7 @@ import csv
 import html.parser
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -103,7 +104,11 @@ def write_sweep(folder, *, test=False, seeds=(0, 1, 2), skills=(1.0, 1.1, 3.0, 3
             jobs.append({"name": name, "variant": variant["name"], "seed": seed})
             write_run(folder / name, seed=seed, skill=skill + 0.05 * seed, test=test)
     names = [variant["name"] for variant in variants]
-    sweep = {"name": "task2_bone", "question": "Does n_base 16 help?", "command": ["python", "sweep.py"]}
+    sweep = {
+        "name": "task2_bone",
+        "question": "Does n_base 16 help?",
+        "command": ["sweep.py", "lr=1e-3,1e-5", "k='a b'"],
+    }
     sweep |= {"simulated": True, "keys": ["lr", "model.n_base"], "variants": variants, "jobs": jobs}
     sweep |= {"compare": [[names[0], names[2]], [names[2], names[3]]], "reach": []} | content
     (folder / "sweep.json").write_text(json.dumps(sweep))
@@ -128,6 +133,7 @@ def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     text = text_of(tmp_path)
     assert "Does n_base 16 help?" in text
     assert "SIMULATED" in text
+    assert shlex.split(text.partition("    python ")[2].splitlines()[0]) == ["sweep.py", "lr=1e-3,1e-5", "k='a b'"]
     assert f"AUROC: {names[2]} against {names[0]}: higher with {names[2]}." in text
     assert f"AUROC: {names[3]} against {names[2]}: no difference shown." in text
     assert "Varied: lr (1e-3, 1e-5); model.n_base (8, 16). Each with seeds 0, 1, 2." in text

@@ -1,6 +1,7 @@
 """What a sweep asked: its variants, seeds, comparisons; from sweep.json, or from the runs themselves."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -178,6 +179,8 @@ def _any_simulated(runs: tuple[Run, ...]) -> bool:
 
 
 def _typed(command: Any) -> str | None:
-    if isinstance(command, list):
-        return " ".join(map(str, command))
-    return str(command) if command else None
+    """A command as it can be typed again."""
+    if not isinstance(command, list):
+        return str(command) if command else None
+    words = ["python"] if command and str(command[0]).endswith(".py") else []
+    return shlex.join([*words, *map(str, command)])

@@ -70,9 +70,11 @@ def show_epochs(epochs: Epochs) -> str:
     if n == 1:
         return f"{reached[0]}"
     span = f"{reached[0]}\N{EN DASH}{reached[-1]}" if reached[0] < reached[-1] else f"{reached[0]}"
+    if math.isinf(epochs.median):
+        return f"{len(reached)} of {n} runs at {span}, the rest {never}"
     if len(reached) < n:
         span += f"; {n - len(reached)} of {n} runs {never}"
-    return f"{epochs.median:g} ({span})" if math.isfinite(epochs.median) else f"{never} ({span})"
+    return f"{epochs.median:g} ({span})"
 
 
 def _target_title(target: Mapping[str, Any], value: float) -> str:

@@ -39,7 +39,8 @@ def _answers(sweep: Sweep, verdicts: Verdicts) -> Section:
     done = sum(run.done for run in sweep.runs)
     blocks: list[Block] = []
     if done < len(sweep.runs):
-        blocks.append(Text(f"Only {done} of {len(sweep.runs)} runs are finished: the answers below rest on those."))
+        rest = "cross-validations of which all folds are" if sweep.cross_validated else "those"
+        blocks.append(Text(f"Only {done} of {len(sweep.runs)} runs are finished: the answers below rest on {rest}."))
     images = "test images" if verdicts.split == "test" else "validation images"
     if sweep.cross_validated:
         images += " of all folds pooled"

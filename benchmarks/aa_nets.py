@@ -1,0 +1,96 @@
+"""Do the report's tests keep what they promise on real nets? Pairs of identical variants, trained on simulated images.
+
+python benchmarks/aa_nets.py [pairs]     200 pairs unless told: minutes on one core, told at the end
+
+Beside aa_check.py, where the scores are drawn: here they are what LeNets make of 16 x 16 images after some epochs, with
+all the seeds' and images' doing. Each pair has training and validation images of its own, which its variants share, as
+in a sweep; every net has a seed of its own, since the same seed would give the same net. The true difference is 0.
+"""
+
+import sys
+import time
+
+import numpy as np
+import torch
+from aa_check import show
+from numpy.typing import NDArray
+
+from medcls.data.simulated import simulated_images, simulated_table
+from medcls.evaluation.compare import adjust, compare
+from medcls.evaluation.predictions import Predictions
+from medcls.models import build_network
+
+SIZE, N_TRAIN, N_VAL = 16, 32, 100  # images per class
+EPOCHS, BATCH, LR = 10, 16, 3e-3
+SEEDS = (1, 2, 3)  # per variant
+
+
+def images(pair: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Images (N, 1, SIZE, SIZE) and labels (N,) of a pair by split."""
+    table = simulated_table("skin", ("melanoma", "nevus"), {"train": [N_TRAIN] * 2, "val": [N_VAL] * 2})
+    pixels = simulated_images(table, kind="skin", image_size=SIZE, channels=1, seed=pair)
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    labels, splits = (np.array([getattr(sample, name) for sample in table.samples]) for name in ("label", "split"))
+    return {split: (tensor[splits == split], torch.from_numpy(labels[splits == split])) for split in ("train", "val")}
+
+
+def probabilities(data: dict[str, tuple[torch.Tensor, torch.Tensor]], seed: int) -> NDArray[np.float64]:
+    """What a net trained with ``seed`` says of the validation images, (N,)."""
+    torch.manual_seed(seed)
+    options = {
+        "n_base": 4,
+        "dense": None,
+        "dropout": 0.2,
+        "batch_norm": False,
+        "spatial_dropout": 0.0,
+        "init": "glorot",
+    }
+    net = build_network("lenet", options, n_outputs=1, in_channels=1, image_size=SIZE)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR)
+    inputs, labels = data["train"]
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(labels)).split(BATCH):
+            optimizer.zero_grad()
+            logits = net(inputs[batch])[:, 0]
+            torch.nn.functional.binary_cross_entropy_with_logits(logits, labels[batch].float()).backward()
+            optimizer.step()
+    net.eval()
+    with torch.no_grad():
+        return torch.sigmoid(net(data["val"][0])[:, 0]).double().numpy()
+
+
+def predictions(data: dict[str, tuple[torch.Tensor, torch.Tensor]], seed: int) -> Predictions:
+    """The same as the report reads it."""
+    p, labels = probabilities(data, seed), data["val"][1].numpy()
+    return Predictions("simulated", tuple(map(str, range(len(p)))), labels, np.stack([1 - p, p], axis=1), 1)
+
+
+def main() -> None:
+    """Print rates per number of seeds, and how good and how scattered the nets are."""
+    n_pairs, start = int(sys.argv[1]) if len(sys.argv) > 1 else 200, time.process_time()
+    torch.set_num_threads(1)
+    counts = {n: {"declared": 0, "auroc": 0, "accuracy": 0} for n in SEEDS}
+    aurocs = []
+    for pair in range(n_pairs):
+        data, most = images(pair), max(SEEDS)
+        nets = [predictions(data, 1000 * pair + seed) for seed in range(2 * most)]
+        for n, count in counts.items():
+            made = adjust(compare(dict(enumerate(nets[:n])), dict(enumerate(nets[most : most + n]))))
+            count["declared"] += any(comparison.shown for comparison in made)
+            for comparison in made:
+                # Without variation there is no interval: nets that agree on all images, which are not different.
+                count[comparison.metric] += not (comparison.low > 0 or comparison.high < 0)
+        aurocs.append([c.a for c in (compare({0: net}, {0: net})[0] for net in nets)])
+    print(f"{n_pairs} pairs each; in brackets 95 % Clopper-Pearson intervals\n")
+    print(f"{'':10}{'difference declared':26}{'AUROC covered':26}accuracy covered")
+    for n, count in counts.items():
+        print(f"{n} seed{'s' if n > 1 else ' ':4}" + "".join(f"{show(k, n_pairs):26}" for k in count.values()))
+    spread = np.array(aurocs)
+    print(
+        f"\nAUROC {spread.mean():.3f}, standard deviation over seeds {spread.std(axis=1, ddof=1).mean():.3f}; ", end=""
+    )
+    print(f"{time.process_time() - start:.0f} s of CPU")
+
+
+if __name__ == "__main__":
+    main()
