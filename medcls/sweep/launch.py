@@ -52,6 +52,9 @@ def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config], lo
     settings = composed.hydra.launcher
     if launcher == "basic":
         return Launching(launcher, kept, 1, [], cores())
+    if launcher == "ray" and "object_store_memory" not in settings.ray.init:
+        # Where it is absent the launcher puts a number, with which Ray joins no cluster that is already there.
+        kept = [*kept, "+hydra.launcher.ray.init.object_store_memory=null"]
     if launcher not in LOCAL:
         cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
         return Launching(launcher, kept, 0, [], int(cpus or 1))
