@@ -11,13 +11,11 @@ Keys are those of train.py (conf/config.yaml); comma-separated values are run in
 import argparse
 import logging
 import sys
-from pathlib import Path
 
 from hydra import initialize_config_dir
 
-from medcls.command import readable_errors
+from medcls.command import CONF, readable_errors, telling_mistakes
 from medcls.config.run_name import register_resolvers
-from medcls.errors import UserError
 from medcls.process import tune_process
 
 
@@ -27,19 +25,14 @@ def main() -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     arguments = parser.parse_args().overrides
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    conf = Path(__file__).resolve().parent / "conf"
-    with initialize_config_dir(str(conf), job_name="sweep", version_base="1.3"):
-        try:
-            from medcls.sweep.command import sweep  # PyTorch takes seconds to import: not for --help
+    with initialize_config_dir(str(CONF), job_name="sweep", version_base="1.3"):
+        from medcls.sweep.command import sweep  # PyTorch takes seconds to import: not for --help
 
-            return sweep(arguments)
-        except UserError as error:
-            print(error, file=sys.stderr)
-            raise
+        return sweep(arguments)
 
 
 if __name__ == "__main__":
     tune_process()
     register_resolvers()
-    with readable_errors():
+    with readable_errors(), telling_mistakes():
         sys.exit(main())

@@ -5,19 +5,23 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from medcls.config import Config
 from medcls.config.messages import explain_composition, explain_interpolation
+from medcls.config.run_name import register_resolvers
 from medcls.errors import Stopped, UserError
 
+CONF = Path(__file__).resolve().parents[1] / "conf"
 # What a folder of the user's can answer, and no mistake of ours.
 REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
@@ -63,15 +67,35 @@ def explain_refused(error: OSError) -> str:
     )
 
 
+def composed(job: str, overrides: Sequence[str], config_name: str = "config") -> DictConfig:
+    """What Hydra composes of conf/, for a command that Hydra does not run."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF), job_name=job, version_base="1.3"):
+        return compose(config_name, overrides=list(overrides))
+
+
 @contextmanager
-def readable_errors() -> Iterator[None]:
-    """Exit with status 2 and a message for the user's mistakes, with 128 + signal when stopped by one."""
+def telling_mistakes() -> Iterator[None]:
+    """Print a UserError of the block, for a command without a log, before ``readable_errors`` ends it."""
+    try:
+        yield
+    except UserError as error:
+        print(error, file=sys.stderr)
+        raise
+
+
+@contextmanager
+def readable_errors(schema: type[Config] = Config) -> Iterator[None]:
+    """Exit with status 2 and a message for the user's mistakes, with 128 + signal when stopped by one.
+
+    schema: has the keys that a wrong one could have been meant for.
+    """
     # Without it Hydra prints its own account of an error and exits with status 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
     except HydraException as error:
-        print(explain_composition(error, Config), file=sys.stderr)
+        print(explain_composition(error, schema), file=sys.stderr)
         raise SystemExit(2) from error
     except OmegaConfBaseException as error:  # in the name of the run folder
         print(explain_interpolation(error), file=sys.stderr)

@@ -10,11 +10,8 @@ import logging
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
-from medcls.command import readable_errors
+from medcls.command import composed, readable_errors, telling_mistakes
 from medcls.config import Config, check_config
-from medcls.config.run_name import register_resolvers
 from medcls.errors import UserError
 
 
@@ -27,14 +24,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where audit.json and audit.html go (runs/audit_<data>)")
     options = parser.parse_intermixed_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    conf = Path(__file__).resolve().parents[2] / "conf"
-    try:
-        with initialize_config_dir(str(conf), job_name="audit", version_base="1.3"):
-            config = check_config(compose("config", overrides=options.overrides))
-        return audit_data(config, options.folder)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        raise
+    return audit_data(check_config(composed("audit", options.overrides)), options.folder)
 
 
 def audit_data(config: Config, folder: Path | None) -> int:
@@ -60,6 +50,5 @@ def audit_data(config: Config, folder: Path | None) -> int:
 
 
 if __name__ == "__main__":
-    register_resolvers()
-    with readable_errors():
+    with readable_errors(), telling_mistakes():
         sys.exit(main())

@@ -39,6 +39,7 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel]) 
     expected = " or ".join(re.sub(r"^(Input (should be|is not)|Value error,) ", "", d["msg"]) for d in details)
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
+    expected = re.sub(r"List should have (at least \d+ items?) after validation, not \d+", r"\1", expected)
     return f"{key}: found {details[0]['input']!r}, expected {expected}."
 
 

@@ -1,7 +1,7 @@
 """The typed schema behind conf/: what every key is called, its type and its range."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -184,8 +184,16 @@ class Config(Section):
         return self.model_dump(mode="json")
 
 
+Checked = TypeVar("Checked", bound=Config)
+
+
 def check_config(composed: DictConfig | dict[str, Any]) -> Config:
-    """Typed configuration of what Hydra composed.
+    """Typed configuration of what Hydra composed. Raises UserError as ``check_against`` does."""
+    return check_against(Config, composed)
+
+
+def check_against(schema: type[Checked], composed: DictConfig | dict[str, Any]) -> Checked:
+    """What Hydra composed, typed by ``schema``.
 
     Raises UserError that names each wrong key with what was found and expected, and the nearest right name.
     """
@@ -194,9 +202,9 @@ def check_config(composed: DictConfig | dict[str, Any]) -> Config:
     except OmegaConfBaseException as error:
         raise explain_interpolation(error) from error
     try:
-        return Config.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise explain_invalid(error, Config) from error
+        raise explain_invalid(error, schema) from error
 
 
 class _SweepOnly(Section):

@@ -28,7 +28,7 @@ cv2.setNumThreads(0)  # its threads cost more than they save on images this smal
 class Augmenter:
     """Applies ``transforms`` (albumentations' names -> arguments, in order) to one image at a time.
 
-    Raises UserError for a name or an argument that albumentations does not know.
+    Raises UserError for a name or an argument that albumentations does not know, and for images of another size.
     """
 
     def __init__(self, transforms: Mapping[str, Mapping[str, Any]]) -> None:
@@ -39,7 +39,18 @@ class Augmenter:
         # Generators that all transforms share: a seed would start each of them alike, and tie a flip to its shift.
         self.pipeline.set_random_state(np.random.default_rng(key), random.Random(repr(key)))
         changed: NDArray[np.uint8] = self.pipeline(image=image)["image"]
+        if changed.shape != image.shape:
+            raise UserError(
+                f"augment.transforms: make {size(changed)} of {size(image)}, expected images of the same size.\n"
+                "  Let a Resize to image_size follow what cuts or enlarges."
+            )
         return changed
+
+
+def size(image: NDArray[np.uint8]) -> str:
+    """Width, height and channels in words."""
+    height, width, channels = image.shape
+    return f"{width} x {height} x {channels}"
 
 
 def build(name: str, arguments: Mapping[str, Any]) -> albumentations.BasicTransform:

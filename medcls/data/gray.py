@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 Window = Literal["file", "percentiles"] | tuple[float, float]
 
 
-def between_percentiles(values: NDArray[np.float32], shown: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """``values`` scaled so that their percentiles 0.5 and 99.5 become 0 and 255, clipped to these.
+def between_percentiles(
+    values: NDArray[np.float32],
+    shown: NDArray[np.bool_] | None = None,
+    percentiles: tuple[float, float] = (0.5, 99.5),
+) -> NDArray[np.float32]:
+    """``values`` scaled so that their ``percentiles`` become 0 and 255, clipped to these.
 
     ``shown``: mask of the values that percentiles are of; values that are not finite never are, and become 0.
     """
     mask = np.isfinite(values) if shown is None else np.isfinite(values) & shown
     chosen = values[mask]
-    low, high = np.percentile(chosen, (0.5, 99.5)) if chosen.size else (0.0, 0.0)
+    low, high = np.percentile(chosen, percentiles) if chosen.size else (0.0, 0.0)
     if low == high and chosen.size:  # a small object on an even background
         low, high = chosen.min(), chosen.max()
     scale = 255.0 / (high - low) if high > low else 0.0

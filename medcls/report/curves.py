@@ -17,6 +17,8 @@ from medcls.atomic import write_bytes
 # Told apart with any colour vision (Okabe & Ito, 2008), without its yellow, too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
+DPI = 140  # pixels of a picture per inch
+
 _PANELS = (  # what is drawn, from which columns of the history
     ("loss", {"training": "train_loss", "validation": "val_loss"}),
     ("accuracy", {"training": "train_accuracy", "validation": "val_accuracy"}),
@@ -73,5 +75,5 @@ def write_png(figure: Figure, path: Path) -> None:
     """Write ``figure`` to ``path`` as PNG, whole or not at all. Raises UserError when the disk is full."""
     # A bare Figure draws PNG with Agg: no window system, and no pyplot, whose list of figures a sweep would fill.
     content = BytesIO()
-    figure.savefig(content, format="png", dpi=140)
+    figure.savefig(content, format="png", dpi=DPI)
     write_bytes(path, content.getvalue())

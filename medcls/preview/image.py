@@ -1,0 +1,50 @@
+"""The image to show: a file of the user's, or one of the data set's training images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medcls.config.preview import ConfigWithPreview
+from medcls.data.dataset import load_image_set
+from medcls.data.decode import decode
+from medcls.data.unreadable import UnreadableImage
+from medcls.errors import UserError
+from medcls.preview.tiles import Pixels
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image as training has it, (image_size, image_size, channels), with a name for a folder and a title."""
+
+    name: str
+    title: str
+    pixels: Pixels
+
+
+def image_of_file(path: Path, config: ConfigWithPreview) -> Shown:
+    """The image at ``path``, decoded as training does. Raises UserError where there is none that can be read."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. Expected an image, or none for a training image of the data set.")
+    data = config.data
+    try:
+        pixels = decode(
+            path.read_bytes(),
+            image_size=config.image_size,
+            channels=data.channels,
+            max_pixels=data.max_pixels,
+            window=data.window,
+        )
+    except UnreadableImage as error:
+        raise UserError(f"{path} cannot be read: {error.reason}.") from error
+    return Shown(path.stem, path.name, pixels)
+
+
+def image_of_data_set(config: ConfigWithPreview) -> Shown:
+    """Training image ``preview.index``. Raises UserError as ``load_image_set`` does, or where there are not so many."""
+    image_set = load_image_set(config.data, config.image_size)
+    places, index = image_set.indices("train"), config.preview.index
+    if index >= len(places):
+        raise UserError(f"preview.index: found {index}, expected 0 to {len(places) - 1}, one of the training images.")
+    simulated = image_set.table.simulated
+    title = f"{'SIMULATED ' if simulated else ''}{config.data.title}, {image_set.table.samples[places[index]].name}"
+    name = f"{config.data.title}_{index}{'_SIMULATED' if simulated else ''}"
+    return Shown(name, title, image_set.images[places[index]])
