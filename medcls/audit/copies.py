@@ -56,10 +56,12 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], config: Aud
     coarse = thumbnails(gray, COARSE)
     empty = flat(coarse)
     chosen = np.flatnonzero((picture == np.arange(len(images))) & ~empty)
-    pairs, unaligned = near_pairs(gray[chosen], coarse[chosen], sides[chosen], config)
-    first, second = chosen[pairs.candidates.first], chosen[pairs.candidates.second]
-    orientation = pairs.candidates.orientation
-    return Copies(picture, first, second, orientation, pairs.similarity, pairs.moved, empty, unaligned)
+    judge = Judge(gray, coarse, sides, config)
+    found, unaligned = near_pairs(gray, chosen, judge, config)
+    pairs = found.candidates
+    return Copies(
+        picture, pairs.first, pairs.second, pairs.orientation, found.similarity, found.moved, empty, unaligned
+    )
 
 
 def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -79,20 +81,20 @@ def as_gray(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def near_pairs(
-    gray: NDArray[np.uint8], coarse: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig
+    gray: NDArray[np.uint8], chosen: NDArray[np.int64], judge: Judge, config: AuditConfig
 ) -> tuple[Scored, int]:
-    """Pairs of images (N, S, S) that are near copies, each once; and the number of pairs that were not aligned."""
+    """Pairs of the ``chosen`` of images (N, S, S) that are near copies, each once; and how many were not aligned."""
     if not sys.stderr.isatty() and len(gray) > 5000:
         log.info("audit: comparing %d images with each other", len(gray))
-    bits = np.zeros((len(gray), 16, 16), bool)
-    for i, found in enumerate(shown(perceptual_hashes(gray), "Hashing images", len(gray))):
+    bits = np.zeros((len(chosen), 16, 16), bool)
+    hashes = perceptual_hashes(gray[i] for i in chosen)  # one by one: a copy of the chosen may be a second of them all
+    for i, found in enumerate(shown(hashes, "Hashing images", len(chosen))):
         bits[i] = found
     search = HashSearch(bits, config.hash_distance_low, config.hash_distance)
-    judge = Judge(gray, coarse, sides, config)
 
     def look(start: int) -> tuple[Scored, Scored, int]:
         parts: list[tuple[Scored, Scored]] = []
-        search.search(start, lambda candidates: parts.append(judge.compare(candidates)))
+        search.search(start, lambda near: parts.append(judge.compare(near.of(chosen))))
         alike, doubtful = (Scored.joined([part[which] for part in parts]) for which in (0, 1))
         return alike, doubtful.most_alike(MOST_ALIGNED), len(doubtful.similarity)
 

@@ -1,6 +1,6 @@
 """Perceptual hashes of images, and the pairs of images whose hashes are close in any orientation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,13 @@ class Candidates:
         """The pairs at some positions, or where a mask is true."""
         return Candidates(self.first[chosen], self.second[chosen], self.orientation[chosen])
 
+    def of(self, positions: NDArray[np.int64]) -> "Candidates":
+        """The pairs by the ``positions`` of their images among others."""
+        return Candidates(positions[self.first], positions[self.second], self.orientation)
 
-def perceptual_hashes(images: NDArray[np.uint8]) -> Iterator[NDArray[np.bool_]]:
-    """The pHash (16, 16) of each gray image of (N, S, S): signs of the lowest frequencies of its cosine transform."""
+
+def perceptual_hashes(images: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.bool_]]:
+    """The pHash (16, 16) of each gray image (S, S): signs of the lowest frequencies of its cosine transform."""
     # Shrunk here to the size that the hash is computed at: Pillow's box filter is quicker than the hash's own.
     side = 4 * SIDE
     for pixels in images:

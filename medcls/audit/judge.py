@@ -14,7 +14,7 @@ from medcls.audit.similarity import FINE, Grid, thumbnails
 from medcls.config.schema import AuditConfig
 
 _DETAILED_FROM = 80  # pixels at the shorter side of a file, from which on there is something to see at FINE pixels
-_MAY_BE_MOVED = 0.5  # similarity from which on it is worth to align two images
+_MAY_BE_MOVED = 0.4  # similarity from which on it is worth to align two images
 MOST_ALIGNED = 10_000  # pairs, about 20 s on one core: of thousands of radiographs of one joint there may be millions
 
 

@@ -1,0 +1,574 @@
+"""The audit, through its command and through runs: what it finds is what was planted, and what follows from it."""
+
+import csv
+import html.parser
+import json
+import logging
+import os
+import runpy
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import TINY, State
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image, ImageEnhance, ImageOps
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
+
+import medcls.audit.report
+from medcls.data.simulated import simulated_images, simulated_table
+
+FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
+CLASSES = ("Mel", "Nev")
+SIDE = 160
+
+
+@pytest.fixture(scope="session")
+def lesions(tmp_path_factory):
+    """Folder of simulated lesions: train/Mel_0001.png ..., 24 of each class to train on and 6 to test."""
+    root = tmp_path_factory.mktemp("lesions")
+    table = simulated_table("skin", CLASSES, {"train": [24, 24], "test": [6, 6]})
+    images = simulated_images(table, kind="skin", image_size=SIDE, channels=3)
+    for i, (sample, image) in enumerate(zip(table.samples, images, strict=True)):
+        path = root / sample.split / f"{CLASSES[sample.label]}_{i:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path)
+    return root
+
+
+@pytest.fixture
+def root(lesions, tmp_path):
+    """A copy of the lesions, to plant into."""
+    return shutil.copytree(lesions, tmp_path / "Lesions")
+
+
+@pytest.fixture
+def audit(tmp_path, monkeypatch, capfd):
+    """Run python -m medcls.audit on a folder: exit status, what it printed, audit.json and audit.html."""
+
+    def run(root, *overrides):
+        folder = tmp_path / "audit"
+        monkeypatch.chdir(tmp_path)
+        where = ["data=folder", f"data.root='{root}'", "--folder", str(folder)]
+        monkeypatch.setattr(sys, "argv", ["audit", *where, *overrides])
+        before = State()
+        logging.root.handlers[:] = []  # pytest's, beside which the command would set up none
+        capfd.readouterr()
+        try:
+            runpy.run_module("medcls.audit", run_name="__main__")
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            before.restore()
+        printed = capfd.readouterr()
+        written = (folder / "audit.json").exists()
+        findings = json.loads((folder / "audit.json").read_text()) if written else None
+        page = (folder / "audit.html").read_text() if written else None
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err, findings=findings, page=page)
+
+    return run
+
+
+def names(root, split="train", token=""):
+    return sorted(f"{split}/{path.name}" for path in (root / split).iterdir() if path.name.startswith(token))
+
+
+def of(findings):
+    """Each pair by its two names: kind, orientation, and its flags."""
+    return {
+        (pair["second"]["name"], pair["first"]["name"]): (
+            pair["kind"],
+            pair["orientation"],
+            pair["across_splits"],
+            pair["conflicting"],
+        )
+        for pair in findings["copies"]["listed"]
+    }
+
+
+def cropped(image):
+    width, height = image.size
+    return image.resize(image.size, box=(0.02 * width, 0.01 * height, 0.99 * width, 0.97 * height))
+
+
+EDITS = {  # what is done to a copy -> the edit, the ending it is saved with, and what should be said of it
+    "same pixels": (lambda image: image, ".tif", "same pixels", ""),
+    "recompressed": (lambda image: image, ".jpg", "near copy", ""),
+    "shrunk": (lambda image: image.resize((90, 90)), ".png", "near copy", ""),
+    "enlarged": (lambda image: image.resize((256, 256)), ".png", "near copy", ""),
+    "stretched": (lambda image: image.resize((256, 200)), ".png", "near copy", ""),
+    "turned by 90": (lambda image: image.transpose(Image.Transpose.ROTATE_270), ".png", "near copy", "turned by 90°"),
+    "turned by 180": (lambda image: image.transpose(Image.Transpose.ROTATE_180), ".png", "near copy", "turned by 180°"),
+    "turned by 270": (lambda image: image.transpose(Image.Transpose.ROTATE_90), ".png", "near copy", "turned by 270°"),
+    "mirrored": (ImageOps.mirror, ".png", "near copy", "mirrored left to right"),
+    "flipped": (ImageOps.flip, ".png", "near copy", "mirrored top to bottom"),
+    "brightened": (lambda image: ImageEnhance.Brightness(image).enhance(1.3), ".png", "near copy", ""),
+    "darkened": (lambda image: ImageEnhance.Brightness(image).enhance(0.7), ".png", "near copy", ""),
+    "gray": (lambda image: image.convert("L"), ".png", "same pixels when resized", ""),
+    "cropped": (cropped, ".png", "near copy, shifted or stretched", ""),
+    "all at once": (
+        lambda image: ImageOps.mirror(ImageEnhance.Brightness(image).enhance(0.8)).resize((200, 200)),
+        ".jpg",
+        "near copy",
+        "mirrored left to right",
+    ),
+}
+
+
+def plant(root, original, edit, ending, name="planted"):
+    """Put an edited copy of a training image among the test images of its class."""
+    with Image.open(root / original) as image:
+        edit(image.convert("RGB")).save(root / f"test/{original[6:9]}_{name}{ending}", quality=75)
+    return f"test/{original[6:9]}_{name}{ending}"
+
+
+def test_planted_copies_are_found_and_nothing_else_is(root, audit):
+    originals = names(root)[::3]
+    expected = {}
+    for original, (what, (edit, ending, kind, turn)) in zip(originals, EDITS.items(), strict=False):
+        planted = plant(root, original, edit, ending, what.replace(" ", "-"))
+        expected[original, planted] = (kind, turn, True, False)
+    assert len(expected) == len(EDITS)
+    result = audit(root)
+    assert of(result.findings) == expected
+    leaking = {original for original, _ in expected}
+    assert result.findings["leaks"]["training"] == [
+        position for position, name in enumerate(names(root, "test") + names(root)) if name in leaking
+    ]
+    assert result.status == 1
+    assert audit(root, "audit.on_leak=warn").status == 0
+
+
+def test_copy_of_another_class_is_a_conflict_and_one_within_a_split_is_no_leak(root, audit):
+    mel, nev = names(root, token="Mel"), names(root, token="Nev")
+    shutil.copy(root / mel[0], root / "test/Nev_wrong.png")
+    shutil.copy(root / mel[1], root / "train/Nev_also_wrong.png")
+    with Image.open(root / nev[0]) as image:
+        ImageOps.flip(image).save(root / "train/Nev_twice.png")
+    result = audit(root)
+    assert of(result.findings) == {
+        (mel[0], "test/Nev_wrong.png"): ("same file", "", True, True),
+        ("train/Nev_also_wrong.png", mel[1]): ("same file", "", False, True),
+        ("train/Nev_twice.png", nev[0]): ("near copy", "mirrored top to bottom", False, False),
+    }
+    assert "3 pairs of images show the same picture, 1 across splits, 2 with different classes" in result.out
+    assert "1 training images are also in validation or test (1 as copies, 0 by their patients)" in result.out
+    assert f"test/Nev_wrong.png (val) = {mel[0]} (train)   same file, different classes, 1.000" in result.out
+
+
+@pytest.mark.parametrize("kind", ["skin", "bone", "xray"])
+def test_different_images_of_the_same_class_are_no_copies(audit, tmp_path, kind):
+    table = simulated_table(kind, CLASSES, {"train": [60, 60], "test": [20, 20]})
+    images = simulated_images(table, kind=kind, image_size=128, channels=1)
+    for i, (sample, image) in enumerate(zip(table.samples, images, strict=True)):
+        path = tmp_path / "Images" / sample.split / CLASSES[sample.label] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(path)
+    result = audit(tmp_path / "Images")
+    assert result.findings["copies"]["pairs"] == 0
+    assert result.status == 0
+
+
+def test_a_chain_of_copies_leaks_only_where_it_touches_a_held_out_image(root, audit):
+    first, second, third, *_ = names(root, token="Mel")
+    for name in ("train/Mel_again.png", "test/Mel_held_out.png"):
+        shutil.copy(root / first, root / name)
+    shutil.copy(root / second, root / "train/Mel_only_in_training.png")
+    result = audit(root)
+    leaking = result.findings["leaks"]["training"]
+    in_order = names(root, "test") + names(root)
+    assert [in_order[position] for position in leaking] == [first, "train/Mel_again.png"]
+    assert result.findings["copies"]["pairs"] == 3
+    assert third not in str(result.findings["copies"])
+
+
+@pytest.fixture
+def leaking(root):
+    """Lesions of which one training image is in test mirrored, another as the same file; the two, in order."""
+    first, second = names(root, token="Mel")[3], names(root, token="Nev")[5]
+    plant(root, first, ImageOps.mirror, ".png", "mirrored")
+    shutil.copy(root / second, root / "test/Nev_same.png")
+    return SimpleNamespace(root=root, training=[first, second], test=["test/Mel_mirrored.png", "test/Nev_same.png"])
+
+
+def test_leaks_stop_a_run_that_says_what_to_do(train, leaking):
+    result = train(*FAST, f"data.root={leaking.root}")
+    assert result.status == 2
+    assert "Traceback" not in result.err
+    for line in (
+        f"{leaking.root}: 2 of 48 training images, or their patients, are also in validation or test.",
+        "2 show the same picture:",
+        f"{leaking.training[0]} = {leaking.test[0]}   near copy, mirrored left to right",
+        f"{leaking.training[1]} = {leaking.test[1]}   same file",
+        "Train without these training images: audit.on_leak=drop",
+        "Train with them, and believe no figure: audit.on_leak=warn",
+    ):
+        assert line in result.err
+    page = result.err.partition("All side by side: ")[2].splitlines()[0]
+    assert "test/Nev_same.png" in Path(page).read_text()
+    assert not result.folder.exists()
+
+
+@pytest.fixture
+def titles(monkeypatch):
+    """What is written over each picture that is drawn."""
+    drawn = []
+    for kind, name in ((Axes, "set_title"), (Figure, "suptitle")):
+        real = getattr(kind, name)
+
+        def tell(self, text, *arguments, _real=real, **options):
+            drawn.append(" ".join(text.split()))
+            return _real(self, text, *arguments, **options)
+
+        monkeypatch.setattr(kind, name, tell)
+    return drawn
+
+
+NOTICES = {
+    "drop": "2 training images left out: copies of held-out images, or of held-out patients",
+    "warn": "LEAK: 2 training images trained on, copies of held-out images, or of held-out patients",
+}
+
+
+@pytest.mark.parametrize("choice", NOTICES)
+def test_run_with_leaks_says_so_wherever_its_figures_appear(train, leaking, titles, choice):
+    overrides = [*TINY, "data=folder", f"data.root={leaking.root}", f"audit.on_leak={choice}"]
+    result = train(*overrides, "epochs=1")
+    assert result.status == 0, result.err
+    notice = NOTICES[choice]
+    assert notice in (result.folder / "train.log").read_text()
+    assert notice in " ".join(result.out.split())  # the table at the end
+    assert json.loads((result.folder / "metrics.json").read_text())["notice"] == notice
+    titles = [title for title in titles if "Lesions" in title]
+    assert len(titles) == 3  # of curves, confusion matrix and ROC
+    assert all(notice in title for title in titles)
+    [events] = result.folder.glob("events.out.tfevents.*")
+    assert notice.encode() in events.read_bytes()
+    trained, held_out = 48 - 2 * (choice == "drop"), 12 + 2
+    data = json.loads((result.folder / "data.json").read_text())
+    assert {split: sum(count.values()) for split, count in data["counts"].items()} == {
+        "train": trained,
+        "val": held_out,
+    }
+    with (result.folder / "predictions.csv").open() as file:
+        assert {row["sample"] for row in csv.DictReader(file)} == set(names(leaking.root, "test"))
+    assert f"({trained} train, {held_out} val images)" in (result.folder / "train.log").read_text()
+    resumed = train(f"resume={result.folder}", "epochs=2")
+    assert resumed.status == 0, resumed.err
+    assert json.loads((result.folder / "metrics.json").read_text())["notice"] == notice
+
+
+def test_images_left_out_are_those_that_leak(train, leaking):
+    result = train(*FAST, f"data.root={leaking.root}", "audit.on_leak=drop")
+    without = shutil.copytree(leaking.root, leaking.root.parent / "without")
+    for name in leaking.training:
+        (without / name).unlink()
+    clean = train(*FAST, f"data.root={without}")
+    dropped, removed = (json.loads((r.folder / "data.json").read_text()) for r in (result, clean))
+    assert dropped["fingerprint"] == removed["fingerprint"]
+    assert "audit" not in clean.out
+    assert json.loads((clean.folder / "metrics.json").read_text())["notice"] is None
+
+
+def test_validation_images_in_test_are_told_and_kept(train, root):
+    shutil.copytree(root / "test", root / "val")
+    for path in (root / "val").iterdir():
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(path)
+    result = train(*FAST, f"data.root={root}")
+    assert result.status == 0, result.err
+    counts = json.loads((result.folder / "data.json").read_text())["counts"]
+    assert sum(counts["val"].values()) == 12
+    assert "12 validation images, or their patients, are also in test" in result.out
+
+
+def with_patients(root, patients):
+    """Write a manifest of the lesions, each a patient of its own but those named."""
+    rows = [
+        [f"{split}/{path.name}", path.name[:3], split, patients.get(f"{split}/{path.name}", f"own{path.stem}")]
+        for split in ("train", "test")
+        for path in sorted((root / split).iterdir())
+    ]
+    with (root.parent / "patients.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "label", "split", "patient"], *rows])
+    return [f"data.manifest={root.parent}/patients.csv", "data.columns.group=patient"]
+
+
+def test_patients_in_two_splits_leak_with_all_their_training_images(train, audit, root):
+    first, second, third, *others = names(root)
+    held_out = names(root, "test")[0]
+    manifest = with_patients(
+        root, {first: "P7", second: "P7", held_out: "P7", third: "P8"} | dict.fromkeys(others[:2], "P9")
+    )
+    result = audit(root, *manifest)
+    assert result.status == 1
+    assert result.findings["patients"]["in_several_splits"] == {"P7": {"train": 2, "val": 1}}
+    assert "56 of them" not in result.out
+    assert "57, 2 of them with several images, 1 in several splits\nP7: 2 train, 1 val" in result.out
+    stopped = train(*FAST, f"data.root={root}", *manifest)
+    assert stopped.status == 2
+    assert "2 are of patients who are in several splits:\n  P7: 2 train, 1 val" in stopped.err
+    dropped = train(*FAST, f"data.root={root}", *manifest, "audit.on_leak=drop")
+    assert dropped.status == 0, dropped.err
+    counts = json.loads((dropped.folder / "data.json").read_text())["counts"]
+    assert {split: sum(count.values()) for split, count in counts.items()} == {"train": 46, "val": 12}
+
+
+def test_patients_may_come_from_the_names(audit, root):
+    result = audit(root, r"data.group_pattern='_\d*(\d\d)\.png'")
+    assert result.findings["patients"]["known"] == 60
+    assert result.findings["patients"]["in_several_splits"] == {}
+    (root / names(root)[0]).rename(root / "train/Mel_150.png")
+    (root / names(root, "test", "Nev")[0]).rename(root / "test/Nev_250.png")
+    result = audit(root, r"data.group_pattern='_\d*(\d\d)\.png'")
+    assert result.findings["patients"]["in_several_splits"]["50"].keys() >= {"train", "val"}
+    assert result.status == 1
+
+
+def write_plain(root, change, count=40):
+    """Noise of two classes in one split-less folder: all alike but for what ``change`` does to an image of class 1."""
+    rng = np.random.default_rng(3)
+    for label in range(2):
+        for i in range(count):
+            pixels = rng.normal(110, 30, (48, 48)).clip(0, 255).astype(np.uint8)
+            image, ending = change(Image.fromarray(pixels), label, rng)
+            path = root / f"class{label}" / f"{i:03d}{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+    return root
+
+
+def brighter(image, label, rng):
+    added = int(rng.integers(0, 24)) + 15 * label
+    return image.point([min(level + added, 255) for level in range(256)]), ".png"
+
+
+def larger(image, label, rng):
+    side = int(rng.integers(40, 60)) + 8 * label
+    return image.resize((side, side)), ".png"
+
+
+def other_format(image, label, rng):
+    return image, ".bmp" if rng.random() < 0.15 + 0.7 * label else ".png"
+
+
+def other_mode(image, label, rng):
+    return image.convert("RGB" if rng.random() < 0.15 + 0.7 * label else "L"), ".png"
+
+
+def alike(image, label, rng):
+    return image, ".png"
+
+
+def features_of(root):
+    """What can be known of each file without looking at the picture, read here by other means than the audit's."""
+    rows, labels = [], []
+    for path in sorted(root.glob("class*/*")):
+        with Image.open(path) as image:
+            brightness = np.asarray(image.convert("L").resize((32, 32), Image.Resampling.BILINEAR)).mean()
+            rows.append([brightness, *image.size, image.mode == "RGB", image.format == "PNG", path.stat().st_size])
+        labels.append(path.parent.name == "class1")
+    values = np.array(rows, float)
+    return values[:, (values != values[0]).any(axis=0)], np.array(labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (brighter, "mean brightness"),
+        (larger, "width"),
+        (other_format, "format"),
+        (other_mode, "mode"),
+        (alike, None),
+    ],
+)
+def test_shortcut_is_what_scikit_learn_tells_from_the_files_alone(audit, tmp_path, change, name):
+    root = write_plain(tmp_path / "Plain", change)
+    result = audit(root, "image_size=32")
+    shortcut = result.findings["shortcut"]
+    values, labels = features_of(root)
+    told = cross_val_predict(
+        DecisionTreeClassifier(max_depth=3, min_samples_leaf=2, random_state=0),
+        values,
+        labels,
+        groups=[f"\0{i}" for i in range(len(labels))],  # their order decides what is in a fold
+        cv=StratifiedGroupKFold(5, shuffle=True, random_state=0),
+        method="predict_proba",
+    )
+    assert shortcut["auroc"]["value"] == pytest.approx(roc_auc_score(labels, told[:, 1]), abs=0.01)
+    assert shortcut["auroc"]["low"] < shortcut["auroc"]["value"] < shortcut["auroc"]["high"]
+    assert shortcut["suspicious"] == (name is not None)
+    if name is None:
+        assert "none: from size, format and brightness alone AUROC" in result.out
+    else:
+        alone = shortcut["features"]
+        assert alone[name] >= max(alone.values()) - 0.05
+        assert alone[name] > 0.7
+        assert "the class can be told without looking at the picture" in result.out
+
+
+def test_few_patients_or_images_are_no_error(audit, tmp_path):
+    root = write_plain(tmp_path / "Plain", alike, count=6)
+    result = audit(root, "image_size=32", r"data.group_pattern='(\d)\.png'", "data.split.val_fraction=0.5")
+    assert result.status == 0, result.err
+    assert result.findings["patients"]["known"] == 6
+    result = audit(root, "image_size=32", r"data.group_pattern='0(0)'", "data.split.val_fraction=0.5")
+    assert result.status == 2  # one patient cannot be in two splits
+    for path in root.glob("*/00[3-5].png"):
+        path.unlink()
+    result = audit(root, "image_size=32", "data.split.val_fraction=0.5")
+    assert result.findings["shortcut"] is None
+    assert "not looked for: too few images or patients of a class" in result.out
+
+
+def test_second_audit_looks_nothing_up_again(audit, leaking, monkeypatch):
+    first = audit(leaking.root, *with_patients(leaking.root, {}))
+
+    def never(*arguments):
+        raise AssertionError("made anew")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(medcls.audit.report, "audit", never)
+        second = audit(leaking.root, *with_patients(leaking.root, {}))
+        assert second.status == first.status
+        assert second.findings == first.findings
+        assert second.page == first.page
+    with monkeypatch.context() as patch:
+        patch.setattr(medcls.audit.report, "find_copies", never)
+        # Other patients are another audit, of the same images.
+        third = audit(leaking.root, *with_patients(leaking.root, dict.fromkeys(leaking.test + leaking.training, "P")))
+    assert third.findings["copies"] == first.findings["copies"]
+    assert list(third.findings["patients"]["in_several_splits"]) == ["P"]
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("*/audit.json", lambda path: path.write_bytes(path.read_bytes().replace(b'"by_copy": 2', b'"by_copy": 0'))),
+        ("*/audit.json", lambda path: os.truncate(path, 100)),
+        ("*/audit.html", lambda path: path.write_bytes(b"\xff\xfe" + path.read_bytes()[2:])),
+        ("*/checksum", lambda path: path.write_bytes(b"")),
+        ("*/audit.html", lambda path: path.unlink()),
+        ("copies-*.npz", lambda path: os.truncate(path, 300)),
+        ("copies-*.npz", lambda path: path.write_bytes(b"PK" + bytes(500))),
+    ],
+)
+def test_damaged_cache_of_the_audit_is_made_anew(audit, leaking, tmp_path, file, damage):
+    first = audit(leaking.root)
+    [path] = (tmp_path / "cache/audit").glob(file)
+    damage(path)
+    existed = path.exists()
+    if file.startswith("copies"):
+        shutil.rmtree(next((tmp_path / "cache/audit").glob("*/")))
+    again = audit(leaking.root)
+    assert again.findings == first.findings
+    assert again.page == first.page
+    assert ("anew." in again.out) == existed
+    assert "anew." not in audit(leaking.root).out
+
+
+def test_cache_that_cannot_be_written_is_told_and_done_without(audit, leaking, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/audit").touch()
+    result = audit(leaking.root)
+    assert result.findings["copies"]["pairs"] == 2
+    assert "cannot be written" in result.out
+
+
+class Page(html.parser.HTMLParser):
+    """Tags with their attributes, and the text, of a page as a browser would see it."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(content)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names cannot be on Windows")
+def test_names_of_files_classes_and_patients_stay_text_on_the_page(audit, tmp_path):
+    root = tmp_path / "<b>Images"
+    script, onerror = "<script>alert(1)<", "a\"><img src=x onerror=alert(2)>'"
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in (script, "Nev"):
+            for i in range(8):
+                path = root / split / name / f"{onerror}{split}{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(path)
+    shutil.copy(root / f"train/Nev/{onerror}train0.png", root / f"test/{script}/{onerror}test0.png")
+    (root / f"train/Nev/{onerror}broken.png").write_bytes(b"<svg onload=alert(3)>")
+    result = audit(root, "image_size=32", r"data.group_pattern='(.*)t'", "audit.on_leak=warn")
+    assert result.status == 0, result.err
+    page = Page(result.page)
+    assert not {"script", "b", "svg"} & {tag for tag, _ in page.tags}
+    images = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(images) == 2
+    assert all(set(image) == {"src", "alt"} and image["src"].startswith("data:image/jpeg;") for image in images)
+    assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on")]
+    for text in (f"train/Nev/{onerror}train0.png", script, f"{onerror}broken.png", "<b>Images"):
+        assert text in page.text
+    assert f"train/Nev/{onerror}broken.png   not an image (begins with '<svg onl')" in result.out
+
+
+def test_unreadable_and_empty_images_are_named_and_the_others_audited(audit, root):
+    (whole,) = names(root, token="Mel")[:1]
+    content = (root / whole).read_bytes()
+    (root / "train/Mel_cut.png").write_bytes(content[: len(content) // 2])
+    (root / "train/Nev_empty.png").write_bytes(b"")
+    Image.new("L", (50, 50), 7).save(root / "train/Nev_black.png")
+    result = audit(root)
+    assert result.status == 0, result.err
+    assert set(result.findings["unreadable"]) == {"train/Mel_cut.png", "train/Nev_empty.png"}
+    assert result.findings["flat"] == ["train/Nev_black.png"]
+    for text in ("train/Nev_empty.png   empty file", "train/Mel_cut.png   truncated after", "train/Nev_black.png"):
+        assert text in result.out
+        assert text in Page(result.page).text
+    assert result.findings["images"] == 61
+
+
+def test_sizes_modes_and_formats_are_counted(audit, root):
+    with Image.open(root / names(root)[0]) as image:
+        image.convert("L").resize((300, 200)).save(root / names(root)[0])
+        image.resize((130, 140)).save(root / "train/Nev_other.jpg")
+    files = audit(root, "audit.on_leak=warn").findings["files"]
+    assert files["sizes"] == {"160x160": 59, "300x200": 1, "130x140": 1}
+    assert files["modes"] == {"RGB": 60, "L": 1}
+    assert files["formats"] == {"PNG": 60, "JPEG": 1}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.channels=2"], "data.channels: found 2, expected 1 or 3"),
+        (["audit.on_leak=ask"], "audit.on_leak: found 'ask', expected"),
+        (["audit.similarty=1"], "audit.similarty: unknown key. Did you mean audit.similarity"),
+        (["data.root=nowhere"], "data.root: no folder nowhere"),
+        (["data=foldr"], "data=foldr: no such choice"),
+    ],
+)
+def test_mistake_in_the_command_is_one_message_and_status_2(audit, root, overrides, message):
+    result = audit(root, *overrides)
+    assert result.status == 2
+    assert result.err.count(message) == 1
+    assert "Traceback" not in result.err
+
+
+def test_audit_writes_nothing_into_the_data_folder(audit, root):
+    before = {path: path.lstat().st_mtime_ns for path in [root, *root.rglob("*")]}
+    assert audit(root).status == 0
+    result = audit(root, "--folder", str(root / "findings"))
+    assert result.status == 2
+    assert f"--folder: {root}/findings lies in the folder of the images" in result.err
+    assert {path: path.lstat().st_mtime_ns for path in [root, *root.rglob("*")]} == before
