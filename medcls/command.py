@@ -28,6 +28,12 @@ REFUSED = (
     *(errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG),
 )
 
+# What to say where Hydra or a plug-in of its raises a bare ValueError, and by which of its words to know it.
+FOREIGN_MISTAKES = {
+    "A group cannot be null. Name one of its choices: scheduler=none": "Config group override must be",
+    "hydra/sweeper: no trial of the search was finished; the reasons stand above.": "No trials are completed",
+}
+
 
 @contextmanager
 def job() -> Iterator[Path]:
@@ -101,9 +107,10 @@ def readable_errors(schema: type[Config] = Config) -> Iterator[None]:
         print(explain_interpolation(error), file=sys.stderr)
         raise SystemExit(2) from error
     except ValueError as error:
-        if "Config group override must be" not in str(error):
+        told = next((words for words, of in FOREIGN_MISTAKES.items() if of in str(error)), None)
+        if told is None:
             raise
-        print("A group cannot be null. Name one of its choices: scheduler=none", file=sys.stderr)
+        print(told, file=sys.stderr)
         raise SystemExit(2) from error
     except OSError as error:
         if error.errno not in REFUSED or error.filename is None:

@@ -212,7 +212,7 @@ def test_all_bad_values_are_told_before_anything_starts(sweep, folder):
     [
         ("lr=1e-3,0.001", "twice"),
         ("lrr=1e-3,1e-4", "Did you mean lr"),
-        ("lr=interval(1e-5,1e-3)", "optuna"),
+        ("lr=interval(1e-5,1e-3)", "hydra/sweeper=search"),
         ("model=lenet,resnet", "no such choice"),
         ("image_size=2,32", "image_size=2"),
         ("hydra/sweeper=basic", "train.py -m"),

@@ -42,7 +42,7 @@ def swept_values(override: Override) -> list[Any]:
     if not override.is_discrete_sweep():
         raise UserError(
             f"{override.input_line}: an interval is searched, not swept. Expected values such as "
-            f"{override.key_or_group}=1e-3,1e-4.\n  To search: python train.py -m hydra/sweeper=optuna ..."
+            f"{override.key_or_group}=1e-3,1e-4.\n  To search: python train.py -m hydra/sweeper=search ..."
         )
     return [plain(value) for value in override.sweep_iterator()]
 

@@ -98,7 +98,7 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
     for override in parsed:
         if override.key_or_group.startswith("hydra/sweeper"):
             raise UserError(
-                "hydra/sweeper: sweep.py runs grids. To search: python train.py -m hydra/sweeper=optuna ..."
+                "hydra/sweeper: sweep.py runs grids. To search: python train.py -m hydra/sweeper=search ..."
             )
         if override.key_or_group in ("hydra.run.dir", "hydra.sweep.subdir"):
             raise UserError(f"{override.key_or_group}: found in a sweep, expected hydra.sweep.dir=<folder>.")
