@@ -53,6 +53,50 @@ def test_shrunk_image_is_the_area_average_within_two_gray_levels(kind, channels,
     assert away.max() <= 4  # at the edge the two filters see other neighbours
 
 
+def independent(content, channels):
+    """Pixels (H, W, channels) as OpenCV's own readers see them."""
+    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    return cv2.imdecode(np.frombuffer(content, np.uint8), flag).reshape(96, 96, channels)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options", "away"),
+    [
+        ("RGB", "PNG", {}, 0),
+        ("L", "PNG", {}, 0),
+        ("P", "PNG", {}, 0),
+        ("RGB", "BMP", {}, 0),
+        ("P", "BMP", {}, 0),
+        ("RGB", "TIFF", {}, 0),
+        ("RGB", "TIFF", {"compression": "tiff_lzw"}, 0),
+        ("L", "TIFF", {"compression": "tiff_adobe_deflate"}, 0),
+        ("L", "TIFF", {"compression": "packbits"}, 0),
+        ("RGB", "JPEG", {"quality": 90, "subsampling": 0}, 2),  # the standard leaves the last bit to the decoder
+        ("L", "JPEG", {"quality": 90}, 2),
+        ("RGB", "JPEG", {"quality": 90, "progressive": True}, 6),  # and how coarser colours are spread
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_at_full_size_are_those_of_an_independent_reader(mode, kind, options, away, channels):
+    image = smooth(96, 96).convert(mode) if mode != "P" else smooth(96, 96).quantize(64)
+    content = encoded(image, kind, **options)
+    ours = decode(content, image_size=96, channels=channels)
+    gray_from_colour = channels == 1 and mode != "L"  # rounded otherwise, or computed from a JPEG's own luminance
+    away = max(away, gray_from_colour)
+    assert np.abs(ours.astype(int) - independent(content, channels)).max() <= away
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bits_are_those_of_an_independent_reader(kind):
+    rng = np.random.default_rng(2)
+    content = encoded(Image.fromarray(rng.integers(900, 40_000, (96, 96)).astype(np.uint16)), kind)
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert values.dtype == np.uint16
+    low, high = np.percentile(values, (0.5, 99.5))
+    expected = np.clip((values - low) / (high - low), 0, 1) * 255
+    assert np.abs(decode(content, image_size=96, channels=1)[..., 0] - expected).max() <= 0.51
+
+
 def test_fine_stripes_become_even_gray_and_not_moire():
     stripes = np.zeros((1000, 1000), np.uint8)
     stripes[:, ::2] = 200

@@ -1,6 +1,7 @@
 """DICOM files, held to SimpleITK (GDCM) and to pydicom's own windowing; files of hospitals' odd kinds, named."""
 
 import io
+import struct
 import subprocess
 import sys
 import zlib
@@ -146,9 +147,32 @@ def bomb():
     return start[:dataset] + b"".join(deflate.compress(bytes(2**22)) for _ in range(100)) + deflate.flush()
 
 
+def with_header(elements, content=None):
+    """File with raw elements put in front of its own, as a doctored file would have them."""
+    content = make(STORED) if content is None else content
+    dataset = 144 + int.from_bytes(content[140:144], "little")
+    return content[:dataset] + elements + content[dataset:]
+
+
+def tiny_elements(count):
+    return b"".join(struct.pack("<HH2sH", 9, 0x1000 + i % 0xE000, b"LO", 0) for i in range(count))
+
+
+def empty_items(count):
+    start = struct.pack("<HH4sI", 0x28, 0x3010, b"SQ\0\0", 0xFFFFFFFF)
+    return start + struct.pack("<HHI", 0xFFFE, 0xE000, 0) * count + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+
+
+NESTED = struct.pack("<HH4sI", 0x28, 0x3010, b"SQ\0\0", 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+
+
 @pytest.mark.parametrize(
     ("make_content", "reason"),
     [
+        (lambda: with_header(tiny_elements(60_000)), "a header of more than 20,000 pieces (data.max_pixels)"),
+        (lambda: with_header(empty_items(60_000)), "a header of more than 20,000 pieces (data.max_pixels)"),
+        (lambda: with_header(struct.pack("<HH4sI", 9, 0x1010, b"OB\0\0", 0xFFFFFFF0)), "without an image"),
+        (lambda: with_header(NESTED * 50_000), "recursion"),
         (lambda: make(STORED, NumberOfFrames=30), "a DICOM file of 30 frames"),
         (lambda: content_of("SC_rgb_rle_2frame"), "a DICOM file of 2 frames"),
         (lambda: content_of("rtplan"), "a DICOM file without an image"),
@@ -176,6 +200,14 @@ def test_dicom_file_that_is_no_single_image_is_refused_by_name(make_content, rea
     with pytest.raises(UnreadableImage) as caught:
         decode(make_content(), image_size=32, channels=1, max_pixels=10_000_000)
     assert reason in caught.value.reason
+
+
+def test_limit_of_a_long_header_can_be_raised():
+    content = with_header(tiny_elements(30_000))
+    with pytest.raises(UnreadableImage, match="a header of more than 20,000 pieces"):
+        decode(content, image_size=32, channels=1, max_pixels=10_000_000)
+    decoded = decode(content, image_size=32, channels=1, max_pixels=200_000_000)
+    np.testing.assert_array_equal(decoded, decode(make(STORED), image_size=32, channels=1))
 
 
 def test_missing_plug_in_is_named_and_asked_for_again_next_time(tmp_path):

@@ -18,6 +18,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
@@ -31,6 +32,7 @@ logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every file t
 
 _JPEG = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes}
 _JPEG2000 = set(JPEG2000TransferSyntaxes)
+_USUAL_PIECES = 20_000  # that a header is read in, two or three an element; more are allowed with more pixels
 _COLOURS = ("Red", "Green", "Blue")
 # Only what makes the image is parsed: names, dates and private parts of a patient's file are passed over.
 _TAGS = [
@@ -58,8 +60,8 @@ def read_dicom(content: bytes, *, max_pixels: int, window: Window) -> Image.Imag
     MONOCHROME1 is inverted. Raises UnreadableImage for several frames, no image, more than ``max_pixels``, a
     compression whose plug-in is not installed, and pixels that are cut; other exceptions for a damaged file.
     """
-    _check_inflated(content, 8 * max_pixels)
-    dataset = pydicom.dcmread(io.BytesIO(content), specific_tags=list(_TAGS))
+    file = _Limited(_inflated(content, 8 * max_pixels), max(_USUAL_PIECES, max_pixels // 1000))
+    dataset = pydicom.dcmread(file, specific_tags=list(_TAGS))
     _check_one_image(dataset, max_pixels)
     _check_compressed(dataset)
     # pydicom's own decoder of RLE is slower than the plug-in pylibjpeg-rle, but damage does not abort it.
@@ -74,17 +76,35 @@ def read_dicom(content: bytes, *, max_pixels: int, window: Window) -> Image.Imag
     return Image.fromarray(255 - shown if dataset.PhotometricInterpretation == "MONOCHROME1" else shown)
 
 
-def _check_inflated(content: bytes, limit: int) -> None:
-    """Raise UnreadableImage for a deflated file that would inflate to more than ``limit`` bytes."""
+class _Limited(io.BytesIO):
+    """Bytes that refuse to be read in too many pieces: of a few megabytes a header can have elements for minutes."""
+
+    def __init__(self, content: bytes, most: int) -> None:
+        super().__init__(content)
+        self._most = self._left = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            reason = f"a header of more than {self._most:,} pieces (data.max_pixels)"
+            raise UnreadableImage(reason, lasting=False)
+        return super().read(size)
+
+
+def _inflated(content: bytes, limit: int) -> bytes:
+    """The file as it was before it was deflated as a whole, if it was.
+
+    Raises UnreadableImage where that is more than ``limit`` bytes.
+    """
     start = 144 + int.from_bytes(content[140:144], "little")  # behind the group that names the compression
     if DeflatedExplicitVRLittleEndian.encode() not in content[132:start]:
-        return
-    inflate, rest, size = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0
-    while rest and not inflate.eof:
-        size += len(inflate.decompress(rest, 2**20))
-        rest = inflate.unconsumed_tail
-        if size > limit:
-            raise UnreadableImage(f"inflates to more than {limit:,} bytes (data.max_pixels)", lasting=False)
+        return content
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    dataset = inflate.decompress(content[start:], limit)
+    if inflate.unconsumed_tail:
+        raise UnreadableImage(f"inflates to more than {limit:,} bytes (data.max_pixels)", lasting=False)
+    plain = ExplicitVRLittleEndian.encode().ljust(len(DeflatedExplicitVRLittleEndian), b"\0")
+    return content[:start].replace(DeflatedExplicitVRLittleEndian.encode(), plain) + dataset
 
 
 def _check_one_image(dataset: Dataset, max_pixels: int) -> None:
@@ -103,7 +123,7 @@ def _check_one_image(dataset: Dataset, max_pixels: int) -> None:
 def _check_compressed(dataset: Dataset) -> None:
     """Raise UnreadableImage for pixels that cannot be decompressed here, are cut, or are not as many as announced."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    if not syntax.is_compressed or syntax == DeflatedExplicitVRLittleEndian:
+    if not syntax.is_compressed:
         return
     try:
         available = get_decoder(syntax).is_available
