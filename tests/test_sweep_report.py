@@ -332,11 +332,12 @@ def test_without_every_fold_there_are_no_pooled_figures_and_nothing_is_compared(
 
 
 def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
-    for lr, skill in ((1e-3, 1), (1e-4, 2)):
+    for lr, skill in ((1e-3, 1), (1e-4, 3)):
         write_run(tmp_path / str(lr), skill=skill, config={"lr": lr}, fold=0)
     write_report(tmp_path)
     assert "## Cross-validation" not in text_of(tmp_path)
     assert "One seed each on the same 120 images of 40 patients" in text_of(tmp_path)
+    assert "higher with lr=1e-4, of these nets alone." in text_of(tmp_path)
 
 
 def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_path):

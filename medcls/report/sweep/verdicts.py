@@ -72,7 +72,8 @@ def describe(verdict: Verdict, *, scope_said: bool = False) -> Item:
     if not math.isfinite(c.p):
         return Item(lead, "no test possible", f"{figures}, with no variation among images or seeds to judge it by.")
     higher = verdict.b if c.difference > 0 else verdict.a
-    finding = f"higher with {higher}" if c.shown else "no difference shown"
+    nets = "" if c.pairing.covers_seeds else ", of these nets alone"
+    finding = f"higher with {higher}{nets}" if c.shown else "no difference shown"
     text = (
         f"{figures} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}, adjusted "
         f"{show_p(c.adjusted)}; {c.method}). {smallest_shown(c)}"
