@@ -4,7 +4,9 @@ python benchmarks/aa_nets.py [pairs]     200 pairs unless told: minutes on one c
 
 Beside aa_check.py, where the scores are drawn: here they are what LeNets make of 16 x 16 images after some epochs, with
 all the seeds' and images' doing. Each pair has training and validation images of its own, which its variants share, as
-in a sweep; every net has a seed of its own, since the same seed would give the same net. The true difference is 0.
+in a sweep; every net has a seed of its own, since the same seed would give the same net. The true difference of the
+variants is 0. With one seed each the tests are about the two nets alone, which do differ: that line shows how far one
+would be misled to take it for a statement about variants.
 """
 
 import sys
