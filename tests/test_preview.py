@@ -17,6 +17,7 @@ from medcls.data.dataset import load_image_set
 from medcls.data.decode import decode
 
 SIDE = 32
+SMALL = "data.simulated.counts={train: [3, 3], val: [1, 1]}"
 ZOOM = 6  # the first whole factor by which a tile of SIDE is wide enough to see
 
 
@@ -102,11 +103,10 @@ def test_fixed_transforms_are_what_numpy_and_scipy_compute(preview, tmp_path):
 
 
 def test_without_an_image_a_simulated_one_is_shown_and_called_so(command):
-    small = ["data.simulated.counts={train: [3, 3], val: [1, 1]}", f"image_size={SIDE}"]
-    result = command("medcls.preview", "data=skin", *small, "preview.index=4", "preview.epochs=1")
+    result = command("medcls.preview", "data=skin", SMALL, f"image_size={SIDE}", "preview.index=4", "preview.epochs=1")
     pictures = [result.folder / f"runs/preview_skin_4_SIMULATED/{n}.png" for n in ("transforms", "augmentation")]
     assert result.out.split() == [str(path.relative_to(result.folder)) for path in pictures]
-    images, _ = training_set("data=skin", *small)[0, [4]]
+    images, _ = training_set("data=skin", SMALL)[0, [4]]
     for picture in pictures:
         np.testing.assert_array_equal(find(images[0].numpy(), picture)[1], images[0])
 
@@ -118,7 +118,7 @@ def test_without_an_image_a_simulated_one_is_shown_and_called_so(command):
         (["notes.txt"], "notes.txt cannot be read: not an image"),
         (["image.png", "notes.txt"], "found 2 images (image.png, notes.txt), expected one"),
         (
-            ["data=skin", "data.simulated.counts={train: [3, 3], val: [1, 1]}", "preview.index=6"],
+            ["data=skin", SMALL, "preview.index=6"],
             "preview.index: found 6, expected 0 to 5",
         ),
         (["image.png", "preview.angle=[3]"], "preview.angle: unknown key"),
