@@ -12,15 +12,13 @@ from medcls.config import Config
 from medcls.data.dataset import load_image_set
 from medcls.errors import Stopped, UserError
 from medcls.sweep.folder import SweepFolder, differences, read_history, read_status
-from medcls.sweep.job import wait_until_free
-from medcls.sweep.launch import Launching, choose_launching, launch
+from medcls.sweep.launch import launch
+from medcls.sweep.launcher import Launching, choose_launching
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.watch import Watch
 from medcls.training.folder import RunFolder
 from medcls.training.history import is_over
 from medcls.training.resume import CHANGEABLE
-
-WAITS = "to be gone on with"
 
 
 def sweep(arguments: Sequence[str]) -> int:
@@ -38,7 +36,7 @@ def sweep(arguments: Sequence[str]) -> int:
     check_same_sweep(folder, plan)
     settle_threads(folder, plan, launching)
     check_same_jobs(folder, plan)
-    if launching.slots:  # on another machine the images may lie elsewhere
+    if launching.local:  # on another machine the images may lie elsewhere
         check_images(plan.configs)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
@@ -119,13 +117,11 @@ def run_missing(folder: SweepFolder, plan: Plan, launching: Launching, arguments
     print(told, flush=True)
     if not missing:
         return
-    for name in missing:
-        forget_end(folder.run_folder(name))
+    # A job in which the last sweep died without a word comes last: it may be what killed it.
+    missing.sort(key=lambda name: read_status(folder.run_folder(name))["state"] == "running")
     try:
         with Watch(folder, plan.configs, launching.slots, plan.name).watching():
             launch(folder, missing, launching)
-            for name in missing:
-                tell_silent_end(folder.run_folder(name))
     except Stopped:
         line = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
         print(f"stopped; all is kept. Go on: {line}", flush=True)
@@ -136,28 +132,6 @@ def is_finished(run: RunFolder, config: Config) -> bool:
     """Whether a run is done, and no more epochs are asked for than it has."""
     rows = read_history(run)
     return read_status(run)["state"] == "done" and is_over(rows, config.epochs, config.trainer.patience)
-
-
-def forget_end(run: RunFolder) -> None:
-    """Mark a run that will be gone on with, so that its old end is not taken for a new one."""
-    status = read_status(run)
-    if status["state"] in ("running", "failed"):
-        run.write_status("stopped", status["epoch"], WAITS)
-
-
-def tell_silent_end(run: RunFolder) -> None:
-    """Record the failure of a job that its launcher lost, once no process works on it any more."""
-    wait_until_free(run, patience=None)
-    status = read_status(run)
-    if status["state"] in ("done", "failed"):
-        return
-    reason = "ended without a word (killed, out of memory, out of time?)"
-    if status["state"] == "waiting" or status["reason"] == WAITS:
-        reason = "was not started, or has not been yet"
-    elif status["state"] == "stopped":
-        reason = f"stopped from outside ({status['reason']})"
-    run.path.mkdir(parents=True, exist_ok=True)
-    run.write_status("failed", status["epoch"], reason)
 
 
 def tell_failures(folder: SweepFolder, plan: Plan) -> int:

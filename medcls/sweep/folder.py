@@ -44,6 +44,7 @@ class SweepFolder:
         self.path = path
         self.file = path / "sweep.json"
         self.jobs = path / "jobs"
+        self.launch = self.jobs / ".launch"
 
     def run_folder(self, job: str) -> RunFolder:
         """Where a job leaves its run."""

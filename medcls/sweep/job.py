@@ -1,4 +1,7 @@
-"""One job of a sweep, from its frozen configuration: python -m medcls.sweep.job <folder of the sweep> <job>."""
+"""One job of a sweep, from its frozen configuration.
+
+python -m medcls.sweep.job <folder of the sweep> <job> <launch> <process that waits for it>
+"""
 
 import logging
 import os
@@ -16,10 +19,12 @@ from medcls.config import Config
 from medcls.errors import Stopped, UserError
 from medcls.process import tune_process
 from medcls.sweep.folder import SweepFolder, read_history, read_status
+from medcls.sweep.lease import holds
 from medcls.training.folder import RunFolder
 
 log = logging.getLogger(__name__)
-PATIENCE = 60  # seconds for the process of an earlier start to notice that it was left alone
+PATIENCE = 60  # seconds for a job of an earlier launch to stop
+POLL = 0.5  # seconds
 
 
 def run_frozen(sweep: SweepFolder, name: str) -> None:
@@ -34,7 +39,7 @@ def run_frozen(sweep: SweepFolder, name: str) -> None:
         try:
             from medcls.training.run import run  # takes seconds to import
 
-            wait_until_free(folder)
+            wait_until_free(folder, PATIENCE)
             if folder.config.exists():
                 config, overrides = going_on(config, folder)
             run(config, folder.path, overrides, swept=swept, show=False)
@@ -58,15 +63,20 @@ def going_on(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
     return config.model_copy(update={"resume": folder.path}), changed
 
 
-def wait_until_free(folder: RunFolder, patience: float | None = PATIENCE) -> None:
-    """Wait for a process that still works in the folder, for ``patience`` seconds or, when None, to its end."""
+def wait_until_free(folder: RunFolder, patience: float = -1) -> bool:
+    """Wait until no process works in the folder, for ``patience`` seconds at most, or, below 0, however long it takes.
+
+    Returns whether none does.
+    """
     if not folder.path.is_dir():
-        return
+        return True
+    lock = folder.path / ".lock"
     try:
-        with FileLock(folder.path / ".lock").acquire(timeout=-1 if patience is None else patience):
-            pass
+        with FileLock(lock).acquire(timeout=patience):
+            lock.unlink(missing_ok=True)
     except Timeout:
-        return
+        return False
+    return True
 
 
 def record_failure(folder: RunFolder, reason: str) -> None:
@@ -94,24 +104,24 @@ def logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def stop_when_left_alone() -> None:
-    """Stop in order when the process that waits for this one is gone: nobody would know how the job ended."""
-    parent = os.getppid()
+def stop_when_unwanted(sweep: SweepFolder, launch: str, parent: int) -> None:
+    """Stop in order when the launch no longer holds, or the process that waits for this one is gone."""
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
+        while os.getppid() == parent and holds(sweep, launch):
+            time.sleep(POLL)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main() -> int:
+def main(folder: str, name: str, launch: str, parent: str) -> int:
     """Exit status: 0 done, 1 failed, 128 + signal when stopped by one."""
     tune_process()
-    stop_when_left_alone()
+    sweep = SweepFolder(Path(folder))
+    stop_when_unwanted(sweep, launch, int(parent))
     try:
-        run_frozen(SweepFolder(Path(sys.argv[1])), sys.argv[2])
+        run_frozen(sweep, name)
     except Stopped as stopped:
         return 128 + stopped.signal
     except Exception:  # told in the run folder and in train.log
@@ -120,4 +130,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

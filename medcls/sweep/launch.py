@@ -1,127 +1,124 @@
-"""Launching through Hydra: how many jobs at a time, with how many threads, and how they are stopped."""
+"""Launching through Hydra, again where a launcher gives up, and stopping what was launched."""
 
 import logging
-import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 
-from medcls.config import Config
-from medcls.config.messages import explain_composition
-from medcls.errors import Stopped, UserError
-from medcls.sweep.folder import SweepFolder
+from medcls.errors import Stopped
+from medcls.sweep.folder import SweepFolder, read_status
 from medcls.sweep.grid import in_grammar
-from medcls.sweep.worker import stop_file, work
+from medcls.sweep.job import POLL, wait_until_free
+from medcls.sweep.launcher import Launching
+from medcls.sweep.lease import begin_launch, end_launch, holds
+from medcls.sweep.worker import work
+from medcls.training.folder import RunFolder
 
-EXTRAS = {"joblib": "parallel", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
-LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, which share its cores and GPUs
-
-
-@dataclass(frozen=True)
-class Launching:
-    """How jobs are launched: Hydra's overrides, jobs at a time on this machine (0: elsewhere), GPUs, threads a job."""
-
-    launcher: str
-    overrides: list[str]
-    slots: int
-    gpus: list[str]
-    threads: int
-
-    @property
-    def isolated(self) -> bool:
-        return self.launcher != "basic"
-
-
-def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config], loader: ConfigLoader) -> Launching:
-    """What the launcher of the command line means for jobs on this machine.
-
-    Raises UserError for a launcher that is not installed or settings that it does not have.
-    """
-    kept = [override for override in overrides if not override.startswith("hydra.sweep.dir=")]
-    composed = compose_launch(kept, loader)
-    launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
-    settings = composed.hydra.launcher
-    if launcher == "basic":
-        return Launching(launcher, kept, 1, [], cores())
-    if launcher == "ray" and "object_store_memory" not in settings.ray.init:
-        # Where it is absent the launcher puts a number, with which Ray joins no cluster that is already there.
-        kept = [*kept, "+hydra.launcher.ray.init.object_store_memory=null"]
-    if launcher not in LOCAL:
-        cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
-        return Launching(launcher, kept, 0, [], int(cpus or 1))
-    gpus = visible_gpus(configs)
-    slots = len(gpus) or cores()
-    if any(override.startswith("hydra.launcher.n_jobs=") for override in kept):
-        wanted = int(settings.n_jobs)
-        slots = wanted if wanted > 0 else max(1, cores() + 1 + wanted)
-    slots = min(slots, len(configs))
-    if launcher == "joblib":
-        kept = [o for o in kept if not o.startswith("hydra.launcher.n_jobs=")] + [f"hydra.launcher.n_jobs={slots}"]
-    return Launching(launcher, kept, slots, gpus, max(1, cores() // slots))
-
-
-def compose_launch(overrides: list[str], loader: ConfigLoader) -> DictConfig:
-    """Composed conf/launch.yaml."""
-    try:
-        return loader.load_configuration("launch", overrides, RunMode.MULTIRUN)
-    except HydraException as error:
-        named = next((o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")), "")
-        if "Could not find 'hydra/launcher" in str(error) and named in EXTRAS:
-            raise UserError(
-                f"hydra/launcher={named}: not installed. Install it: pip install 'medcls[{EXTRAS[named]}]'"
-            ) from error
-        raise explain_composition(error, Config) from error
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def visible_gpus(configs: Mapping[str, Config]) -> list[str]:
-    """Names of the GPUs for CUDA_VISIBLE_DEVICES; none where all jobs run on the CPU."""
-    import torch  # takes seconds to import
-
-    if all(config.trainer.accelerator == "cpu" for config in configs.values()):
-        return []
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return named if named != [""] else [str(index) for index in range(torch.cuda.device_count())]
+WAITS = "to be gone on with"
 
 
 def launch(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -> None:
     """Run the jobs; each leaves how it ended in its folder. Raises Stopped on SIGINT or SIGTERM.
 
-    A launcher that gives up (a node that dies takes the process with it that would have told) is only told of.
+    A launcher gives up on all jobs when a process of its own dies (with its node, or for want of memory). What did not
+    end by then is launched anew, as long as each launch ends some.
     """
+    while jobs:
+        for job in jobs:
+            forget_end(sweep.run_folder(job))
+        if launch_once(sweep, jobs, launching):
+            jobs, launched = take_back(sweep, jobs), jobs
+            if len(jobs) < len(launched):
+                continue
+        break
+    for job in jobs:
+        tell_silent_end(sweep.run_folder(job))
+
+
+def launch_once(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -> bool:
+    """Whether the launcher gave up."""
     hydra = GlobalHydra.instance().hydra
     assert hydra is not None
+    name = begin_launch(sweep, local=launching.local)
     overrides = [
         *launching.overrides,
         f"folder={in_grammar(str(sweep.path.absolute()))}",
+        f"launch={in_grammar(name)}",
         f"isolated={str(launching.isolated).lower()}",
         f"slots={launching.slots}",
         f"gpus={in_grammar(launching.gpus)}",
         f"job={','.join(map(in_grammar, jobs))}",
     ]
-    stop_file(sweep).unlink(missing_ok=True)
-    # It warns on each look at a cluster that keeps no accounts, which it can do without.
-    logging.getLogger("submitit").setLevel(logging.ERROR)
-    with stopping_isolated(sweep) if launching.isolated else stopping_here():
+    if launching.launcher.startswith("submitit"):
+        silence_submitit()
+    with stopping_isolated(sweep, jobs, launching) if launching.isolated else stopping_here():
         try:
             hydra.multirun("launch", work, overrides)
         except Exception as error:
-            if not stop_file(sweep).exists():
+            if holds(sweep, name):
                 told = f"{type(error).__name__}: {error}".strip().splitlines()[-1]
                 print(f"hydra/launcher={launching.launcher} gave up: {told}", file=sys.stderr)
+                return True
+    return False
+
+
+def silence_submitit() -> None:
+    """It warns on each look at a cluster that keeps no accounts, which it can do without."""
+    import submitit  # noqa: F401  it sets the level of its messages
+
+    logging.getLogger("submitit").setLevel(logging.ERROR)
+
+
+def take_back(sweep: SweepFolder, jobs: Sequence[str]) -> list[str]:
+    """End a launch that its launcher gave up; returns the jobs that had not begun or still ran, now stopped in order.
+
+    Those that ended without a word are told as failed.
+    """
+    time.sleep(4 * POLL)  # a job whose launcher's process died notices and stops
+    unended = []
+    for job in jobs:
+        run = sweep.run_folder(job)
+        if not has_begun(run) or not wait_until_free(run, 0):
+            unended.append(job)
+        else:
+            tell_silent_end(run)
+    end_launch(sweep)
+    for job in unended:
+        wait_until_free(sweep.run_folder(job))
+    return unended
+
+
+def has_begun(run: RunFolder) -> bool:
+    """Whether a job that was launched has reached its run."""
+    status = read_status(run)
+    return status["state"] != "waiting" and status["reason"] != WAITS
+
+
+def forget_end(run: RunFolder) -> None:
+    """Mark a run that will be gone on with, so that its old end is not taken for a new one."""
+    status = read_status(run)
+    if status["state"] != "waiting":
+        run.write_status("stopped", status["epoch"], WAITS)
+
+
+def tell_silent_end(run: RunFolder) -> None:
+    """Record the failure of a job that its launcher lost, once no process works on it any more."""
+    wait_until_free(run)
+    status = read_status(run)
+    if status["state"] in ("done", "failed"):
+        return
+    reason = "ended without a word (killed, out of memory, out of time?)"
+    if not has_begun(run):
+        reason = "was not started"
+    elif status["state"] == "stopped":
+        reason = f"stopped from outside ({status['reason']})"
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.write_status("failed", status["epoch"], reason)
 
 
 @contextmanager
@@ -134,22 +131,31 @@ def stopping_here() -> Iterator[None]:
 
 
 @contextmanager
-def stopping_isolated(sweep: SweepFolder) -> Iterator[None]:
-    """On SIGINT or SIGTERM have all jobs end in order, wherever they run, then raise Stopped; a second one: at once."""
+def stopping_isolated(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -> Iterator[None]:
+    """On SIGINT or SIGTERM have all jobs end in order, wherever they run, then raise Stopped; a second one: at once.
+
+    A cluster's queue is not waited for: what it starts later finds that it is no longer wanted.
+    """
     came: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        if len(came) > 1:
+        end_launch(sweep)
+        if len(came) == 1:
+            print("stopping all jobs in order; once more to leave at once", file=sys.stderr)
+        if len(came) > 1 or not launching.local:
             raise Stopped(number)
-        stop_file(sweep).touch()
-        print("stopping all jobs in order; once more to leave at once", file=sys.stderr)
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+        if came:
+            raise Stopped(came[0])
+    except Stopped:
+        if len(came) == 1:
+            for job in jobs:
+                wait_until_free(sweep.run_folder(job))
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    if came:
-        raise Stopped(came[0])

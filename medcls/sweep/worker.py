@@ -14,9 +14,8 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from medcls.sweep.folder import SweepFolder, read_status
-from medcls.sweep.job import record_failure, run_frozen
-
-POLL = 0.5  # seconds
+from medcls.sweep.job import POLL, record_failure, run_frozen
+from medcls.sweep.lease import holds
 
 
 def work(launched: DictConfig) -> None:
@@ -27,20 +26,15 @@ def work(launched: DictConfig) -> None:
     sweep = SweepFolder(Path(launched.folder))
     if launched.isolated:
         ignore_interrupts()
-        with slot(sweep, launched.slots) as number:
-            if not stop_file(sweep).exists():
+        with slot(sweep, launched.launch, launched.slots) as number:
+            if holds(sweep, launched.launch):
                 gpus = list(launched.gpus)
-                run_child(sweep, launched.job, gpus[number % len(gpus)] if len(gpus) > 1 else None)
+                run_child(sweep, launched.job, launched.launch, gpus[number % len(gpus)] if len(gpus) > 1 else None)
         return
     try:
         run_frozen(sweep, launched.job)
     except Exception as error:  # the folder has it, but where it could not be written
         record_failure(sweep.run_folder(launched.job), f"{type(error).__name__}: {error}")
-
-
-def stop_file(sweep: SweepFolder) -> Path:
-    """Its presence tells jobs on any machine to stop in order."""
-    return sweep.jobs / ".stop"
 
 
 def ignore_interrupts() -> None:
@@ -50,13 +44,13 @@ def ignore_interrupts() -> None:
 
 
 @contextmanager
-def slot(sweep: SweepFolder, slots: int) -> Iterator[int]:
+def slot(sweep: SweepFolder, launch: str, slots: int) -> Iterator[int]:
     """Wait for one of ``slots`` places on this machine; 0: as many as the launcher starts."""
     if slots == 0:
         yield 0
         return
     locks = [FileLock(sweep.jobs / f".slot-{number}") for number in range(slots)]
-    while not stop_file(sweep).exists():
+    while holds(sweep, launch):
         for number, lock in enumerate(locks):
             try:
                 lock.acquire(timeout=0)
@@ -71,32 +65,27 @@ def slot(sweep: SweepFolder, slots: int) -> Iterator[int]:
     yield 0
 
 
-def run_child(sweep: SweepFolder, job: str, gpu: str | None) -> None:
+def run_child(sweep: SweepFolder, job: str, launch: str, gpu: str | None) -> None:
     """Run a job in a process of its own and tell in its folder when it is killed."""
     folder = sweep.run_folder(job)
     folder.path.mkdir(parents=True, exist_ok=True)
     environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
-    command = [sys.executable, "-m", "medcls.sweep.job", str(sweep.path), job]
+    command = [sys.executable, "-m", "medcls.sweep.job", str(sweep.path), job, launch, str(os.getpid())]
     with (folder.path / "train.log").open("ab") as log:
         # A session of its own keeps the terminal's Ctrl-C away.
         child = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    asked, code = wait(child, sweep)
-    if code < 0 and not asked:
+    try:
+        code = child.wait()
+    finally:
+        if child.poll() is None:  # SLURM takes the machine back: what the handler of its signal raises comes by here
+            child.terminate()
+            child.wait()
+    if not holds(sweep, launch):
+        return
+    if code < 0:
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         record_failure(folder, f"killed by signal {-code}{hint}")
     elif code > 0 and read_status(folder)["state"] not in ("failed", "stopped"):
         record_failure(folder, f"ended with status {code}")
-
-
-def wait(child: subprocess.Popen[bytes], sweep: SweepFolder) -> tuple[bool, int]:
-    """Whether the child was asked to stop, because sweep.py was or is gone, and its exit status."""
-    parent, asked = os.getppid(), False
-    while True:
-        try:
-            return asked, child.wait(POLL)
-        except subprocess.TimeoutExpired:
-            if not asked and (stop_file(sweep).exists() or os.getppid() != parent):
-                child.terminate()
-                asked = True

@@ -1,0 +1,92 @@
+"""What a launcher of Hydra's means for the jobs: how many at a time, on which GPUs, with how many threads."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from medcls.config import Config
+from medcls.config.messages import explain_composition
+from medcls.errors import UserError
+
+EXTRAS = {"joblib": "parallel", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
+LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, which share its cores and GPUs
+
+
+@dataclass(frozen=True)
+class Launching:
+    """How jobs are launched: Hydra's overrides, jobs at a time on this machine (0: elsewhere), GPUs, threads a job."""
+
+    launcher: str
+    overrides: list[str]
+    slots: int
+    gpus: list[str]
+    threads: int
+
+    @property
+    def isolated(self) -> bool:
+        return self.launcher != "basic"
+
+    @property
+    def local(self) -> bool:
+        return self.slots > 0
+
+
+def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config], loader: ConfigLoader) -> Launching:
+    """What the launcher of the command line means for jobs on this machine.
+
+    Raises UserError for a launcher that is not installed or settings that it does not have.
+    """
+    kept = [override for override in overrides if not override.startswith("hydra.sweep.dir=")]
+    composed = compose_launch(kept, loader)
+    launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
+    settings = composed.hydra.launcher
+    if launcher == "basic":
+        return Launching(launcher, kept, 1, [], cores())
+    if launcher == "ray" and "object_store_memory" not in settings.ray.init:
+        # Where it is absent the launcher puts a number, with which Ray joins no cluster that is already there.
+        kept = [*kept, "+hydra.launcher.ray.init.object_store_memory=null"]
+    if launcher not in LOCAL:
+        cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
+        return Launching(launcher, kept, 0, [], int(cpus or 1))
+    gpus = visible_gpus(configs)
+    slots = len(gpus) or cores()
+    if any(override.startswith("hydra.launcher.n_jobs=") for override in kept):
+        wanted = int(settings.n_jobs)
+        slots = wanted if wanted > 0 else max(1, cores() + 1 + wanted)
+    slots = min(slots, len(configs))
+    if launcher == "joblib":
+        kept = [o for o in kept if not o.startswith("hydra.launcher.n_jobs=")] + [f"hydra.launcher.n_jobs={slots}"]
+    return Launching(launcher, kept, slots, gpus, max(1, cores() // slots))
+
+
+def compose_launch(overrides: list[str], loader: ConfigLoader) -> DictConfig:
+    """Composed conf/launch.yaml."""
+    try:
+        return loader.load_configuration("launch", overrides, RunMode.MULTIRUN)
+    except HydraException as error:
+        named = next((o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")), "")
+        if "Could not find 'hydra/launcher" in str(error) and named in EXTRAS:
+            raise UserError(
+                f"hydra/launcher={named}: not installed. Install it: pip install 'medcls[{EXTRAS[named]}]'"
+            ) from error
+        raise explain_composition(error, Config) from error
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def visible_gpus(configs: Mapping[str, Config]) -> list[str]:
+    """Names of the GPUs for CUDA_VISIBLE_DEVICES; none where all jobs run on the CPU."""
+    import torch  # takes seconds to import
+
+    if all(config.trainer.accelerator == "cpu" for config in configs.values()):
+        return []
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return named if named != [""] else [str(index) for index in range(torch.cuda.device_count())]
