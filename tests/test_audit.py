@@ -2,10 +2,10 @@
 
 import csv
 import html.parser
+import io
 import json
 import logging
 import os
-import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -13,13 +13,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import TINY, State
+from conftest import SCRIPT, TINY
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance, ImageOps
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
+from test_errors import can_mount, on_small_disk
 
 import medcls.audit.report
 from medcls.data.simulated import simulated_images, simulated_table
@@ -49,28 +50,19 @@ def root(lesions, tmp_path):
 
 
 @pytest.fixture
-def audit(tmp_path, monkeypatch, capfd):
+def audit(tmp_path, command, monkeypatch):
     """Run python -m medcls.audit on a folder: exit status, what it printed, audit.json and audit.html."""
 
     def run(root, *overrides):
         folder = tmp_path / "audit"
-        monkeypatch.chdir(tmp_path)
-        where = ["data=folder", f"data.root='{root}'", "--folder", str(folder)]
-        monkeypatch.setattr(sys, "argv", ["audit", *where, *overrides])
-        before = State()
-        logging.root.handlers[:] = []  # pytest's, beside which the command would set up none
-        capfd.readouterr()
-        try:
-            runpy.run_module("medcls.audit", run_name="__main__")
-        except SystemExit as end:
-            status = end.code or 0
-        finally:
-            before.restore()
-        printed = capfd.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(logging.root, "handlers", [])  # pytest's, beside which the command would set up none
+            where = ["data=folder", f"data.root='{root}'", "--folder", str(folder)]
+            result = command("medcls.audit", *where, *overrides)
         written = (folder / "audit.json").exists()
         findings = json.loads((folder / "audit.json").read_text()) if written else None
         page = (folder / "audit.html").read_text() if written else None
-        return SimpleNamespace(status=status, out=printed.out, err=printed.err, findings=findings, page=page)
+        return SimpleNamespace(status=result.status, out=result.out, err=result.err, findings=findings, page=page)
 
     return run
 
@@ -446,6 +438,22 @@ def test_second_audit_looks_nothing_up_again(audit, leaking, monkeypatch):
     assert list(third.findings["patients"]["in_several_splits"]) == ["P"]
 
 
+class Intruder:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def doctored(path):
+    content = io.BytesIO()
+    np.savez(content, picture=np.array([Intruder(path)], object))
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
@@ -454,6 +462,7 @@ def test_second_audit_looks_nothing_up_again(audit, leaking, monkeypatch):
         ("*/checksum", lambda path: path.write_bytes(b"")),
         ("*/audit.html", lambda path: path.unlink()),
         ("copies-*.npz", lambda path: os.truncate(path, 300)),
+        ("copies-*.npz", lambda path: path.write_bytes(doctored(path.with_name("made by unpickling")))),
     ],
 )
 def test_damaged_cache_of_the_audit_is_made_anew(audit, leaking, tmp_path, file, damage):
@@ -468,6 +477,7 @@ def test_damaged_cache_of_the_audit_is_made_anew(audit, leaking, tmp_path, file,
     assert again.page == first.page
     assert ("anew." in again.out) == existed
     assert "anew." not in audit(leaking.root).out
+    assert not list(tmp_path.rglob("made by unpickling"))
 
 
 def test_cache_that_cannot_be_written_is_told_and_done_without(audit, leaking, tmp_path):
@@ -476,6 +486,27 @@ def test_cache_that_cannot_be_written_is_told_and_done_without(audit, leaking, t
     result = audit(leaking.root)
     assert result.findings["copies"]["pairs"] == 2
     assert "cannot be written" in result.out
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
+@pytest.mark.parametrize(
+    ("overrides", "kilobytes", "status", "told"),
+    [
+        ("data.cache_dir={disk}", 80, 0, "cannot be written"),  # of 63 KB of pixels and 100 KB of findings
+        ("hydra.run.dir={disk}", 32, 2, "audit.html: no space left on the disk"),
+    ],
+    ids=["cache", "run folder"],
+)
+def test_full_disk_at_the_findings_is_told(leaking, tmp_path, overrides, kilobytes, status, told):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    where = [f"data.root={leaking.root}", f"hydra.run.dir={tmp_path}/run", *overrides.format(disk=disk).split()]
+    command = [sys.executable, str(SCRIPT), *FAST, "audit.on_leak=warn", *where]
+    ended, output, files = on_small_disk(kilobytes, disk, command, tmp_path)
+    assert ended == status, output
+    assert told in output
+    assert "Traceback" not in output
+    assert not [name for name in files if name.endswith(".partial")]
 
 
 class Page(html.parser.HTMLParser):

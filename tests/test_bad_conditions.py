@@ -117,7 +117,7 @@ def test_run_outlives_the_data_folder(train, make_folder, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(cache, "load_images", load_and_lose)
-        result = train(*FAST, f"data.root={root}", "audit=none")
+        result = train(*FAST, f"data.root={root}")
     assert result.status == 0, result.err
     assert (result.folder / "predictions.csv").exists()
     again = train(f"resume={result.folder}", "epochs=3")
