@@ -4,6 +4,7 @@ import logging
 import os
 import runpy
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,6 +118,49 @@ def train(tmp_path, command):
         return replace(command(SCRIPT, *overrides, *where), folder=folder)
 
     return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the fixtures below have sweep.py run, unless told otherwise."""
+    return tmp_path / "sweep"
+
+
+@pytest.fixture
+def sweep(folder, command):
+    """Run sweep.py with overrides."""
+
+    def run(*overrides):
+        named = any(override.startswith(("hydra.sweep.dir=", "report=")) for override in overrides)
+        where = [] if named else [f"hydra.sweep.dir={folder}"]
+        return replace(command(SWEEP, *overrides, *where), folder=folder)
+
+    return run
+
+
+@pytest.fixture
+def started(tmp_path, folder):
+    """Start sweep.py in a process group of its own; what is left of it is killed after the test."""
+    processes = []
+
+    def start(*overrides, **options):
+        process = subprocess.Popen(
+            [sys.executable, str(SWEEP), *overrides, f"hydra.sweep.dir={folder}"],
+            cwd=tmp_path,
+            **options,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 class State:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_sweep import SWEEP, TINY, figures, without_times
+from conftest import SWEEP
+from sweeping import TINY, figures, results
 
 pytestmark = pytest.mark.cluster
 SLURM = Path(__file__).parent / "slurm"
@@ -65,19 +66,19 @@ def ray():
 def test_grid_on_slurm_gives_the_results_of_running_in_turn(slurm, in_turn, tmp_path):
     run_sweep(tmp_path / "sweep", *GRID, "hydra/launcher=submitit_slurm", SLURM_CONF=str(slurm))
     assert len(list((tmp_path / "sweep/.submitit").glob("*/*_result.pkl"))) == 6
-    assert results(tmp_path / "sweep") == results(in_turn)
+    assert all_results(tmp_path / "sweep") == all_results(in_turn)
 
 
 def test_grid_on_ray_gives_the_results_of_running_in_turn(ray, in_turn, tmp_path):
     run_sweep(tmp_path / "sweep", *GRID, "hydra/launcher=ray", f"hydra.launcher.ray.init.address='{ray}'")
-    assert results(tmp_path / "sweep") == results(in_turn)
+    assert all_results(tmp_path / "sweep") == all_results(in_turn)
 
 
-def results(folder):
+def all_results(folder):
     """All that a sweep of six jobs found out, without times."""
     metrics = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/metrics.json"))}
     assert len(metrics) == 6
     for found in metrics.values():
         del found["seconds"]
     predictions = {path.parent.name: path.read_text() for path in sorted(folder.glob("*/predictions.csv"))}
-    return without_times(folder), figures(folder), metrics, predictions
+    return results(folder), figures(folder), metrics, predictions

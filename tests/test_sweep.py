@@ -1,105 +1,20 @@
-"""Sweeps through the public command: planned at once, gone on with after any end, the same numbers however launched."""
+"""Sweeps through the public command: planned and checked at once, skipped where finished, the same however launched."""
 
 import csv
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPT, SWEEP
+from conftest import SCRIPT
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from sweeping import TINY, figures, states
 
 from medcls.config.run_name import register_resolvers
 from medcls.sweep.plan import plan_sweep
 
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
-TINY = [
-    "model=lenet",
-    "data=skin",
-    "model.n_base=2",
-    "image_size=32",
-    "epochs=2",
-    "batch_size=4",
-    "logger=none",
-    "trainer.accelerator=cpu",
-    "trainer.threads=1",
-    "data.simulated.counts.train=[6,6]",
-    "data.simulated.counts.val=[4,4]",
-]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Where the sweeps of a test go."""
-    return tmp_path / "sweep"
-
-
-@pytest.fixture
-def sweep(tmp_path, command):
-    """Run sweep.py with overrides, by default into tmp_path/sweep."""
-
-    def run(*overrides):
-        named = any(override.startswith(("hydra.sweep.dir=", "report=")) for override in overrides)
-        where = [] if named else [f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-        return replace(command(SWEEP, *overrides, *where), folder=tmp_path / "sweep")
-
-    return run
-
-
-@pytest.fixture
-def started(tmp_path):
-    """Start sweep.py in a process group of its own; what is left of it is killed after the test."""
-    processes = []
-
-    def start(*overrides):
-        process = subprocess.Popen(
-            [sys.executable, str(SWEEP), *overrides, f"hydra.sweep.dir={tmp_path / 'sweep'}"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def states(folder):
-    """Job -> state, of all jobs of a sweep."""
-    names = [job["name"] for job in json.loads((folder / "sweep.json").read_text())["jobs"]]
-    return {name: json.loads((folder / name / "status.json").read_text())["state"] for name in names}
-
-
-def figures(folder):
-    """Job -> rows of its history without their seconds."""
-    return {
-        path.parent.name: [line.rpartition(",")[0] for line in path.read_text().splitlines()]
-        for path in sorted(folder.glob("*/history.csv"))
-    }
-
-
-def eventually(condition, seconds=120):
-    """Wait until the condition holds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise TimeoutError
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -267,75 +182,3 @@ def test_parallel_jobs_with_a_thread_each_give_the_numbers_of_those_run_in_turn(
     parallel = [*grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'parallel'}"]
     assert sweep(*parallel).status == 0
     assert figures(tmp_path / "parallel") == figures(tmp_path / "sweep")
-
-
-def test_killed_job_leaves_the_others_alone_and_the_second_run_finishes_it(started, folder):
-    grid = [*TINY, "epochs=40", "lr=1e-3,1e-4", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    process = started(*grid)
-    victim = "lr-1e-4_seed-0_SIMULATED"
-    eventually(lambda: (folder / victim / "history.csv").exists())
-    os.kill(pid_of(victim), signal.SIGKILL)
-    out, err = process.communicate()
-    assert process.returncode == 1, err
-    assert states(folder) == {"lr-1e-3_seed-0_SIMULATED": "done", victim: "failed"}
-    assert "killed by signal 9" in err
-    again = started(*grid)
-    out, err = again.communicate()
-    assert again.returncode == 0, err
-    assert "1 of them done" in out
-    assert set(states(folder).values()) == {"done"}
-
-
-def pid_of(job):
-    """The process that runs a job."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"medcls.sweep.job" in words and job.encode() in words:
-            return int(entry.name)
-    raise LookupError(job)
-
-
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_path, launcher):
-    grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
-    process = started(*grid, f"hydra/launcher={launcher}")
-    first = folder / "lr-1e-3_seed-0_SIMULATED"
-    eventually(lambda: (first / "history.csv").exists())
-    os.killpg(process.pid, signal.SIGINT)
-    out, _ = process.communicate()
-    assert process.returncode == 130
-    assert "Go on: python sweep.py" in out
-    assert states_so_far(folder)[first.name] in ("stopped", "done")
-    assert sweep(*grid).status == 0
-    assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
-    assert figures(folder) == figures(tmp_path / "alone")
-
-
-def states_so_far(folder):
-    return {path.parent.name: json.loads(path.read_text())["state"] for path in folder.glob("*/status.json")}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder, tmp_path, launcher):
-    grid = [*TINY, "epochs=150", "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
-    draw = random.Random(0)
-    for _ in range(10):
-        process = started(*grid, f"hydra/launcher={launcher}")
-        eventually(lambda: "running" in states_so_far(folder).values() or process.poll() is not None)  # noqa: B023
-        time.sleep(draw.uniform(0, 6))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    assert sweep(*grid).status == 0
-    assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
-    assert figures(folder) == figures(tmp_path / "alone")
-    assert without_times(folder) == without_times(tmp_path / "alone")
-
-
-def without_times(folder):
-    """results.csv but for the columns of seconds."""
-    with (folder / "results.csv").open(newline="") as file:
-        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]

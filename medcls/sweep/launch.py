@@ -96,7 +96,7 @@ def take_back(sweep: SweepFolder, jobs: Sequence[str]) -> list[str]:
 def has_begun(run: RunFolder) -> bool:
     """Whether a job that was launched has reached its run."""
     status = read_status(run)
-    return status["state"] != "waiting" and status["reason"] != WAITS
+    return bool(status["state"] != "waiting" and status["reason"] != WAITS)
 
 
 def forget_end(run: RunFolder) -> None:

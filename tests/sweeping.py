@@ -1,0 +1,63 @@
+"""A sweep small enough for tests, and what is asked of its folder."""
+
+import csv
+import json
+import time
+from pathlib import Path
+
+TINY = [
+    "model=lenet",
+    "data=skin",
+    "model.n_base=2",
+    "image_size=32",
+    "epochs=2",
+    "batch_size=4",
+    "logger=none",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+    "data.simulated.counts.train=[6,6]",
+    "data.simulated.counts.val=[4,4]",
+]
+
+
+def states(folder):
+    """Job -> state, of all jobs of a sweep."""
+    names = [job["name"] for job in json.loads((folder / "sweep.json").read_text())["jobs"]]
+    return {name: json.loads((folder / name / "status.json").read_text())["state"] for name in names}
+
+
+def figures(folder):
+    """Job -> rows of its history without their seconds."""
+    return {
+        path.parent.name: [line.rpartition(",")[0] for line in path.read_text().splitlines()]
+        for path in sorted(folder.glob("*/history.csv"))
+    }
+
+
+def results(folder):
+    """results.csv without the columns of seconds."""
+    with (folder / "results.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
+
+
+def eventually(condition, seconds=120):
+    """Wait until the condition holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def pids_of(job):
+    """The processes that run a job, or any job of a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"medcls.sweep.job" in words and str(job).encode() in words:
+            found.append(int(entry.name))
+    return found

@@ -1,0 +1,129 @@
+"""However jobs or a whole sweep end, the others are not touched, all is kept, and the same line finishes the rest."""
+
+import json
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sweeping import TINY, eventually, figures, pids_of, results, states
+
+TWO_AT_A_TIME = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+
+
+def limit_memory():
+    """Let a process and those that it starts have 16 GiB of addresses each; PyTorch alone takes 5."""
+    resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+
+
+def states_so_far(folder):
+    return {path.parent.name: json.loads(path.read_text())["state"] for path in folder.glob("*/status.json")}
+
+
+def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone_and_is_retried(started, folder):
+    variants = {
+        "good": "epochs:2",
+        "killed": "epochs:60",
+        "raises": "epochs:2,loss.class_weights:[1,2,3]",
+        "large": "epochs:2,model.dense:[100000000]",
+    }
+    tiny = [override for override in TINY if not override.startswith("epochs")]
+    line = [*tiny, *TWO_AT_A_TIME, *(f"+sweep.variants.{name}={{{values}}}" for name, values in variants.items())]
+    good, killed, raises, large = (f"{name}_seed-0_SIMULATED" for name in variants)
+    first = started(*line, preexec_fn=limit_memory)
+    eventually((folder / killed / "history.csv").exists)
+    os.kill(*pids_of(killed), signal.SIGKILL)
+    _, err = first.communicate()
+    assert first.returncode == 1
+    assert states(folder) == {good: "done", killed: "failed", raises: "failed", large: "failed"}
+    reasons = {name: err.split(f"\n  {name}: ")[1].partition("\n")[0] for name in (killed, raises, large)}
+    assert "killed by signal 9" in reasons[killed]
+    assert "found 3 weights" in reasons[raises]
+    assert "memory" in reasons[large]
+    assert err.count("train.log") == 3
+    written = (folder / good / "metrics.json").stat().st_mtime_ns
+    again = started(*line, preexec_fn=limit_memory)
+    out, err = again.communicate()
+    assert again.returncode == 1, err
+    assert "1 of them done" in out
+    assert states(folder) == {good: "done", killed: "done", raises: "failed", large: "failed"}
+    assert len(figures(folder)[killed]) == 61
+    assert (folder / good / "metrics.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_path, launcher):
+    grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
+    process = started(*grid, f"hydra/launcher={launcher}")
+    first = folder / "lr-1e-3_seed-0_SIMULATED"
+    eventually((first / "history.csv").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate()
+    assert process.returncode == 130
+    assert "Go on: python sweep.py" in out
+    assert states_so_far(folder)[first.name] in ("stopped", "done")
+    assert sweep(*grid).status == 0
+    assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
+    assert figures(folder) == figures(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_jobs_stop_in_order_when_their_sweep_is_killed_and_none_starts_after_it(started, folder):
+    process = started(*TINY, *TWO_AT_A_TIME, "epochs=2000", "lr=1e-3,1e-4,1e-5,1e-6")
+    eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
+    process.kill()
+    process.communicate()
+    eventually(lambda: not pids_of(folder))
+    time.sleep(10)
+    assert not pids_of(folder)
+    assert sorted(states_so_far(folder).values()) == ["stopped", "stopped"]
+
+
+@pytest.mark.slow
+def test_launcher_that_loses_a_process_of_its_own_is_started_anew_for_the_jobs_that_had_not_begun(started, folder):
+    process = started(*TINY, *TWO_AT_A_TIME, "epochs=40", "lr=1e-3,1e-4,1e-5,1e-6")
+    victim = "lr-1e-3_seed-0_SIMULATED"
+    eventually((folder / victim / "history.csv").exists)
+    os.kill(parent_of(*pids_of(victim)), signal.SIGKILL)
+    _, err = process.communicate()
+    assert process.returncode == 1
+    assert "hydra/launcher=joblib gave up" in err
+    ends = states(folder)
+    assert ends[victim] == "failed"
+    assert [ends[f"lr-{lr}_seed-0_SIMULATED"] for lr in ("1e-5", "1e-6")] == ["done", "done"]
+    again = started(*TINY, *TWO_AT_A_TIME, "epochs=40", "lr=1e-3,1e-4,1e-5,1e-6")
+    again.communicate()
+    assert set(states(folder).values()) == {"done"}
+
+
+def parent_of(process):
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder, tmp_path, launcher):
+    grid = [*TINY, "epochs=400", "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
+    alone = tmp_path / "alone"
+    assert sweep(*grid, f"hydra.sweep.dir={alone}").status == 0
+    seconds = sum(float(row.rpartition(",")[2]) for path in alone.glob("*/history.csv") for row in rows(path))
+    draw = random.Random(0)
+    for kill in range(10):
+        before = sum(len(rows(path)) for path in folder.glob("*/history.csv"))
+        process = started(*grid, f"hydra/launcher={launcher}")
+        if kill % 2:  # in the training, the others at any time, so that it gets on
+            eventually(lambda: sum(len(rows(path)) for path in folder.glob("*/history.csv")) > before)  # noqa: B023
+        time.sleep(draw.uniform(0, seconds / 12))
+        assert process.poll() is None, "over before it was killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert sweep(*grid).status == 0
+    assert figures(folder) == figures(alone)
+    assert results(folder) == results(alone)
+
+
+def rows(history):
+    return history.read_text().splitlines()[1:]
