@@ -23,6 +23,7 @@ def states_so_far(folder):
     return {path.parent.name: json.loads(path.read_text())["state"] for path in folder.glob("*/status.json")}
 
 
+@pytest.mark.slow
 def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone_and_is_retried(started, folder):
     variants = {
         "good": "epochs:2",
@@ -54,7 +55,7 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
     assert (folder / good / "metrics.json").stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_path, launcher):
     grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
     process = started(*grid, f"hydra/launcher={launcher}")
