@@ -9,9 +9,10 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import SCRIPT, TINY
+from conftest import SCRIPT, SWEEP, TINY
 from PIL import Image
 from test_errors import can_mount, on_small_disk
+from test_sweep_report import write_sweep
 
 from medcls.data import cache, dataset
 from medcls.data.decode import decode
@@ -163,24 +164,28 @@ def test_file_that_changes_while_it_is_read_is_read_again_next_time(make_folder,
 
 
 @pytest.mark.slow
-def test_two_runs_share_a_cache_at_once(make_folder, tmp_path):
+def test_two_sweeps_share_a_cache_at_once(make_folder, tmp_path):
     root = make_folder(counts={"train": 40, "test": 10})
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        *FAST,
-        f"data.root={root}",
-        f"data.cache_dir={tmp_path}/cache",
-        "audit=none",
+    shared = [*FAST, f"data.root={root}", f"data.cache_dir={tmp_path}/cache", "seed=0,1"]
+    sweeps = [
+        subprocess.Popen(
+            [sys.executable, str(SWEEP), *shared, f"hydra.sweep.dir={tmp_path}/sweep{i}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for i in range(2)
     ]
-    runs = [
-        subprocess.Popen([*command, f"hydra.run.dir={tmp_path}/run{seed}", f"seed={seed}"], stdout=subprocess.PIPE)
-        for seed in range(2)
-    ]
-    for run in runs:
-        run.communicate(timeout=300)
-    assert [run.returncode for run in runs] == [0, 0]
+    told = [sweep.communicate(timeout=500)[0] for sweep in sweeps]
+    assert [sweep.returncode for sweep in sweeps] == [0, 0], told
     assert len(list((tmp_path / "cache").glob("*/images-*.npy"))) == 1
+    assert len(list((tmp_path / "cache/audit").glob("*/audit.json"))) == 1
+    first, second = (
+        {path.parent.name: path.read_bytes() for path in (tmp_path / f"sweep{i}").glob("*/predictions.csv")}
+        for i in range(2)
+    )
+    assert len(first) == 2
+    assert first == second
 
 
 @pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
@@ -196,3 +201,31 @@ def test_full_disk_at_the_report_is_explained_and_the_run_can_go_on(make_folder,
     assert "Traceback" not in output
     assert {"best.ckpt", "last.ckpt", "history.csv", "predictions.csv"} <= set(files)
     assert not [name for name in files if name.endswith((".partial", ".png"))]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
+def test_full_disk_at_the_report_of_a_sweep_is_explained(tmp_path):
+    """Room for the runs, and not for the report's pictures."""
+    runs, disk = tmp_path / "runs", tmp_path / "disk"
+    disk.mkdir()
+    write_sweep(runs, seeds=(0, 1))
+    kilobytes = sum(-(-path.stat().st_size // 4096) * 4 for path in runs.rglob("*") if path.is_file()) + 60
+    script = f"cp -r '{runs}'/. '{disk}' && '{sys.executable}' '{SWEEP}' report='{disk}'"
+    status, output, files = on_small_disk(kilobytes, disk, ["sh", "-c", script], tmp_path)
+    assert status == 2, output
+    assert "no space left on the disk" in output
+    assert "Traceback" not in output
+    assert "report.html" not in files
+    assert not [name for name in files if name.endswith(".partial")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_names_of_another_encoding_are_named(train, make_folder):
+    root = make_folder()
+    os.rename(root / "train/a/0.jpg", os.fsencode(root) + b"/train/a/M\xfcller.jpg")  # Latin-1, as old systems left it
+    result = train(*FAST, f"data.root={root}")
+    assert result.status == 2
+    assert (
+        "data.root: found file names that are not UTF-8:\n  train/a/M\\xfcller.jpg\n  Rename the files." in result.err
+    )
