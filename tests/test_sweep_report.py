@@ -384,6 +384,17 @@ def test_foreign_names_stay_text_in_both_reports(tmp_path):
     assert not re.search(r"(?<!\\)<(script|img)", markdown)
 
 
+def test_foreign_variants_and_classes_stay_text_on_the_page(tmp_path):
+    write_sweep(tmp_path, seeds=(0, 1), question="<script>alert(1)</script>")
+    path = tmp_path / "sweep.json"
+    path.write_text(path.read_text().replace("lr=1e-3, n_base=8", "<script>alert(2)</script>"))
+    write_report(tmp_path)
+    content = (tmp_path / "report.html").read_text()
+    assert "&lt;script&gt;alert(1)" in content
+    assert "&lt;script&gt;alert(2)" in content
+    assert not re.search(r"<(script|b)[ >]", content)
+
+
 @pytest.mark.parametrize("what", ["empty", "missing", "damaged", "unknown"])
 def test_a_folder_without_a_usable_sweep_is_refused_in_one_message(tmp_path, what):
     if what == "damaged":

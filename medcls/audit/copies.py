@@ -119,8 +119,11 @@ def aligned(judge: Judge, doubtful: Scored, least: float) -> Scored:
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
     """The result of each item. Threads suffice: NumPy and OpenCV let go of the interpreter lock."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ThreadPoolExecutor(cores) as pool:
+    pool = ThreadPoolExecutor(cores)
+    try:
         return list(shown(pool.map(work, items), what, len(items)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # at an interruption do not do the rest first
 
 
 def shown(results: Iterable[Result], what: str, count: int) -> Iterable[Result]:
