@@ -488,6 +488,7 @@ def test_cache_that_cannot_be_written_is_told_and_done_without(audit, leaking, t
     assert "cannot be written" in result.out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
 @pytest.mark.parametrize(
     ("overrides", "kilobytes", "status", "told"),
