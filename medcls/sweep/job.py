@@ -19,12 +19,11 @@ from medcls.config import Config
 from medcls.errors import Stopped, UserError
 from medcls.process import tune_process
 from medcls.sweep.folder import SweepFolder, read_history, read_status
-from medcls.sweep.lease import holds
+from medcls.sweep.lease import POLL, holds
 from medcls.training.folder import RunFolder
 
 log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds for a job of an earlier launch to stop
-POLL = 0.5  # seconds
 
 
 def run_frozen(sweep: SweepFolder, name: str) -> None:

@@ -13,9 +13,9 @@ from hydra.core.global_hydra import GlobalHydra
 from medcls.errors import Stopped
 from medcls.sweep.folder import SweepFolder, read_status
 from medcls.sweep.grid import in_grammar
-from medcls.sweep.job import POLL, wait_until_free
+from medcls.sweep.job import wait_until_free
 from medcls.sweep.launcher import Launching
-from medcls.sweep.lease import begin_launch, end_launch, holds
+from medcls.sweep.lease import POLL, begin_launch, end_launch, holds
 from medcls.sweep.worker import work
 from medcls.training.folder import RunFolder
 

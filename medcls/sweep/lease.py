@@ -6,10 +6,18 @@ that outlived their sweep.py, find another launch named there, or none.
 
 import json
 import os
+import threading
+import time
 import uuid
+from functools import cache
+from typing import Any
+
+import psutil
 
 from medcls.atomic import write_json
 from medcls.sweep.folder import SweepFolder
+
+POLL = 0.5  # seconds
 
 
 def begin_launch(sweep: SweepFolder, *, local: bool) -> str:
@@ -30,7 +38,7 @@ def end_launch(sweep: SweepFolder) -> None:
 def holds(sweep: SweepFolder, name: str) -> bool:
     """Whether the jobs of a launch are still wanted."""
     try:
-        launch = json.loads(sweep.launch.read_text(encoding="utf-8"))
+        launch = read_launch(sweep)
     except FileNotFoundError:
         return False
     except OSError:  # a shared file system that falters is no order to stop
@@ -38,12 +46,37 @@ def holds(sweep: SweepFolder, name: str) -> bool:
     return bool(launch["name"] == name) and (launch["process"] is None or is_alive(launch["process"]))
 
 
-def is_alive(process: int) -> bool:
-    """Whether there is such a process on this machine."""
+def end_with_sweep(sweep: SweepFolder, name: str) -> None:
+    """Have this process die with the sweep.py that launched it; one of joblib's would wait for orders for ever."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        launch = read_launch(sweep)
+    except OSError:
+        return
+    if launch["name"] == name and launch["process"] is not None:
+        end_with(launch["process"])
+
+
+@cache
+def end_with(process: int) -> None:
+    """Have this process die with another of this machine."""
+
+    def watch() -> None:
+        while is_alive(process):
+            time.sleep(POLL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def read_launch(sweep: SweepFolder) -> dict[str, Any]:
+    """The launch that the sweep's folder names."""
+    launch: dict[str, Any] = json.loads(sweep.launch.read_text(encoding="utf-8"))
+    return launch
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine runs; one that is dead but has not been waited for does not."""
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
-        pass
-    return True

@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from medcls.sweep.folder import SweepFolder, read_status
-from medcls.sweep.job import POLL, record_failure, run_frozen
-from medcls.sweep.lease import holds
+from medcls.sweep.job import record_failure, run_frozen
+from medcls.sweep.lease import POLL, end_with_sweep, holds
 
 
 def work(launched: DictConfig) -> None:
@@ -26,6 +26,7 @@ def work(launched: DictConfig) -> None:
     sweep = SweepFolder(Path(launched.folder))
     if launched.isolated:
         ignore_interrupts()
+        end_with_sweep(sweep, launched.launch)
         with slot(sweep, launched.launch, launched.slots) as number:
             if holds(sweep, launched.launch):
                 gpus = list(launched.gpus)
