@@ -22,6 +22,7 @@ from medcls.config.run_name import register_resolvers
 from medcls.errors import Stopped, UserError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
+READER_LEFT = 141  # what a shell says of a program that ended by SIGPIPE
 # What a folder of the user's can answer, and no mistake of ours.
 REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
@@ -100,6 +101,10 @@ def readable_errors(schema: type[Config] = Config) -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:  # whoever read the output has seen enough: ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(READER_LEFT) from error
     except HydraException as error:
         print(explain_composition(error, schema), file=sys.stderr)
         raise SystemExit(2) from error

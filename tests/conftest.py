@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as train.py does, before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # nets this small gain nothing by a second, which waits on a busy machine
 
 import numpy as np
 import pytest

@@ -37,6 +37,7 @@ def check_message(result, *fragments):
         ("model=lenett", ["model=lenett", "Did you mean model=lenet?", "alexnet, lenet, torchvision, vgg16"]),
         ("optimizer=adma", ["optimizer=adma", "Did you mean optimizer=adam?"]),
         ("loss=focal", ["loss=focal", "default, one_vs_rest"]),
+        ("model@net=lenet", ["model: unknown key"]),
         ("scheduler=null", ["cannot be null", "scheduler=none"]),
         ("augment.transforms.Blur={p:0.5}", ["augment.transforms.Blur", "+augment.transforms.Blur="]),
         ("data=bone data.classes={A:a,N:n}", ["data.classes", "~data.classes.<name>", "+data.classes.<name>="]),
@@ -323,6 +324,15 @@ def test_command_itself_exits_with_status_2_within_seconds(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "lr: found -1, expected greater than 0.\n")
     assert time.monotonic() - began < 20
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_reader_who_leaves_early_is_no_error(tmp_path):
+    command = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--cfg", "job"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    command.stdout.close()
+    assert command.stderr.read() == b""
+    assert command.wait() == 141
 
 
 def test_wrong_configuration_is_told_before_torch_is_imported(tmp_path):

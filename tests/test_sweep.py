@@ -9,9 +9,12 @@ import pytest
 from conftest import SCRIPT
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 from sweeping import TINY, figures, states
 
 from medcls.config.run_name import register_resolvers
+from medcls.sweep.compose import Composer
 from medcls.sweep.plan import plan_sweep
 
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
@@ -51,6 +54,27 @@ def test_command_line_replaces_or_fixes_what_the_experiment_sweeps():
     assert [variant["values"] for variant in plan.variants] == [{"lr": 0.01}, {"lr": 1e-5}]
     assert [job.seed for job in plan.jobs] == [5, 5]
     assert {config.model.n_base for config in plan.configs.values()} == {8}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["experiment=task4_tune_xray", "model=alexnet", "lr=1e-3", "model.dropout=0.4", "seed=2"],
+        ["model=torchvision", "model.name=resnet34", "augment=study", "+data.classes={a:b}", "~scheduler.name"],
+        ["hydra.sweep.dir=here", "data=folder", "data.root='/a, b=c'", "optimizer=sgd", "optimizer.momentum=0.5"],
+    ],
+)
+def test_job_is_composed_as_hydra_composes_it(overrides):
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        composer, alone = Composer(loader), loader.load_configuration("config", overrides, RunMode.RUN)
+        composer.compose([*overrides, "epochs=7"])  # which leaves no trace in what is kept
+        composed = composer.compose(overrides)
+    assert composed.hydra.runtime.choices == alone.hydra.runtime.choices
+    assert composed.hydra.sweep.dir == alone.hydra.sweep.dir
+    ours, hydras = (OmegaConf.to_container(each) | {"hydra": None} for each in (composed, alone))
+    assert ours == hydras
 
 
 @pytest.mark.parametrize(

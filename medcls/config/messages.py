@@ -47,7 +47,7 @@ def unknown_key(key: str, schema: type[BaseModel]) -> str:
     """Message for a key that no part of the schema has."""
     known = sorted({name for name, _ in all_fields(schema)})
     section, _, last = key.rpartition(".")
-    if key in known:
+    if section and key in known:
         return f"{key}: no key of the chosen {section}; it belongs to another choice of {section}."
     siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section]
     nearest = [f"{section}.{name}".lstrip(".") for name in get_close_matches(last, siblings, n=1)]
