@@ -235,6 +235,15 @@ def test_p_values_are_adjusted_for_the_number_of_tests_and_nets_without_variatio
     assert all(np.isnan(c.p) and not c.shown for c in adjusted[2:])
 
 
+def test_nets_that_call_every_image_the_same_are_not_taken_for_a_sure_tie():
+    labels = np.arange(96) % 2
+    says = [Predictions("skin", tuple(map(str, range(96))), labels, np.eye(2)[np.full(96, c)], 1) for c in (0, 1)]
+    seeds = {0: says[0], 1: says[1], 2: says[1]}
+    of_accuracy = compare(seeds, seeds)[1]
+    assert of_accuracy.difference == 0
+    assert np.isnan([of_accuracy.p, of_accuracy.low, of_accuracy.high]).all()
+
+
 def test_accuracies_on_other_images_are_compared_for_all_counts():
     def right(count, images):
         labels, hit = np.arange(10) % 2, np.arange(10) < count

@@ -9,6 +9,7 @@ from scipy.stats import chi2, norm, t
 
 POWER = 0.8
 _GRID = 2000
+_ROUNDING = 1e-6  # a single disagreement on a hundred thousand images makes a larger error
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Difference:
     @property
     def errors(self) -> list[tuple[float, float]]:
         """Standard errors to judge by, each with its degrees of freedom; none where there is no variation."""
-        return [(error, df) for error, df in ((self.error, self.df), (self.least, math.inf)) if error > 0]
+        return [(error, df) for error, df in ((self.error, self.df), (self.least, math.inf)) if error > _ROUNDING]
 
     @property
     def p(self) -> float:
