@@ -15,7 +15,7 @@ def train(composed: DictConfig) -> float:
     """Train, score and report one run in its folder; returns the lowest validation loss, for a search to minimise."""
     with job() as folder:
         config = check_config(composed)
-        from medcls.training.run import run  # takes seconds to import: not before the configuration is right
+        from medcls.run import run  # takes seconds to import: not before the configuration is right
 
         return run(config, folder, list(HydraConfig.get().overrides.task))
 

@@ -17,7 +17,7 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from medcls.evaluation.compare import Comparison, adjust, compare
-from medcls.evaluation.predictions import Predictions
+from medcls.runs.predictions import Predictions
 
 LABELS = np.repeat([0, 1], 100)
 SEPARATION = 1.45  # AUROC about 0.85, as in the study

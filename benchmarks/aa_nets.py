@@ -17,10 +17,10 @@ import torch
 from aa_check import show
 from numpy.typing import NDArray
 
-from medcls.data.simulated import simulated_images, simulated_table
 from medcls.evaluation.compare import adjust, compare
-from medcls.evaluation.predictions import Predictions
 from medcls.models import build_network
+from medcls.runs.predictions import Predictions
+from medcls.sources.simulated import simulated_images, simulated_table
 
 SIZE, N_TRAIN, N_VAL = 16, 32, 100  # images per class
 EPOCHS, BATCH, LR = 10, 16, 3e-3

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.data.cache import load_images
+from medcls.sources.cache import load_images
 
 HEIGHT, WIDTH = 3000, 2500
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -6,9 +6,9 @@ import numpy as np
 from contenders.job import IMAGE_SIZE, Arrays
 from PIL import Image
 
-from medcls.data.cache import load_images
-from medcls.data.folder import scan_folder
-from medcls.data.simulated import simulated_images, simulated_table
+from medcls.sources.cache import load_images
+from medcls.sources.folder import scan_folder
+from medcls.sources.simulated import simulated_images, simulated_table
 
 FILE_SIZE = 256
 

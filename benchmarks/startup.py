@@ -70,7 +70,7 @@ def first_step(arguments: list[str]) -> None:
     from medcls.process import tune_process
 
     tune_process()
-    from medcls.classifier import Classifier
+    from medcls.training.classifier import Classifier
 
     def end(*_: object) -> None:
         print(time.monotonic(), flush=True)

@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 from test_errors import can_mount, on_small_disk
 
 import medcls.audit.report
-from medcls.data.simulated import simulated_images, simulated_table
+from medcls.sources.simulated import simulated_images, simulated_table
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
 CLASSES = ("Mel", "Nev")

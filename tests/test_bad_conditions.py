@@ -14,9 +14,9 @@ from PIL import Image
 from test_errors import can_mount, on_small_disk
 from test_sweep_report import write_sweep
 
-from medcls.data import cache, dataset
-from medcls.data.decode import decode
-from medcls.data.folder import image_names, scan_folder
+from medcls.sources import cache, load
+from medcls.sources.decode import decode
+from medcls.sources.folder import image_names, scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
 
@@ -128,7 +128,7 @@ def test_run_outlives_the_data_folder(train, make_folder, monkeypatch):
 
 def test_folder_that_vanishes_while_it_is_read_is_explained(train, make_folder, monkeypatch):
     root = make_folder()
-    scan = dataset.read_table
+    scan = load.read_table
 
     def scan_and_lose(*arguments):
         table = scan(*arguments)
@@ -136,7 +136,7 @@ def test_folder_that_vanishes_while_it_is_read_is_explained(train, make_folder, 
         return table
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "read_table", scan_and_lose)
+        patch.setattr(load, "read_table", scan_and_lose)
         result = train(*FAST, f"data.root={root}")
     assert result.status == 2
     assert "20 of 20 images cannot be read" in result.err

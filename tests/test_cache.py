@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import medcls.data.cache
-from medcls.data.cache import load_images
+import medcls.sources.cache
+from medcls.sources.cache import load_images
 
 REPOSITORY = Path(__file__).parents[1]
 SIZE = {"image_size": 24, "channels": 1}
@@ -31,8 +31,10 @@ def root(tmp_path):
 def decoded(monkeypatch):
     """Grows by one at every real call of the decoder."""
     calls = []
-    real = medcls.data.cache.decode
-    monkeypatch.setattr(medcls.data.cache, "decode", lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))
+    real = medcls.sources.cache.decode
+    monkeypatch.setattr(
+        medcls.sources.cache, "decode", lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs)
+    )
     return calls
 
 
@@ -67,7 +69,7 @@ def assert_same(loaded, expected):
 def in_new_process(root, cache_dir, before=""):
     """Popen of a Python that runs ``before`` and then loads; it prints how many images it decoded."""
     code = f"""
-        import os, signal, sys, medcls.data.cache as cache
+        import os, signal, sys, medcls.sources.cache as cache
         from pathlib import Path
         real, calls = cache.decode, []
         def decode(*args, **kwargs):

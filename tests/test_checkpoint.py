@@ -7,10 +7,10 @@ import torch
 from conftest import TINY as SMALL
 from sklearn import metrics as sk
 
-from medcls.checkpoint import load_classifier
-from medcls.data.decode import decode
 from medcls.errors import UserError
-from medcls.losses import probabilities
+from medcls.sources.decode import decode
+from medcls.training.classifier import load_classifier
+from medcls.training.losses import probabilities
 
 CONTRACT = {
     "config.yaml",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from medcls.data.decode import UnreadableImage, decode
+from medcls.sources.decode import UnreadableImage, decode
 
 
 def encoded(image, kind, **options):

@@ -23,9 +23,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from medcls.data.decode import UnreadableImage, decode
-from medcls.data.dicom import read_dicom
-from medcls.data.folder import image_names, scan_folder
+from medcls.sources.decode import UnreadableImage, decode
+from medcls.sources.dicom import read_dicom
+from medcls.sources.folder import image_names, scan_folder
 
 # Shipped inside the package: one of each compression and kind of pixel.
 UNCOMPRESSED = ["CT_small", "MR_small", "MR_small_bigendian", "MR_small_implicit", "image_dfl", "examples_overlay"]
@@ -215,7 +215,7 @@ def test_missing_plug_in_is_named_and_asked_for_again_next_time(tmp_path):
         import sys
         for name in ("pylibjpeg", "libjpeg", "openjpeg", "PIL.Jpeg2KImagePlugin", "gdcm"):
             sys.modules[name] = None
-        from medcls.data.decode import UnreadableImage, decode
+        from medcls.sources.decode import UnreadableImage, decode
         try:
             decode(open({get_testdata_file("MR_small_jpeg_ls_lossless.dcm")!r}, "rb").read(), image_size=8, channels=1)
         except UnreadableImage as error:

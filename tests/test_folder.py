@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from conftest import TINY
 
-from medcls.data.folder import scan_folder
 from medcls.errors import UserError
+from medcls.sources.folder import scan_folder
 
 
 @pytest.fixture

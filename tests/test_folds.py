@@ -9,14 +9,14 @@ import pytest
 from conftest import TINY
 from scipy import stats
 
-from medcls.data.folder import scan_folder
 from medcls.data.split import Division, divide
 from medcls.data.table import Sample
 from medcls.errors import UserError
 from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
 from medcls.evaluation.pooled import pool
-from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.scores import scores
+from medcls.runs.predictions import Predictions
+from medcls.sources.folder import scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from medcls.data.cache import load_images
+from medcls.sources.cache import load_images
 
 SECONDS, MEGABYTES = 20, 2500  # a file; the whole process, of which the imports take the first 300
 
@@ -139,8 +139,8 @@ def write_mutants(folder, count, seed):
 CHILD = """
     import resource, signal, sys
     from pathlib import Path
-    from medcls.data.decode import UnreadableImage, decode
-    import medcls.data.dicom
+    from medcls.sources.decode import UnreadableImage, decode
+    import medcls.sources.dicom
     for limit, most in ((resource.RLIMIT_AS, {megabytes} * 2**20), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (most, most))
     for path in sorted(Path(sys.argv[1]).iterdir()):

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medcls.losses import loss_function
 from medcls.models import build_network
+from medcls.training.losses import loss_function
 
 with np.load(Path(__file__).parent / "reference" / "keras.npz") as file:
     STORED: dict[str, np.ndarray] = dict(file)

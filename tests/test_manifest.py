@@ -8,9 +8,9 @@ import pytest
 from conftest import TINY
 
 from medcls.config.data import ColumnsConfig
-from medcls.data.manifest import read_manifest
 from medcls.data.split import Division
 from medcls.errors import UserError
+from medcls.sources.manifest import read_manifest
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 COLUMNS = {"path": "path", "label": "label", "split": "split", "group": "group"}

@@ -62,7 +62,7 @@ def test_official_splits_are_used_and_our_figures_are_the_evaluators(train, make
 
 
 def test_pixels_are_those_of_the_package(make_file):
-    from medcls.data.medmnist import read_medmnist
+    from medcls.sources.medmnist import read_medmnist
 
     folder = make_file("dermamnist", size=64)
     table, images, _ = read_medmnist("dermamnist", folder, size=64, download=False, image_size=64, channels=3)
@@ -75,7 +75,7 @@ def test_pixels_are_those_of_the_package(make_file):
 
 
 def test_larger_images_are_shrunk_and_gray_where_one_channel_is_asked_for(make_file):
-    from medcls.data.medmnist import read_medmnist
+    from medcls.sources.medmnist import read_medmnist
 
     folder = make_file("dermamnist", size=64)
     _, images, _ = read_medmnist("dermamnist", folder, size=64, download=False, image_size=32, channels=1)

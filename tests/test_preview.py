@@ -13,8 +13,8 @@ from scipy.ndimage import affine_transform
 
 from medcls.config import check_config
 from medcls.data.datamodule import ImageDataModule
-from medcls.data.dataset import load_image_set
-from medcls.data.decode import decode
+from medcls.sources.decode import decode
+from medcls.sources.load import load_image_set
 
 SIDE = 32
 SMALL = "data.simulated.counts={train: [3, 3], val: [1, 1]}"

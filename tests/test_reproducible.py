@@ -12,8 +12,8 @@ from medcls.config import check_config
 from medcls.data.augment import Augmenter
 from medcls.data.batches import BatchDataset, batch_loader
 from medcls.data.datamodule import ImageDataModule
-from medcls.data.dataset import load_image_set
 from medcls.errors import UserError
+from medcls.sources.load import load_image_set
 
 STUDY, MEDICAL = (
     yaml.safe_load((Path(__file__).parents[1] / f"conf/augment/{name}.yaml").read_text())["transforms"]

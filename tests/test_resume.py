@@ -392,7 +392,7 @@ def test_run_folder_in_which_another_process_works_is_refused(images, train, lef
     # A process that holds the folder as a training does, without the seconds that one takes to start.
     program = f"""
         from pathlib import Path
-        from medcls.training.folder import RunFolder
+        from medcls.runs.folder import RunFolder
 
         with RunFolder(Path({str(folder)!r})).locked():
             print("locked", flush=True)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
-from medcls.data.simulated import KINDS, simulated_images, simulated_table
 from medcls.data.table import Sample, SampleTable
+from medcls.sources.simulated import KINDS, simulated_images, simulated_table
 
 CLASSES = {"skin": ["Mel", "Nev"], "bone": ["AFF", "NFF"], "xray": [f"C{i}" for i in range(1, 10)]}
 

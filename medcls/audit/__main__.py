@@ -31,8 +31,8 @@ def audit_data(config: Config, folder: Path | None) -> int:
     """Make the audit, show it and write it; returns the exit status."""
     from medcls.audit.gate import find_or_make
     from medcls.audit.terminal import print_findings
-    from medcls.data.dataset import load_image_set
-    from medcls.data.source import check_outside_images
+    from medcls.sources.load import load_image_set
+    from medcls.sources.source import check_outside_images
 
     folder = folder or Path("runs") / f"audit_{config.data.title}"
     check_outside_images("--folder", folder, config.data)

@@ -11,8 +11,8 @@ from medcls.atomic import write_json, write_text
 from medcls.audit.store import FINDINGS, PAGE, key, load_audit, save_audit
 from medcls.audit.words import explain_leaks, notice, tell_shortcut
 from medcls.config import Config
-from medcls.data.dataset import ImageSet, fingerprint
-from medcls.data.folder import check_counts
+from medcls.data.image_set import ImageSet, fingerprint
+from medcls.data.table import check_counts
 from medcls.errors import UserError
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from medcls.audit.pairs import describe_pairs
 from medcls.audit.shortcuts import find_shortcut
 from medcls.audit.store import images_key, key, load_copies, save_copies
 from medcls.config.schema import AuditConfig
-from medcls.data.dataset import ImageSet
+from medcls.data.image_set import ImageSet
 from medcls.data.table import SampleTable
 
 SHOWN_SIZES = 10  # of the sizes of the files, the most frequent

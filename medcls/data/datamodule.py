@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from medcls.config import Config
 from medcls.data.batches import BatchDataset, batch_loader
-from medcls.data.dataset import ImageSet
+from medcls.data.image_set import ImageSet
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
 

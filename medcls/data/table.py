@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from medcls.errors import UserError
+
 SPLITS = ("train", "val", "test")
 
 
@@ -48,3 +50,20 @@ class SampleTable:
         number = Counter((sample.split, sample.label) for sample in self.samples)
         splits = [split for split in SPLITS if any(sample.split == split for sample in self.samples)]
         return {split: {name: number[split, i] for i, name in enumerate(self.classes)} for split in splits}
+
+
+def check_counts(table: SampleTable) -> None:
+    """Raise UserError for a single class, or a class without training or validation images."""
+    if len(table.classes) < 2:
+        raise UserError(
+            f"data.root: only one class ({table.classes[0]}) in {table.root}. Expected at least two: a sub-folder per "
+            "class, or file names that begin with the class (Mel_0001.jpg, Nev_0001.jpg)."
+        )
+    for split, counts in table.counts().items():
+        for name, number in counts.items():
+            if number == 0 and split != "test":
+                found = ", ".join(f"{other} {count}" for other, count in counts.items())
+                raise UserError(
+                    f"data.root: class {name} has no images in {split} (found {found}).\n"
+                    "  Expected some of every class, to train on and to validate with: add images or remove the class."
+                )

@@ -14,8 +14,8 @@ from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.difference import Difference
 from medcls.evaluation.influence import METRICS, Measured
 from medcls.evaluation.pairing import Pairing, pair
-from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.seeds import several_seeds
+from medcls.runs.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from medcls.evaluation.patients import number_patients
-from medcls.evaluation.predictions import Predictions
+from medcls.runs.predictions import Predictions
 
 Numbers = NDArray[np.intp]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from medcls.evaluation.predictions import Predictions
+from medcls.runs.predictions import Predictions
 
 # Below this share of common images a comparison on them would be about another, smaller question.
 _ENOUGH = 0.5

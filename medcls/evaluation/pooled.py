@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medcls.evaluation.predictions import Predictions
+from medcls.runs.predictions import Predictions
 
 
 def pool(folds: Sequence[Predictions]) -> Predictions:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.config.preview import ConfigWithPreview
-from medcls.data.dataset import load_image_set
-from medcls.data.decode import decode
-from medcls.data.unreadable import UnreadableImage
 from medcls.errors import UserError
 from medcls.preview.tiles import Pixels
+from medcls.sources.decode import decode
+from medcls.sources.load import load_image_set
+from medcls.sources.unreadable import UnreadableImage
 
 
 @dataclass(frozen=True)

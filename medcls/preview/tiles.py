@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medcls.config.preview import ConfigWithPreview, PreviewConfig
 from medcls.data.augment import Augmenter
-from medcls.data.gray import between_percentiles
+from medcls.sources.gray import between_percentiles
 
 Pixels = NDArray[np.uint8]
 

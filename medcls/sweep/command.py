@@ -9,15 +9,15 @@ from hydra.core.global_hydra import GlobalHydra
 
 from medcls.audit.gate import audited
 from medcls.config import Config
-from medcls.data.dataset import load_image_set
 from medcls.errors import Stopped, UserError
-from medcls.sweep.folder import SweepFolder, differences, read_history, read_status
+from medcls.runs.folder import RunFolder
+from medcls.runs.history import is_over
+from medcls.sources.load import load_image_set
+from medcls.sweep.folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.launch import launch
 from medcls.sweep.launcher import Launching, choose_launching
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.watch import Watch
-from medcls.training.folder import RunFolder
-from medcls.training.history import is_over
 from medcls.training.resume import CHANGEABLE
 
 
@@ -85,7 +85,7 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
         changeable = [key for key in CHANGEABLE if not (cosine and key == "epochs")]
         for change in differences(frozen, config, changeable):
             told.setdefault(change, []).append(name)
-        if (done := len(read_history(folder.run_folder(name)))) > config.epochs:
+        if (done := len(history_so_far(folder.run_folder(name)))) > config.epochs:
             told.setdefault(f"epochs: found {config.epochs}, but {done} are done", []).append(name)
     if told:
         lines = [f"  {change}  ({', '.join(names[:2])}{', ...' * (len(names) > 2)})" for change, names in told.items()]
@@ -130,7 +130,7 @@ def run_missing(folder: SweepFolder, plan: Plan, launching: Launching, arguments
 
 def is_finished(run: RunFolder, config: Config) -> bool:
     """Whether a run is done, and no more epochs are asked for than it has."""
-    rows = read_history(run)
+    rows = history_so_far(run)
     return read_status(run)["state"] == "done" and is_over(rows, config.epochs, config.trainer.patience)
 
 

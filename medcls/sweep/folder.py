@@ -1,6 +1,5 @@
 """The folder of a sweep: sweep.json, the frozen configuration of each job, a run folder per job."""
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from medcls.atomic import write_json, write_text
-from medcls.config import Config, check_config
+from medcls.config import Config
+from medcls.config.stored import check_stored
 from medcls.errors import UserError
-from medcls.training.folder import RunFolder
+from medcls.runs.folder import RunFolder, read_yaml
+from medcls.runs.history import Row, read_history
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class SweepFolder:
     def frozen(self, job: str) -> Config | None:
         """Configuration that a job was frozen with; None where it is new."""
         file = self.jobs / f"{job}.yaml"
-        return check_config(yaml.safe_load(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        return check_stored(read_yaml(file), file) if file.is_file() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -101,11 +102,10 @@ def read_status(folder: RunFolder) -> dict[str, Any]:
     return content
 
 
-def read_history(folder: RunFolder) -> list[dict[str, float]]:
+def history_so_far(folder: RunFolder) -> list[Row]:
     """Rows of history.csv; none where no epoch is complete."""
     try:
-        with folder.history.open(encoding="utf-8", newline="") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return read_history(folder.history)
     except FileNotFoundError:
         return []
 

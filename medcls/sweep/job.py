@@ -16,11 +16,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from medcls.config import Config
+from medcls.config.stored import check_stored
 from medcls.errors import Stopped, UserError
 from medcls.process import tune_process
-from medcls.sweep.folder import SweepFolder, read_history, read_status
+from medcls.runs.folder import RunFolder
+from medcls.sweep.folder import SweepFolder, history_so_far, read_status
 from medcls.sweep.lease import POLL, holds
-from medcls.training.folder import RunFolder
 
 log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds for a job of an earlier launch to stop
@@ -36,7 +37,7 @@ def run_frozen(sweep: SweepFolder, name: str) -> None:
     folder.path.mkdir(exist_ok=True)
     with logging_to(folder.path / "train.log"):
         try:
-            from medcls.training.run import run  # takes seconds to import
+            from medcls.run import run  # takes seconds to import
 
             wait_until_free(folder, PATIENCE)
             if folder.config.exists():
@@ -57,7 +58,7 @@ def going_on(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
     from medcls.sweep.folder import flat
     from medcls.training.resume import CHANGEABLE
 
-    before, now = dict(flat(folder.read_config().plain())), dict(flat(config.plain()))
+    before, now = dict(flat(check_stored(folder.read_config(), folder.config).plain())), dict(flat(config.plain()))
     changed = [f"{key}={now[key]}" for key in CHANGEABLE if before[key] != now[key]]
     return config.model_copy(update={"resume": folder.path}), changed
 
@@ -82,7 +83,7 @@ def record_failure(folder: RunFolder, reason: str) -> None:
     """Say in the run folder that the job failed and why, unless the run did so itself."""
     if read_status(folder)["state"] != "failed":
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_status("failed", len(read_history(folder)), reason)
+        folder.write_status("failed", len(history_so_far(folder)), reason)
 
 
 @contextmanager

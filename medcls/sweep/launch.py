@@ -11,13 +11,13 @@ from types import FrameType
 from hydra.core.global_hydra import GlobalHydra
 
 from medcls.errors import Stopped
+from medcls.runs.folder import RunFolder
 from medcls.sweep.folder import SweepFolder, read_status
 from medcls.sweep.grid import in_grammar
 from medcls.sweep.job import wait_until_free
 from medcls.sweep.launcher import Launching
 from medcls.sweep.lease import POLL, begin_launch, end_launch, holds
 from medcls.sweep.worker import work
-from medcls.training.folder import RunFolder
 
 WAITS = "to be gone on with"
 

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from medcls.config import Config
-from medcls.sweep.folder import SweepFolder, read_history, read_status
+from medcls.sweep.folder import SweepFolder, history_so_far, read_status
 
 EVERY = 1.0  # seconds between two looks at the folders
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "waiting": "dim", "stopped": "yellow"}
@@ -37,7 +37,7 @@ class Progress:
 def look(sweep: SweepFolder, name: str, epochs: int) -> Progress:
     """Progress of a job as its run folder tells it."""
     folder = sweep.run_folder(name)
-    status, rows = read_status(folder), read_history(folder)
+    status, rows = read_status(folder), history_so_far(folder)
     state = str(status["state"])
     last = rows[-1] if rows else None
     recent = [row["seconds"] for row in rows[-5:]]
@@ -83,7 +83,7 @@ class Watch:
 
     def left(self, jobs: Sequence[Progress]) -> str:
         """Time that all jobs still need, as far as those that have run tell."""
-        paces = [pace(rows) for job in jobs if (rows := read_history(self.sweep.run_folder(job.name)))]
+        paces = [pace(rows) for job in jobs if (rows := history_so_far(self.sweep.run_folder(job.name)))]
         if not paces:
             return ""
         epochs = sum(job.epochs - job.epoch for job in jobs if job.state in ("running", "waiting", "stopped"))

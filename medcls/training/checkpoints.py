@@ -1,10 +1,34 @@
-"""Which epochs a run keeps: the best and the last."""
+"""Which epochs a run keeps, the best and the last, each written whole or not at all."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from medcls.training.folder import RunFolder
-from medcls.training.history import History, best_row, is_over
+from medcls.atomic import write_bytes
+from medcls.runs.checkpoint import read_checkpoint
+from medcls.runs.folder import RunFolder
+from medcls.runs.history import best_row, is_over
+from medcls.training.history import History
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's way to the disk, by way of a file that takes its name only when complete and synced."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_bytes(Path(path), content.getvalue())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
 
 
 class KeepBestAndLast(Checkpoint):

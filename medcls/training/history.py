@@ -7,10 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 
 from medcls.errors import UserError
-from medcls.training.folder import RunFolder, write_table
-
-Row = dict[str, float]
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
+from medcls.runs.folder import RunFolder, write_table
+from medcls.runs.history import METRICS, Row
 
 
 class History(pl.Callback):
@@ -47,16 +45,3 @@ class History(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-
-
-def best_row(rows: list[Row]) -> Row:
-    """The epoch with the lowest validation loss, the first of equals."""
-    return min(rows, key=lambda row: row["val_loss"])
-
-
-def is_over(rows: list[Row], epochs: int, patience: int | None) -> bool:
-    """Whether training has reached its last epoch, or ``patience`` epochs brought no lower validation loss."""
-    if not rows:
-        return False
-    waited = rows[-1]["epoch"] - best_row(rows)["epoch"]
-    return len(rows) >= epochs or (patience is not None and waited >= patience)

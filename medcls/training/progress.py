@@ -7,7 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from medcls.training.history import History, Row, best_row
+from medcls.runs.history import Row, best_row
+from medcls.training.history import History
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,12 @@ import json
 import logging
 from typing import Any
 
-from medcls.checkpoint import read_checkpoint
-from medcls.config import Config, check_config
-from medcls.data.dataset import ImageSet
+from medcls.config import Config
+from medcls.config.stored import check_stored
+from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
-from medcls.training.folder import RunFolder
+from medcls.runs.checkpoint import read_checkpoint
+from medcls.runs.folder import RunFolder
 from medcls.training.history import History
 
 # What may differ without changing the numbers, and the length of the run.
@@ -21,7 +22,7 @@ def continued_config(command: Config, folder: RunFolder, overrides: list[str]) -
 
     Raises UserError for a folder that holds no run or a change that would make it another run.
     """
-    values, given = folder.read_config().plain(), command.plain()
+    values, given = check_stored(folder.read_config(), folder.config).plain(), command.plain()
     for key in (override.partition("=")[0].lstrip("+") for override in overrides):
         if key == "resume" or key.startswith("hydra"):
             continue
@@ -36,7 +37,7 @@ def continued_config(command: Config, folder: RunFolder, overrides: list[str]) -
         raise UserError(
             "epochs: cannot change when a run with scheduler=cosine is resumed: its rates follow from epochs."
         )
-    return check_config(values)
+    return check_stored(values, folder.config)
 
 
 def restore_history(history: History, folder: RunFolder, image_set: ImageSet) -> None:

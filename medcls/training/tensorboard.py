@@ -10,8 +10,9 @@ import pytorch_lightning as pl
 import torch
 
 from medcls.data.datamodule import ImageDataModule
-from medcls.training.folder import RunFolder
-from medcls.training.history import History, Row
+from medcls.runs.folder import RunFolder
+from medcls.runs.history import Row
+from medcls.training.history import History
 
 TAGS = {
     "train_loss": "loss/train",
@@ -85,7 +86,7 @@ class TensorBoard(pl.Callback):
 
     def write_hparams(self, metrics: Mapping[str, Any]) -> None:
         """Add the run to the HPARAMS page with the figures of its best epoch, and close the file."""
-        from medcls.training.hparams import hparams, summaries
+        from medcls.training.hparams_page import hparams, summaries
 
         if self.writer is None:
             self.open()

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcls.evaluation.bootstrap import LEVEL, Interval, bootstrap_intervals
-from medcls.evaluation.predictions import Predictions
 from medcls.evaluation.scores import METRICS
 from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
 from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.runs import figure
 from medcls.report.sweep.summary import spread
 from medcls.report.sweep.trials import Trial, trials
-from medcls.training.folder import write_table
+from medcls.runs.folder import write_table
+from medcls.runs.predictions import Predictions
+from medcls.runs.run import figure
 
 _SHOWN = {"auroc": "AUROC", "accuracy": "Accuracy"}
 _NONE = "\N{EN DASH}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from medcls.errors import UserError
 from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
-from medcls.report.sweep.runs import Fold, Run, read_config, read_run
+from medcls.runs.run import Fold, Run, read_config, read_run
 
 REACHABLE = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
 # What convergence is measured by where nothing was asked.

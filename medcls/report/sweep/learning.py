@@ -7,9 +7,9 @@ from typing import Any
 from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.overfitting import Epochs, epochs_until, epochs_until_rise, loss_gap, target_value
-from medcls.report.sweep.runs import Run
 from medcls.report.sweep.summary import spread
 from medcls.report.sweep.verdicts import signed
+from medcls.runs.run import Run
 
 _NAMES = {
     "train_loss": "training loss",

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.runs import Row, Run
+from medcls.runs.history import Row
+from medcls.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from medcls.report.curves import COLOURS, write_png
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.knobs import show_value, sort_key
 from medcls.report.sweep.overfitting import column
-from medcls.report.sweep.runs import Run, figure
 from medcls.report.sweep.summary import spread
+from medcls.runs.run import Run, figure
 
 METRIC_NAMES = {"loss": "loss", "accuracy": "accuracy", "auroc": "AUROC"}
 _PANELS = (

@@ -5,9 +5,10 @@ from typing import Any
 
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.knobs import show_value
-from medcls.report.sweep.runs import Row, Run, figure
 from medcls.report.sweep.summary import FIGURES
-from medcls.training.folder import write_table
+from medcls.runs.folder import write_table
+from medcls.runs.history import Row
+from medcls.runs.run import Run, figure
 
 
 def write_results(sweep: Sweep) -> None:

@@ -8,8 +8,8 @@ from functools import partial, reduce
 import numpy as np
 
 from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.runs import Run, figure
 from medcls.report.sweep.trials import trials
+from medcls.runs.run import Run, figure
 
 FIGURES = ("loss", "accuracy", "auroc")
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from medcls.evaluation.pooled import pool
-from medcls.evaluation.predictions import Predictions
 from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.runs import Run
+from medcls.runs.predictions import Predictions
+from medcls.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from medcls.atomic import write_json
-from medcls.checkpoint import read_checkpoint
-from medcls.classifier import Classifier
 from medcls.data.datamodule import ImageDataModule
 from medcls.evaluation.bootstrap import bootstrap_intervals
-from medcls.losses import probabilities
 from medcls.report.curves import plot_curves
 from medcls.report.pictures import plot_confusion, plot_roc
-from medcls.training.folder import RunFolder, write_table
-from medcls.training.history import Row, best_row
+from medcls.runs.checkpoint import read_checkpoint
+from medcls.runs.folder import RunFolder, write_table
+from medcls.runs.history import Row, best_row
+from medcls.training.classifier import Classifier
+from medcls.training.losses import probabilities
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def figures(outcome: Outcome, positive: int) -> dict[str, Any]:
 
 def medmnist_scores(data: ImageDataModule, outcome: Outcome) -> dict[str, float] | None:
     """AUC and ACC of the test split as MedMNIST's tables have them; None where its file has vanished meanwhile."""
-    from medcls.data.medmnist import official_scores
+    from medcls.sources.medmnist import official_scores
 
     config, root = data.config.data, data.image_set.table.root
     assert config.medmnist is not None

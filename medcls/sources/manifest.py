@@ -9,13 +9,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from medcls.config.data import ColumnsConfig
-from medcls.data.folder import SPLIT_FOLDERS, check_counts, natural_order
 from medcls.data.groups import find_groups
 from medcls.data.listing import listing
-from medcls.data.paths import ImagePaths
 from medcls.data.split import Division, divide
-from medcls.data.table import Sample, SampleTable
+from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
+from medcls.sources.folder import SPLIT_FOLDERS, natural_order
+from medcls.sources.paths import ImagePaths
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
-"""What is left of the runs of a sweep, whatever state each is in."""
+"""What is left of a run, whatever state it is in."""
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -8,13 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import yaml
 
-from medcls.evaluation.predictions import Predictions
-from medcls.training.folder import RunFolder
-
-Row = dict[str, float]
+from medcls.runs.folder import RunFolder
+from medcls.runs.history import Row, read_history
+from medcls.runs.predictions import Predictions, read_predictions
 
 
 class Fold(NamedTuple):
@@ -73,33 +70,6 @@ def read_run(
         reason = f"the run ended, but its files are incomplete or damaged ({type(error).__name__}: {error})"
         return replace(run, state="failed", reason=reason)
     return replace(run, history=history, metrics=metrics, predictions=predictions)
-
-
-def read_history(path: Path) -> list[Row]:
-    """Rows of history.csv. Raises OSError or ValueError."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-
-
-def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predictions]:
-    """Content of predictions.csv by split. Raises OSError, ValueError or KeyError."""
-    classes = list(metrics["classes"])
-    positive = len(classes) - 1 if metrics["positive"] is None else classes.index(metrics["positive"])
-    index = {name: i for i, name in enumerate(classes)}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {}
-    for split in dict.fromkeys(row["split"] for row in rows):
-        of_split = [row for row in rows if row["split"] == split]
-        found[split] = Predictions(
-            data=str(metrics["data"]),
-            names=tuple(row["sample"] for row in of_split),
-            labels=np.array([index[row["label"]] for row in of_split]),
-            probabilities=np.array([[float(row[f"p_{name}"]) for name in classes] for row in of_split]),
-            positive=positive,
-            groups=tuple(row["group"] or "" for row in of_split) if "group" in of_split[0] else (),
-        )
-    return found
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:

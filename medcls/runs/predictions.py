@@ -1,7 +1,10 @@
 """What a net says of images, as everything that compares nets takes it."""
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +47,24 @@ class Predictions:
             probabilities=self.probabilities[rows],
             groups=tuple(self.groups[row] for row in rows) if self.groups else (),
         )
+
+
+def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predictions]:
+    """Content of predictions.csv by split. Raises OSError, ValueError or KeyError."""
+    classes = list(metrics["classes"])
+    positive = len(classes) - 1 if metrics["positive"] is None else classes.index(metrics["positive"])
+    index = {name: i for i, name in enumerate(classes)}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for split in dict.fromkeys(row["split"] for row in rows):
+        of_split = [row for row in rows if row["split"] == split]
+        found[split] = Predictions(
+            data=str(metrics["data"]),
+            names=tuple(row["sample"] for row in of_split),
+            labels=np.array([index[row["label"]] for row in of_split]),
+            probabilities=np.array([[float(row[f"p_{name}"]) for name in classes] for row in of_split]),
+            positive=positive,
+            groups=tuple(row["group"] or "" for row in of_split) if "group" in of_split[0] else (),
+        )
+    return found

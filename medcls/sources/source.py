@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from medcls.config.data import DataConfig, SplitConfig
-from medcls.data.folder import scan_folder
-from medcls.data.manifest import read_manifest
 from medcls.data.split import Division
 from medcls.data.table import SampleTable
 from medcls.errors import UserError
+from medcls.sources.folder import scan_folder
+from medcls.sources.manifest import read_manifest
 
 
 def is_simulated(config: DataConfig) -> bool:

@@ -14,7 +14,6 @@ import yaml
 from filelock import FileLock, Timeout
 
 from medcls.atomic import write_json, write_text
-from medcls.config import Config, check_config
 from medcls.errors import UserError
 
 
@@ -64,7 +63,7 @@ class RunFolder:
                 "folder: hydra.run.dir=<folder>"
             )
 
-    def begin(self, config: Config, data: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    def begin(self, config: Mapping[str, Any], data: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Write what the run starts from; the configuration last, since with it the folder counts as a run."""
         (self.path / "checkpoints").mkdir(exist_ok=True)
         write_json(self.environment, environment)
@@ -72,18 +71,18 @@ class RunFolder:
         self.write_status("running", 0)
         self.write_config(config)
 
-    def write_config(self, config: Config) -> None:
+    def write_config(self, config: Mapping[str, Any]) -> None:
         """Write what the run is to be; again when it is resumed, so that an extension outlives an interruption."""
-        write_text(self.config, yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True))
+        write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
-    def read_config(self) -> Config:
-        """Configuration that the run began with. Raises UserError when the folder holds no run."""
+    def read_config(self) -> dict[str, Any]:
+        """Plain values of config.yaml, as anybody may have written them. Raises UserError when there are none."""
         if not self.config.is_file():
             raise UserError(
                 f"resume: {self.path} is no run folder (it holds no config.yaml).\n  Name the folder of a run, such as "
                 "one below runs/."
             )
-        return check_config(yaml.safe_load(self.config.read_text(encoding="utf-8")))
+        return read_yaml(self.config)
 
     def write_status(self, state: str, epoch: int, reason: str | None = None) -> None:
         """Say that the run is "running", "done", "stopped" or "failed", how many epochs are complete, and why."""
@@ -92,6 +91,17 @@ class RunFolder:
     def read_state(self) -> str:
         """State that the run was last known to be in; "running" also after a kill."""
         return str(json.loads(self.status.read_text())["state"]) if self.status.exists() else "running"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Mapping in a YAML file of plain values. Raises UserError when it holds anything else."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found {type(content).__name__}, expected a mapping of keys to values.")
+    return content
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from medcls.atomic import write_text, writing
-from medcls.data.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
-from medcls.data.gray import Window
+from medcls.sources.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
+from medcls.sources.gray import Window
 
 log = logging.getLogger(__name__)
 

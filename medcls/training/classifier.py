@@ -1,6 +1,7 @@
 """The one LightningModule: any network, its loss, its optimiser, and loss, accuracy and AUROC once per epoch."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,9 +9,10 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, multilabel_auroc
 
-from medcls.losses import correct, default_loss, loss_function, n_outputs, probabilities
 from medcls.models import build_network
-from medcls.schedule import build_schedule, step_schedule
+from medcls.runs.checkpoint import read_checkpoint
+from medcls.training.losses import correct, default_loss, loss_function, n_outputs, probabilities
+from medcls.training.schedule import build_schedule, step_schedule
 
 Batch = tuple[Tensor, Tensor]  # images (N, H, W, C) uint8, labels (N,) int64
 
@@ -127,6 +129,17 @@ class Classifier(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.restored_schedule = checkpoint.get("schedule")
+
+
+def load_classifier(path: Path) -> Classifier:
+    """Classifier rebuilt from a checkpoint alone, in evaluation mode on the CPU.
+
+    Its ``hparams`` hold class names and preprocessing. Raises UserError when the file is no checkpoint of medcls.
+    """
+    content = read_checkpoint(path)
+    classifier = Classifier(**content["hyper_parameters"])
+    classifier.load_state_dict(content["state_dict"])
+    return classifier.eval()
 
 
 def auroc(probability: Tensor, labels: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from medcls.data.gray import Window, between_percentiles
-from medcls.data.unreadable import UnreadableImage
+from medcls.sources.gray import Window, between_percentiles
+from medcls.sources.unreadable import UnreadableImage
 
 __all__ = ["DECODER", "MAX_PIXELS", "UnreadableImage", "decode"]
 
@@ -58,7 +58,7 @@ def decode(
     try:
         with _quiet:
             if content[128:132] == b"DICM":
-                from medcls.data.dicom import (
+                from medcls.sources.dicom import (
                     read_dicom,
                 )  # a third of a second that a folder of PNG files should not cost
 

@@ -12,18 +12,19 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from medcls.audit.gate import Audit, audited
-from medcls.checkpoint import AtomicCheckpointIO
-from medcls.classifier import Classifier
 from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
-from medcls.data.dataset import ImageSet, load_image_set
-from medcls.data.source import check_outside_images
+from medcls.data.image_set import ImageSet
 from medcls.errors import Stopped, UserError
 from medcls.models import check_network
-from medcls.training.checkpoints import KeepBestAndLast
+from medcls.runs.folder import RunFolder, write_table
+from medcls.runs.history import best_row, is_over
+from medcls.sources.load import load_image_set
+from medcls.sources.source import check_outside_images
+from medcls.training.checkpoints import AtomicCheckpointIO, KeepBestAndLast
+from medcls.training.classifier import Classifier
 from medcls.training.environment import describe_environment
-from medcls.training.folder import RunFolder, write_table
-from medcls.training.history import History, best_row, is_over
+from medcls.training.history import History
 from medcls.training.progress import Progress
 from medcls.training.randomness import SeedEpochs, seed_everything
 from medcls.training.resume import continued_config, restore_history
@@ -63,7 +64,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         trainer = build_trainer(data, history, [late, board] if board else [late], show)
         if resumed:
-            folder.write_config(config)
+            folder.write_config(config.plain())
             folder.write_status("running", len(history.rows))
         else:
             begin(folder, config, image_set, audit, overrides)
@@ -94,7 +95,7 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
         )
     if audit is not None:
         audit.write(folder.path)
-    folder.begin(config, image_set.describe(), describe_environment(overrides))
+    folder.begin(config.plain(), image_set.describe(), describe_environment(overrides))
 
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:
@@ -153,7 +154,7 @@ def train_and_score(
     if not is_over(history.rows, config.epochs, config.trainer.patience):
         trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
-    from medcls.training.score import score_run
+    from medcls.score import score_run
 
     metrics = score_run(trainer, classifier, data, folder, history.rows)
     if board:

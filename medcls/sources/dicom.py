@@ -25,8 +25,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medcls.data.gray import Window, between_percentiles, through_window
-from medcls.data.unreadable import UnreadableImage
+from medcls.sources.gray import Window, between_percentiles, through_window
+from medcls.sources.unreadable import UnreadableImage
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every file that pads its pixels
 

@@ -1,69 +1,20 @@
-"""The images of a configuration, decoded: folder or simulation -> table -> cache -> array."""
+"""The images of a configuration, decoded: folder, manifest, MedMNIST or simulation -> table -> cache -> array."""
 
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from medcls.config import DataConfig
-from medcls.data.folder import check_counts
+from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.listing import listing
-from medcls.data.source import check_outside_images, division_of, find_root, is_simulated, read_table
 from medcls.data.split import divide
-from medcls.data.table import SampleTable
+from medcls.data.table import SampleTable, check_counts
 from medcls.errors import UserError
+from medcls.sources.source import check_outside_images, division_of, find_root, is_simulated, read_table
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Decoded images with their table.
-
-    ``images``: (N, H, W, C) uint8, in the table's order; ``fingerprint``: changes with any pixel, label or split;
-    ``unreadable``: name -> reason of the images left out; ``positive``: of two classes, the one that sensitivity,
-    specificity and F1 are about; ``digests``: SHA-256 of each file or image; ``audit``: its findings, where made.
-    """
-
-    table: SampleTable
-    images: NDArray[np.uint8]
-    fingerprint: str
-    unreadable: Mapping[str, str]
-    positive: str | None
-    digests: tuple[str, ...]
-    audit: Mapping[str, Any] | None = None
-
-    @property
-    def notice(self) -> str | None:
-        """What must be said wherever figures appear: training images that leak, or were left out since they did."""
-        return None if self.audit is None else self.audit["leaks"].get("notice")
-
-    def indices(self, split: str) -> NDArray[np.int64]:
-        """Positions of the samples of a split."""
-        return np.array([i for i, sample in enumerate(self.table.samples) if sample.split == split], dtype=np.int64)
-
-    def labels(self, split: str) -> NDArray[np.int64]:
-        """Labels of the samples of a split, in the order of ``indices``."""
-        return np.array([sample.label for sample in self.table.samples if sample.split == split], dtype=np.int64)
-
-    def describe(self) -> dict[str, Any]:
-        """What data.json says of the images."""
-        return {
-            "root": None if self.table.root is None else str(self.table.root.resolve()),
-            "simulated": self.table.simulated,
-            "classes": list(self.table.classes),
-            "positive": self.positive,
-            "counts": self.table.counts(),
-            "shape": list(self.images.shape[1:]),
-            "fingerprint": self.fingerprint,
-            "unreadable": dict(self.unreadable),
-            "audit": self.audit,
-        }
 
 
 def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
@@ -78,7 +29,7 @@ def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
         return medmnist_images(config, root, image_size)
 
     check_outside_images("data.cache_dir", config.cache_dir.expanduser(), config)
-    from medcls.data.cache import load_images
+    from medcls.sources.cache import load_images
 
     table = read_table(config, root)
     positive = positive_class(config.positive, table.classes)
@@ -100,7 +51,7 @@ def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
 
 def simulate(config: DataConfig, image_size: int) -> ImageSet:
     """Simulated images in place of a default folder that does not exist."""
-    from medcls.data.simulated import simulated_images, simulated_table
+    from medcls.sources.simulated import simulated_images, simulated_table
 
     assert config.simulated is not None
     assert config.classes is not None
@@ -121,7 +72,7 @@ def simulate(config: DataConfig, image_size: int) -> ImageSet:
 
 def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet:
     """Images of a data set of MedMNIST, which come as arrays and not as files."""
-    from medcls.data.medmnist import read_medmnist
+    from medcls.sources.medmnist import read_medmnist
 
     assert config.medmnist is not None
     for key in ("manifest", "group_pattern", "classes"):
@@ -162,12 +113,3 @@ def without_unreadable(table: SampleTable, unreadable: Mapping[str, str], choice
     table = replace(table, samples=tuple(sample for sample in table.samples if sample.name not in unreadable))
     check_counts(table)
     return table
-
-
-def fingerprint(table: SampleTable, digests: tuple[str, ...]) -> str:
-    """Digest of every image's name, label, split, content and patient."""
-    lines = (
-        "\t".join((s.name, str(s.label), s.split, digest, *([s.group] if s.group else []))) + "\n"
-        for s, digest in zip(table.samples, digests, strict=True)
-    )
-    return hashlib.sha256("".join(lines).encode()).hexdigest()

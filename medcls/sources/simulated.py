@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from medcls.data import phantoms
 from medcls.data.table import Sample, SampleTable
+from medcls.sources import phantoms
 
 KINDS = ("skin", "bone", "xray")
 

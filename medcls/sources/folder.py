@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from medcls.data.groups import find_groups
 from medcls.data.listing import SHOWN, listing
 from medcls.data.split import Division, divide
-from medcls.data.table import Sample, SampleTable
+from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -174,20 +174,3 @@ def token_pattern(token: str) -> str:
     """Pattern of a token that stands alone: Mel in Mel_01 and Mel01 but not in Melon; C1 not in C12."""
     after = r"(?!\d)" if token[-1].isdigit() else r"(?![A-Za-z])"
     return rf"(?<![A-Za-z0-9]){re.escape(token)}{after}"
-
-
-def check_counts(table: SampleTable) -> None:
-    """Raise UserError for a single class, or a class without training or validation images."""
-    if len(table.classes) < 2:
-        raise UserError(
-            f"data.root: only one class ({table.classes[0]}) in {table.root}. Expected at least two: a sub-folder per "
-            "class, or file names that begin with the class (Mel_0001.jpg, Nev_0001.jpg)."
-        )
-    for split, counts in table.counts().items():
-        for name, number in counts.items():
-            if number == 0 and split != "test":
-                found = ", ".join(f"{other} {count}" for other, count in counts.items())
-                raise UserError(
-                    f"data.root: class {name} has no images in {split} (found {found}).\n"
-                    "  Expected some of every class, to train on and to validate with: add images or remove the class."
-                )
