@@ -17,6 +17,8 @@ import torch
 from aa_check import show
 from numpy.typing import NDArray
 
+from medcls.config.parts import read_part
+from medcls.config.stored import read_conf
 from medcls.evaluation.compare import adjust, compare
 from medcls.models import build_network
 from medcls.runs.predictions import Predictions
@@ -39,15 +41,8 @@ def images(pair: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 def probabilities(data: dict[str, tuple[torch.Tensor, torch.Tensor]], seed: int) -> NDArray[np.float64]:
     """What a net trained with ``seed`` says of the validation images, (N,)."""
     torch.manual_seed(seed)
-    options = {
-        "n_base": 4,
-        "dense": None,
-        "dropout": 0.2,
-        "batch_norm": False,
-        "spatial_dropout": 0.0,
-        "init": "glorot",
-    }
-    net = build_network("lenet", options, n_outputs=1, in_channels=1, image_size=SIZE)
+    part = read_part("model", read_conf("model/lenet") | {"n_base": 4, "dropout": 0.2})
+    net = build_network(part, n_outputs=1, in_channels=1, image_size=SIZE)
     optimizer = torch.optim.Adam(net.parameters(), lr=LR)
     inputs, labels = data["train"]
     for _ in range(EPOCHS):

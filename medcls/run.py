@@ -1,15 +1,12 @@
 """One run from start, or from where it stopped, to the end."""
 
 import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from medcls.audit.gate import Audit, audited
 from medcls.config import Config
@@ -21,12 +18,13 @@ from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.sources.load import load_image_set
 from medcls.sources.source import check_outside_images
-from medcls.training.checkpoints import AtomicCheckpointIO, KeepBestAndLast
+from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
+from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier
 from medcls.training.environment import describe_environment
 from medcls.training.history import History
 from medcls.training.progress import Progress
-from medcls.training.randomness import SeedEpochs, seed_everything
+from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 from medcls.training.stop import stopping_in_order
 from medcls.training.tensorboard import TensorBoard
@@ -47,7 +45,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         config = continued_config(config, folder, overrides)
     else:
         folder.check_new()
-    check_network(config.model.model_dump(), in_channels=config.data.channels, image_size=config.image_size)
+    check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     check_outside_images("hydra.run.dir", path, config.data)
@@ -62,7 +60,16 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         classifier = build_classifier(config, image_set)
         data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
-        trainer = build_trainer(data, history, [late, board] if board else [late], show)
+        callbacks = [
+            SeedEpochs(config.seed),
+            history,
+            Progress(history, image_set.table.simulated, show),
+            late,
+            *([board] if board else []),
+            *build_callbacks(config),
+            KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code)),
+        ]
+        trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
         if resumed:
             folder.write_config(config.plain())
             folder.write_status("running", len(history.rows))
@@ -107,43 +114,11 @@ def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: 
         "SIMULATED " if image_set.table.simulated else "",
         config.data.title,
         counts,
-        getattr(config.model, "name", config.model.family),
+        config.model.title,
         f"{parameters:,}",
         config.epochs,
         path,
     )
-
-
-def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
-    """Classifier of the configuration, its initial weights drawn from the seed."""
-    seed_everything(config.seed)
-    plain = config.plain()
-    return Classifier(
-        model=plain["model"],
-        classes=list(image_set.table.classes),
-        positive=image_set.positive,
-        channels=config.data.channels,
-        image_size=config.image_size,
-        loss=config.loss.name,
-        class_weights=class_weights(config, image_set),
-        lr=config.lr,
-        optimizer=plain["optimizer"],
-        scheduler=plain["scheduler"],
-        epochs=config.epochs,
-    )
-
-
-def class_weights(config: Config, image_set: ImageSet) -> list[float] | None:
-    """One weight per class; "balanced" gives every class the same total weight, 1 on average over images."""
-    wanted, n_classes = config.loss.class_weights, len(image_set.table.classes)
-    if wanted == "balanced":
-        labels = image_set.labels("train")
-        return [float(weight) for weight in len(labels) / (n_classes * np.bincount(labels, minlength=n_classes))]
-    if wanted is not None and len(wanted) != n_classes:
-        raise UserError(
-            f"loss.class_weights: found {len(wanted)} weights, expected one for each of {n_classes} classes."
-        )
-    return None if wanted is None else list(wanted)
 
 
 def train_and_score(
@@ -172,42 +147,3 @@ def record_end(folder: RunFolder, error: BaseException, epochs_done: int, epochs
         folder.write_status("stopped" if stopped else "failed", epochs_done, f"{type(error).__name__}: {error}")
     except UserError:
         log.error("the status of the run could not be written either")
-
-
-def build_trainer(data: ImageDataModule, history: History, others: Sequence[pl.Callback], show: bool) -> pl.Trainer:
-    """Lightning's Trainer without what costs time at each step or start.
-
-    Raises UserError when this machine lacks the accelerator.
-    """
-    # It warns of having no workers (batches come from memory), of our folder not being empty, of resuming; and tells
-    # of absent accelerators and of products. Importing it set the level of its messages.
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-    for library in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    config = data.config
-    keep = KeepBestAndLast(history.folder, history, config.trainer.patience)
-    progress = Progress(history, data.image_set.table.simulated, show)
-    options: dict[str, Any] = {}
-    if config.trainer.deterministic and torch.cuda.is_available():
-        options["deterministic"] = "warn"
-        # All that we allocate is written before it is read.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    try:
-        return pl.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=1,
-            precision=config.trainer.precision,
-            max_epochs=config.epochs,
-            callbacks=[SeedEpochs(config.seed), history, progress, *others, keep],
-            plugins=[AtomicCheckpointIO()],
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            **options,
-        )
-    except (MisconfigurationException, ValueError) as error:
-        raise UserError(
-            f"trainer.accelerator: found {config.trainer.accelerator!r}, which cannot be used: {error}"
-        ) from error

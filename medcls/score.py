@@ -55,7 +55,7 @@ def score_run(
         "simulated": table.simulated,
         "notice": data.image_set.notice,
         "data": config.data.title,
-        "model": getattr(config.model, "name", config.model.family),
+        "model": config.model.title,
         "classes": list(table.classes),
         "positive": classifier.hparams["positive"],
         "n_train": len(data.image_set.indices("train")),

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig
 
 from medcls.config import Config, check_config
 from medcls.config.messages import all_fields
+from medcls.config.parts import PARTS, choices
 from medcls.config.run_name import register_resolvers, run_name
 
 CONF = SCRIPT.parent / "conf"
@@ -37,9 +38,20 @@ def override_of(name):
     return f"{'' if in_defaults else '+'}{group}={choice}"
 
 
+def overrides_of(name):
+    """Overrides that choose a file of a group; the choice ``own`` must say whose code it names."""
+    group, _, choice = name.removesuffix(".yaml").rpartition("/")
+    return [override_of(name), *([f"{group}._target_=mine.Part"] if choice == "own" else [])]
+
+
 @pytest.mark.parametrize("name", CHOICES)
 def test_file_of_conf_passes_the_schema(composed, name):
-    checked(composed(override_of(name)))
+    checked(composed(*overrides_of(name)))
+
+
+@pytest.mark.parametrize("group", PARTS)
+def test_choices_of_a_registry_are_the_files_of_its_group(group):
+    assert sorted(choices(group)) == sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -59,9 +71,12 @@ def test_choices_of_a_group_are_listed_beside_its_default(group):
 
 
 def test_every_key_of_the_schema_can_be_set_and_there_are_no_others(composed):
-    keys = {key for name in CHOICES for key in dotted(composed(override_of(name)))}
+    keys = {key for name in CHOICES for key in dotted(composed(*overrides_of(name)))}
+    items = [f"{name}._target_" for name in ("callbacks", "loggers", "metrics", "columns")]  # of lists, empty in conf/
     free = ("data.classes.", "data.simulated.counts.", "augment.transforms.", "sweep.grid.", "sweep.variants.")
-    assert {key for key in keys if not key.startswith(free)} == {name for name, _ in all_fields(Config)}
+    assert {key for key in keys if not key.startswith(free)} == {
+        name for name, _ in all_fields(Config) if name not in items
+    }
 
 
 def dotted(section, prefix=""):

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from medcls.config.parts import read_part
+from medcls.config.stored import read_conf
 from medcls.models import build_network
 from medcls.training.losses import loss_function
 
@@ -43,8 +45,7 @@ class Reference:
         if family != "lenet":  # whose default, 2 * n_base, is tested too
             options["dense"] = [6, 5]
         self.net = build_network(
-            family,
-            options,
+            read_part("model", read_conf(f"model/{family}") | options),
             n_outputs=1 if loss == "bce" else 3,
             in_channels=int(channels),
             image_size=self.images.shape[-1],

@@ -8,15 +8,19 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from medcls.models import NETWORKS, build_network
+from medcls.config.parts import ScratchNet, choices, read_part
+from medcls.config.stored import read_conf
+from medcls.config.targets import locate
+from medcls.models import build_network
 from medcls.models.network import Network
 
-FAMILIES = list(NETWORKS)
+FAMILIES = [family for family, part in choices("model").items() if issubclass(part, ScratchNet)]
 ALL_OF_TORCHVISION = torchvision.models.list_models(module=torchvision.models)
 
 
 def network(family, image_size=64, n_outputs=1, in_channels=1, **options):
-    return build_network(family, options, n_outputs=n_outputs, in_channels=in_channels, image_size=image_size)
+    part = read_part("model", read_conf(f"model/{family}") | options)
+    return build_network(part, n_outputs=n_outputs, in_channels=in_channels, image_size=image_size)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,8 @@ def test_smallest_image_leaves_one_pixel_and_a_smaller_one_is_refused(family, sm
 
 
 def test_every_net_of_the_study_is_only_its_table():
-    for family, net in NETWORKS.items():
+    for family in FAMILIES:
+        net = locate(choices("model")[family].target, "model")
         assert issubclass(net, Network)
         assert sum(map(len, net.stages)) == sum(width != "P" for width in TEXTBOOK[family])
 

@@ -5,7 +5,9 @@ import torch.nn.functional as F
 from job import BATCH_SIZE, EPS, IMAGE_SIZE, LR, Arrays, Job
 from torch import Tensor, nn
 
-from medcls.models import NETWORKS
+from medcls.config.parts import read_part
+from medcls.config.stored import read_conf
+from medcls.models import build_network
 from medcls.process import tune_process
 
 
@@ -17,7 +19,9 @@ def main() -> None:
     device = torch.device("cuda" if job.accelerator == "gpu" else "cpu")
     # On a GPU the images lie in its memory for the whole training.
     images, labels, val_images, val_labels = (torch.from_numpy(array).to(device) for array in Arrays.load(job.data))
-    net: nn.Module = NETWORKS[job.options.net](1, 1, IMAGE_SIZE, n_base=job.net.n_base, dense=job.net.dense)
+    sizes = {"n_base": job.net.n_base, "dense": job.net.dense}
+    part = read_part("model", read_conf(f"model/{job.options.net}") | sizes)
+    net = build_network(part, n_outputs=1, in_channels=1, image_size=IMAGE_SIZE)
     net = net.to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), lr=LR, eps=EPS, fused=True)
     for _ in range(job.epochs):

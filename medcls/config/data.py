@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from medcls.config.section import Above0, AtLeast1, Count, Flag, Fraction, Section
+from medcls.config.section import MACHINERY, REPETITION, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
+
+PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
 
 
 class SplitConfig(Section):
@@ -15,7 +17,7 @@ class SplitConfig(Section):
     val_fraction: Fraction
     seed: Count
     folds: Annotated[int, Field(ge=2, strict=True)] | None
-    fold: Count
+    fold: Annotated[Count, REPETITION]
 
     @field_validator("fold")
     @classmethod
@@ -53,20 +55,20 @@ class DataConfig(Section):
     """A data set."""
 
     name: str
-    root: Path | None
-    default_root: Path | None
+    root: Annotated[Path | None, PLACE]
+    default_root: Annotated[Path | None, Knob(on_page=False)]
     classes: dict[str, str] | None
     positive: str | None
-    manifest: Path | None
-    columns: ColumnsConfig
-    allow_outside_root: Flag
+    manifest: Annotated[Path | None, PLACE]
+    columns: Annotated[ColumnsConfig, Knob(on_page=False)]
+    allow_outside_root: Annotated[Flag, MACHINERY]
     group_pattern: str | None
     channels: Literal[1, 3]
     window: Literal["file", "percentiles"] | tuple[float, Above0]
-    max_pixels: AtLeast1
+    max_pixels: Annotated[AtLeast1, MACHINERY]
     on_unreadable: Literal["error", "skip"]
     split: SplitConfig
-    cache_dir: Path
+    cache_dir: Annotated[Path, Knob(tunes=False, on_page=False, on_resume=True, in_name=False)]
     medmnist: MedMNISTConfig | None
     simulated: SimulatedConfig | None
 

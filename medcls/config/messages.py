@@ -2,7 +2,7 @@
 
 import re
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from medcls.config.parts import PARTS, choices
 from medcls.errors import UserError
 
 
@@ -25,22 +26,35 @@ def explain_invalid(error: ValidationError, schema: type[BaseModel]) -> UserErro
 
 def key_of(detail: ErrorDetails) -> str:
     """Dotted key; pydantic's locations also hold the names of alternatives, which are no keys."""
-    tags = {"scratch", "torchvision", "adam", "adamw", "sgd", "none", "cosine", "plateau", "[key]"}
     parts = [str(part) for part in detail["loc"]]
-    return ".".join(part for i, part in enumerate(parts) if not (i > 0 and part in tags) and "[" not in part)
+    if len(parts) > 1 and parts[0] in PARTS and parts[1] in choices(parts[0]):
+        del parts[1]
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        parts.append(PARTS[parts[0]][0])
+    return ".".join(part for part in parts if "[" not in part and part not in ("Target", "str"))
 
 
 def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel]) -> str:
     """One wrong key; ``details``: one for each alternative that its value is none of."""
     if details[0]["type"] == "extra_forbidden":
         return unknown_key(key, schema)
-    if details[0]["type"] == "missing":
+    if details[0]["type"] in ("missing", "union_tag_not_found"):
         return f"{key}: missing."
+    if details[0]["type"] == "union_tag_invalid":
+        group, _, _ = key.partition(".")
+        return no_such_choice(key, details[0]["ctx"]["tag"], list(choices(group)))
     expected = " or ".join(re.sub(r"^(Input (should be|is not)|Value error,) ", "", d["msg"]) for d in details)
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
     expected = re.sub(r"List should have (at least \d+ items?) after validation, not \d+", r"\1", expected)
     return f"{key}: found {details[0]['input']!r}, expected {expected}."
+
+
+def no_such_choice(key: str, found: str, known: Sequence[str]) -> str:
+    """Message for a name that none of the choices of ``key`` has."""
+    nearest = get_close_matches(found, known, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    return f"{key}: found {found!r}.{hint} Expected one of {', '.join(known)}."
 
 
 def unknown_key(key: str, schema: type[BaseModel]) -> str:
@@ -74,9 +88,10 @@ def unknown_override(key: str, schema: type[BaseModel]) -> str:
 def all_fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Dotted name and annotation of every key of a schema, those of all alternatives included."""
     for name, field in schema.model_fields.items():
-        yield prefix + name, field.annotation
+        key = prefix + (field.alias or name)
+        yield key, field.annotation
         for section in sections(field.annotation):
-            yield from all_fields(section, f"{prefix}{name}.")
+            yield from all_fields(section, f"{key}.")
 
 
 def alternatives(annotation: object) -> list[object]:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from medcls.config.knobs import keys_that
+from medcls.config.targets import KEY
+
 LONGEST = 120  # characters; file systems allow 255 bytes, and TensorBoard shows the whole name
 
 
@@ -14,13 +17,20 @@ def run_name(*, _root_: DictConfig) -> str:
     """Name such as vgg16_bone_lr-1e-5_n_base-16, or ..._SIMULATED where simulated images stand in for the data."""
     overrides = dict(override.lstrip("+~").partition("=")[::2] for override in _root_.hydra.overrides.task)
     choices = _root_.hydra.runtime.choices
-    skipped = ("model", "data", "data.root", "data.manifest", "data.cache_dir", "resume")
-    knobs = [f"{key.rpartition('.')[2]}-{value}" for key, value in overrides.items() if key not in skipped]
-    name = "_".join([choices.model, folder_name(_root_.data), *knobs])
+    skipped = {"model", "data", f"model.{KEY}", *keys_that(lambda knob: not knob.in_name)}
+    knobs = [in_name(key, value) for key, value in overrides.items() if key not in skipped]
+    model = str(_root_.model.get(KEY, choices.model)).rpartition(".")[2]
+    name = "_".join([model, folder_name(_root_.data), *knobs])
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return f"{name}_SIMULATED" if is_simulated(_root_.data) else name
+
+
+def in_name(key: str, value: str) -> str:
+    """A setting as part of a name: n_base-16; of a user's own code only what it is called."""
+    last = key.rpartition(".")[2]
+    return value.rpartition(".")[2] if last == KEY else f"{last}-{value}"
 
 
 def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:

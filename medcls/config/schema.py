@@ -5,43 +5,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from medcls.config.data import DataConfig
 from medcls.config.messages import explain_interpolation, explain_invalid
-from medcls.config.section import Above0, AtLeast0, AtLeast1, Count, Flag, Fraction, Rate, Section
-
-
-class ScratchNetwork(Section):
-    """A network of medcls/models; ``family`` is its key there."""
-
-    family: str
-    n_base: AtLeast1
-    dense: list[AtLeast1] | None
-    dropout: Rate
-    batch_norm: Flag
-    spatial_dropout: Rate
-    init: Literal["glorot", "pytorch"]
-
-
-class TorchvisionNetwork(Section):
-    """A classification net of torchvision by name."""
-
-    family: Literal["torchvision"]
-    name: str
-    weights: str | None
-
-
-def network_kind(value: Any) -> str:
-    """Which of the two kinds of network a configuration describes."""
-    family = value.get("family") if isinstance(value, dict) else value.family
-    return "torchvision" if family == "torchvision" else "scratch"
-
-
-NetworkConfig = Annotated[
-    Annotated[ScratchNetwork, Tag("scratch")] | Annotated[TorchvisionNetwork, Tag("torchvision")],
-    Discriminator(network_kind),
-]
+from medcls.config.parts import LOGGERS, LossConfig, NetConfig, OptimizerConfig, ScheduleConfig
+from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
+from medcls.config.targets import DottedPath, Target, targets_in
 
 
 class AugmentConfig(Section):
@@ -50,60 +20,16 @@ class AugmentConfig(Section):
     transforms: dict[str, dict[str, Any]]
 
 
-class LossConfig(Section):
-    """What training minimises."""
-
-    name: Literal["default", "one_vs_rest"]
-    class_weights: Literal["balanced"] | list[Above0] | None
-
-
-class AdamConfig(Section):
-    """Adam, or AdamW."""
-
-    name: Literal["adam", "adamw"]
-    betas: tuple[Rate, Rate]
-    eps: Above0
-    weight_decay: AtLeast0
-
-
-class SGDConfig(Section):
-    """Stochastic gradient descent."""
-
-    name: Literal["sgd"]
-    momentum: Rate
-    nesterov: Flag
-    weight_decay: AtLeast0
-
-
-class ConstantConfig(Section):
-    """No schedule."""
-
-    name: Literal["none"]
-
-
-class CosineConfig(Section):
-    """Half a cosine over all epochs."""
-
-    name: Literal["cosine"]
-    min_lr: AtLeast0
-
-
-class PlateauConfig(Section):
-    """Lower rate when the validation loss stops falling."""
-
-    name: Literal["plateau"]
-    factor: Fraction
-    patience: Count
-
-
 class TrainerConfig(Section):
     """Where and how precisely to compute."""
 
-    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], Knob(tunes=False, on_page=False, on_resume=True)]
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
     deterministic: Flag
-    threads: AtLeast1 | None
+    threads: Annotated[AtLeast1 | None, Knob(tunes=False)]
     patience: AtLeast1 | None
+    gradient_clip: Above0 | None
+    accumulate: AtLeast1
 
 
 class LoggerConfig(Section):
@@ -157,31 +83,59 @@ class SweepConfig(Section):
     reach: list[ReachConfig]
 
 
+def known_logger(name: str) -> str:
+    """The name of a logger of ``LOGGERS``. Raises ValueError for another."""
+    if name not in LOGGERS:
+        raise ValueError(f"one of {', '.join(LOGGERS)}, or {{_target_: package.Logger, ...}}")
+    return name
+
+
+LoggerName = Annotated[str, AfterValidator(known_logger)]
+
+
+class ClassifierConfig(Section):
+    """The LightningModule: medcls's own where ``target`` is null, else a subclass of it."""
+
+    target: DottedPath | None = Field(alias="_target_")
+    args: dict[str, Any]
+
+
 class Config(Section):
     """The whole configuration of a run."""
 
     lr: Above0
-    epochs: AtLeast1
+    epochs: Annotated[AtLeast1, Knob(on_resume=True)]
     batch_size: AtLeast1
-    seed: Count
+    seed: Annotated[Count, REPETITION]
     image_size: AtLeast1
-    num_workers: Count
-    resume: Path | None
-    model: NetworkConfig
+    num_workers: Annotated[Count, Knob(tunes=False, on_page=False, on_resume=True)]
+    resume: Annotated[Path | None, UNNAMED]
+    model: NetConfig
     data: DataConfig
     augment: AugmentConfig
     loss: LossConfig
-    optimizer: Annotated[AdamConfig | SGDConfig, Discriminator("name")]
-    scheduler: Annotated[ConstantConfig | CosineConfig | PlateauConfig, Discriminator("name")]
+    optimizer: OptimizerConfig
+    scheduler: ScheduleConfig
     trainer: TrainerConfig
-    logger: LoggerConfig
-    audit: AuditConfig
+    classifier: ClassifierConfig
+    callbacks: Annotated[list[Target], Knob(on_page=False)]
+    logger: Annotated[LoggerConfig, MACHINERY]
+    loggers: Annotated[list[LoggerName | Target], UNNAMED]
+    metrics: Annotated[list[Target], UNNAMED]
+    audit: Annotated[AuditConfig, Knob(on_page=False)]
     # No part of what a run is: the same run alone and in a sweep has the same configuration.
-    sweep: SweepConfig | None = Field(default=None, exclude=True)
+    columns: Annotated[list[Target], UNNAMED] = Field(default_factory=list, exclude=True)
+    allow: Annotated[list[DottedPath], UNNAMED] = Field(default_factory=list, exclude=True)
+    sweep: Annotated[SweepConfig | None, MACHINERY] = Field(default=None, exclude=True)
+
+    @property
+    def own_code(self) -> set[str]:
+        """Dotted paths of all code of the user's own that the configuration names."""
+        return targets_in(self.plain()) | targets_in([column.model_dump(by_alias=True) for column in self.columns])
 
     def plain(self) -> dict[str, Any]:
         """The configuration as nested plain values, fit for YAML, JSON and checkpoints."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", by_alias=True)
 
 
 Checked = TypeVar("Checked", bound=Config)

@@ -1,5 +1,6 @@
 """What every part of the schema is made of: sections that know all their keys, and numbers with their ranges."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,3 +19,23 @@ class Section(BaseModel):
     """A part of the configuration: unknown keys are errors, values cannot change after the check."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+@dataclass(frozen=True)
+class Knob:
+    """What a key, or a section with all its keys, means for a run, beside its type: metadata of a field of the schema.
+
+    tunes: another value asks another question, so that runs which differ in it are variants; else it says where, how
+    fast or how often the same is computed. on_resume: a resumed run may change it. in_name: it is part of the name of a
+    run that sets it. on_page: it has a column of its own on the HPARAMS page of TensorBoard.
+    """
+
+    tunes: bool = True
+    on_resume: bool = False
+    in_name: bool = True
+    on_page: bool = True
+
+
+MACHINERY = Knob(tunes=False, on_page=False)  # where and how fast a run is computed, and what is shown of it
+UNNAMED = Knob(tunes=False, on_page=False, in_name=False)  # likewise, and no part of a run's name
+REPETITION = Knob(tunes=False)  # the same question asked again: another seed, another fold

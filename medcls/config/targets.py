@@ -26,7 +26,7 @@ class Target(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    target: DottedPath = Field(alias=KEY)
+    target: DottedPath = Field(alias="_target_")  # KEY, which mypy wants spelled out
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ def call(target: str, arguments: Mapping[str, Any], key: str, *positional: Any, 
     """What ``target`` returns for ``positional``, ``context`` and the user's ``arguments``.
 
     Raises UserError for an argument that it does not take, one that it lacks, and where it fails by a ValueError,
-    TypeError or KeyError.
+    TypeError, KeyError or ImportError.
     """
     function = locate(target, key)
     if not callable(function):
@@ -69,7 +69,7 @@ def call(target: str, arguments: Mapping[str, Any], key: str, *positional: Any, 
     check_arguments(function, arguments, key, *positional, **context)
     try:
         return function(*positional, **context, **arguments)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, ImportError) as error:
         raise UserError(f"{key}: {target} failed: {type(error).__name__}: {error}") from error
 
 
@@ -78,7 +78,7 @@ def check_arguments(
 ) -> None:
     """Raise UserError when ``function`` cannot be called so: an unknown argument, or one missing."""
     if twice := sorted(set(arguments) & set(context)):
-        raise UserError(f"{key}.{twice[0]}: medcls sets this argument itself. Leave it out.")
+        raise UserError(f"{key}: the argument {twice[0]} is set by medcls itself. Leave it out.")
     try:
         signature = inspect.signature(function)
     except ValueError:  # of some functions written in C nothing is known before the call

@@ -1,51 +1,62 @@
 """The networks: images in, logits out. They know nothing of files, classes or training."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from medcls.config.parts import NetConfig, OwnNet, TorchvisionNet
+from medcls.config.targets import call
 from medcls.errors import UserError
-from medcls.models.alexnet import AlexNet
-from medcls.models.lenet import LeNet
-from medcls.models.network import Network
-from medcls.models.vgg16 import VGG16
-
-NETWORKS: dict[str, type[Network]] = {"lenet": LeNet, "alexnet": AlexNet, "vgg16": VGG16}
 
 
-def build_network(
-    family: str, options: Mapping[str, Any], *, n_outputs: int, in_channels: int, image_size: int
-) -> nn.Module:
-    """Net of a ``family`` (a key of ``NETWORKS``, or "torchvision") with that family's ``options``.
+def build_network(net: NetConfig, *, n_outputs: int, in_channels: int, image_size: int) -> nn.Module:
+    """The net of the ``model`` section of a configuration.
 
-    The net maps ``(N, in_channels, image_size, image_size)`` in [0, 1] to ``(N, n_outputs)`` logits.
-    Raises UserError when the image is too small for the net or the name is unknown.
+    It maps ``(N, in_channels, image_size, image_size)`` in [0, 1] to ``(N, n_outputs)`` logits.
+    Raises UserError when the image is too small for the net, or a user's own net cannot be built or is none.
     """
+    shape: dict[str, Any] = {"n_outputs": n_outputs, "in_channels": in_channels, "image_size": image_size}
+    if isinstance(net, OwnNet):
+        return _own(net, **shape)
     try:
-        return build_family(family, options, n_outputs, in_channels, image_size)
-    except ValueError as error:
-        name = options.get("name", family)
-        raise UserError(f"model={family} cannot be built as {name} at image_size={image_size}: {error}.") from error
+        built: nn.Module = call(net.target, net.arguments(), "model", **shape)
+    except UserError as error:
+        if not isinstance(error.__cause__, ValueError):
+            raise
+        raise UserError(
+            f"model={net.family} cannot be built as {net.title} at image_size={image_size}: {error.__cause__}."
+        ) from error
+    return built
 
 
-def build_family(
-    family: str, options: Mapping[str, Any], n_outputs: int, in_channels: int, image_size: int
-) -> nn.Module:
-    """Net of a family of ours or of torchvision's. Raises ValueError when it cannot be built."""
-    if family == "torchvision":
-        # Imported here: torchvision takes a second to import, which only these nets should cost.
-        from medcls.models.torchvision import build_torchvision
-
-        return build_torchvision(**options, n_outputs=n_outputs, in_channels=in_channels, image_size=image_size)
-    if family not in NETWORKS:
-        raise ValueError(f"there is no such family; known: {', '.join(NETWORKS)}, torchvision")
-    return NETWORKS[family](n_outputs, in_channels, image_size, **options)
-
-
-def check_network(model: Mapping[str, Any], *, in_channels: int, image_size: int) -> None:
+def check_network(net: NetConfig, *, in_channels: int, image_size: int) -> None:
     """Raise UserError when a configured net cannot be built for such images, before any are read."""
-    options = {key: value for key, value in model.items() if key != "family"}
-    if model["family"] == "torchvision":
-        options["weights"] = None  # nothing to download for a look at the shapes
-    build_network(model["family"], options, n_outputs=1, in_channels=in_channels, image_size=image_size)
+    if isinstance(net, TorchvisionNet):
+        net = net.model_copy(update={"weights": None})  # nothing to download for a look at the shapes
+    built = build_network(net, n_outputs=2, in_channels=in_channels, image_size=image_size)
+    if isinstance(net, OwnNet):
+        _check_shapes(built, net, in_channels, image_size)
+
+
+def _own(net: OwnNet, **shape: Any) -> nn.Module:
+    built = call(net.target, net.arguments(), "model", **shape)
+    if not isinstance(built, nn.Module):
+        raise UserError(f"model: {net.target} returned {type(built).__name__}, expected a torch.nn.Module.")
+    return built
+
+
+def _check_shapes(built: nn.Module, net: OwnNet, in_channels: int, image_size: int) -> None:
+    """Run two images through a user's net: what it maps them to is known only then."""
+    images = torch.zeros(2, in_channels, image_size, image_size)
+    try:
+        with torch.no_grad():
+            logits = built.eval()(images)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"model: {net.target} cannot take images (2, {in_channels}, {image_size}, {image_size}): "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if found != (2, 2):
+        raise UserError(f"model: {net.target} maps 2 images to {found}, expected logits (2, n_outputs) = (2, 2).")

@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from medcls.audit.gate import audited
 from medcls.config import Config
+from medcls.config.knobs import changeable
 from medcls.errors import Stopped, UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
@@ -18,7 +19,6 @@ from medcls.sweep.launch import launch
 from medcls.sweep.launcher import Launching, choose_launching
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.watch import Watch
-from medcls.training.resume import CHANGEABLE
 
 
 def sweep(arguments: Sequence[str]) -> int:
@@ -68,7 +68,7 @@ def settle_threads(folder: SweepFolder, plan: Plan, launching: Launching) -> Non
     """
     for name, config in plan.configs.items():
         if config.trainer.threads is None:
-            frozen = folder.frozen(name)
+            frozen = folder.frozen(name, config.own_code)
             threads = (frozen.trainer.threads if frozen else None) or launching.threads
             trainer = config.trainer.model_copy(update={"threads": threads})
             plan.configs[name] = config.model_copy(update={"trainer": trainer})
@@ -78,12 +78,10 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
     """Raise UserError that names every key in which a frozen job differs from what was composed now."""
     told: dict[str, list[str]] = {}
     for name, config in plan.configs.items():
-        frozen = folder.frozen(name)
+        frozen = folder.frozen(name, config.own_code)
         if frozen is None:
             continue
-        cosine = config.scheduler.name == "cosine"  # its rates follow from epochs
-        changeable = [key for key in CHANGEABLE if not (cosine and key == "epochs")]
-        for change in differences(frozen, config, changeable):
+        for change in differences(frozen, config, changeable(config)):
             told.setdefault(change, []).append(name)
         if (done := len(history_so_far(folder.run_folder(name)))) > config.epochs:
             told.setdefault(f"epochs: found {config.epochs}, but {done} are done", []).append(name)

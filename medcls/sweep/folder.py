@@ -1,7 +1,7 @@
 """The folder of a sweep: sweep.json, the frozen configuration of each job, a run folder per job."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,10 +73,10 @@ class SweepFolder:
             write_text(self.jobs / f"{name}.yaml", text)
         write_json(self.file, content)
 
-    def frozen(self, job: str) -> Config | None:
-        """Configuration that a job was frozen with; None where it is new."""
+    def frozen(self, job: str, allowed: Collection[str]) -> Config | None:
+        """Configuration that a job was frozen with; None where it is new. allowed: code that it may name."""
         file = self.jobs / f"{job}.yaml"
-        return check_stored(read_yaml(file), file) if file.is_file() else None
+        return check_stored(read_yaml(file), file, allowed) if file.is_file() else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:

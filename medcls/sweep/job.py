@@ -1,6 +1,6 @@
 """One job of a sweep, from its frozen configuration.
 
-python -m medcls.sweep.job <folder of the sweep> <job> <launch> <process that waits for it>
+python -m medcls.sweep.job <folder of the sweep> <job> <launch> <process that waits for it> [code of the user's own ...]
 """
 
 import logging
@@ -9,13 +9,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from medcls.config import Config
+from medcls.config.knobs import changeable
 from medcls.config.stored import check_stored
 from medcls.errors import Stopped, UserError
 from medcls.process import tune_process
@@ -27,9 +28,12 @@ log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds for a job of an earlier launch to stop
 
 
-def run_frozen(sweep: SweepFolder, name: str) -> None:
-    """Train a job, or go on with it where its folder holds a run; what stops it is told in its folder and raised."""
-    folder, config = sweep.run_folder(name), sweep.frozen(name)
+def run_frozen(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
+    """Train a job, or resume it where its folder holds a run; what stops it is written to its folder and raised.
+
+    allowed: code of the user's own that the command which launched the sweep names.
+    """
+    folder, config = sweep.run_folder(name), sweep.frozen(name, allowed)
     if config is None:
         raise UserError(f"{sweep.jobs / name}.yaml: missing. Run the line that made the sweep again.")
     overrides = next(job["overrides"] for job in sweep.read()["jobs"] if job["name"] == name)
@@ -56,10 +60,10 @@ def run_frozen(sweep: SweepFolder, name: str) -> None:
 def going_on(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
     """The configuration that resumes the run in the folder, with overrides that name what has changed since."""
     from medcls.sweep.folder import flat
-    from medcls.training.resume import CHANGEABLE
 
-    before, now = dict(flat(check_stored(folder.read_config(), folder.config).plain())), dict(flat(config.plain()))
-    changed = [f"{key}={now[key]}" for key in CHANGEABLE if before[key] != now[key]]
+    stored = check_stored(folder.read_config(), folder.config, config.own_code)
+    before, now = dict(flat(stored.plain())), dict(flat(config.plain()))
+    changed = [f"{key}={now[key]}" for key in changeable(config) if before[key] != now[key]]
     return config.model_copy(update={"resume": folder.path}), changed
 
 
@@ -115,13 +119,13 @@ def stop_when_unwanted(sweep: SweepFolder, launch: str, parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(folder: str, name: str, launch: str, parent: str) -> int:
+def main(folder: str, name: str, launch: str, parent: str, *allowed: str) -> int:
     """Exit status: 0 done, 1 failed, 128 + signal when stopped by one."""
     tune_process()
     sweep = SweepFolder(Path(folder))
     stop_when_unwanted(sweep, launch, int(parent))
     try:
-        run_frozen(sweep, name)
+        run_frozen(sweep, name, allowed)
     except Stopped as stopped:
         return 128 + stopped.signal
     except Exception:  # told in the run folder and in train.log

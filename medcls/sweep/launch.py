@@ -52,6 +52,7 @@ def launch_once(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -
         f"isolated={str(launching.isolated).lower()}",
         f"slots={launching.slots}",
         f"gpus={in_grammar(launching.gpus)}",
+        f"allow={in_grammar(launching.allowed)}",
         f"job={','.join(map(in_grammar, jobs))}",
     ]
     if launching.launcher.startswith("submitit"):

@@ -19,13 +19,17 @@ LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, which shar
 
 @dataclass(frozen=True)
 class Launching:
-    """How jobs are launched: Hydra's overrides, jobs at a time on this machine (0: elsewhere), GPUs, threads a job."""
+    """How jobs are launched: Hydra's overrides, jobs at a time on this machine (0: elsewhere), GPUs, threads a job.
+
+    allowed: code of the user's own that the jobs may run, since the command names it.
+    """
 
     launcher: str
     overrides: list[str]
     slots: int
     gpus: list[str]
     threads: int
+    allowed: list[str]
 
     @property
     def isolated(self) -> bool:
@@ -43,16 +47,17 @@ def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config], lo
     """
     kept = [override for override in overrides if not override.startswith("hydra.sweep.dir=")]
     composed = compose_launch(kept, loader)
+    allowed = sorted(set().union(*(config.own_code for config in configs.values())))
     launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
     settings = composed.hydra.launcher
     if launcher == "basic":
-        return Launching(launcher, kept, 1, [], cores())
+        return Launching(launcher, kept, 1, [], cores(), allowed)
     if launcher == "ray" and "object_store_memory" not in settings.ray.init:
         # Where it is absent the launcher puts a number, with which Ray joins no cluster that is already there.
         kept = [*kept, "+hydra.launcher.ray.init.object_store_memory=null"]
     if launcher not in LOCAL:
         cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
-        return Launching(launcher, kept, 0, [], int(cpus or 1))
+        return Launching(launcher, kept, 0, [], int(cpus or 1), allowed)
     gpus = visible_gpus(configs)
     slots = len(gpus) or cores()
     if any(override.startswith("hydra.launcher.n_jobs=") for override in kept):
@@ -61,7 +66,7 @@ def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config], lo
     slots = min(slots, len(configs))
     if launcher == "joblib":
         kept = [o for o in kept if not o.startswith("hydra.launcher.n_jobs=")] + [f"hydra.launcher.n_jobs={slots}"]
-    return Launching(launcher, kept, slots, gpus, max(1, cores() // slots))
+    return Launching(launcher, kept, slots, gpus, max(1, cores() // slots), allowed)
 
 
 def compose_launch(overrides: list[str], loader: ConfigLoader) -> DictConfig:

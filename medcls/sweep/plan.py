@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.config import Config, check_config
+from medcls.config.knobs import keys_that
 from medcls.config.run_name import LONGEST, folder_name, is_simulated
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
@@ -29,7 +30,6 @@ from medcls.sweep.grid import (
     vary,
 )
 from medcls.sweep.mistakes import Mistakes
-from medcls.training.resume import CHANGEABLE
 
 
 @dataclass
@@ -122,7 +122,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
         del composed["hydra"]
     config = check_config(composed)
     with torch.device("meta"):  # shapes without memory, for a net that may be too large for this machine
-        check_network(config.model.model_dump(), in_channels=config.data.channels, image_size=config.image_size)
+        check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
     if twin := next((name for name, other in plan.configs.items() if other == config), None):
         raise UserError(f"the same job twice: {twin} has this configuration too. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"
@@ -160,7 +160,8 @@ def name_sweep(plan: Plan, base: DictConfig, task: Sequence[Override]) -> None:
     head = experiment or f"{given.get('model', base.hydra.runtime.choices.model)}_{given.get('data', base.data.name)}"
     root = folder_name(base.data) if base.data.root is not None else ""
     head = head if root in ("", base.data.name) else f"{head}_{root}"
-    skipped = {"experiment", "data.root", *CHANGEABLE} | (set() if experiment else {"model", "data"})
+    skipped = {"experiment", *keys_that(lambda knob: knob.on_resume or not knob.in_name)}
+    skipped |= set() if experiment else {"model", "data"}
     knobs = {key: value for key, value in sorted(given.items()) if key not in skipped and not key.startswith("sweep.")}
     knobs |= {f"no_{o.key_or_group}": "" for o in task if o.is_delete()}
     short = short_names(knobs)

@@ -30,10 +30,11 @@ def work(launched: DictConfig) -> None:
         with slot(sweep, launched.launch, launched.slots) as number:
             if holds(sweep, launched.launch):
                 gpus = list(launched.gpus)
-                run_child(sweep, launched.job, launched.launch, gpus[number % len(gpus)] if len(gpus) > 1 else None)
+                gpu = gpus[number % len(gpus)] if len(gpus) > 1 else None
+                run_child(sweep, launched.job, launched.launch, gpu, list(launched.allow))
         return
     try:
-        run_frozen(sweep, launched.job)
+        run_frozen(sweep, launched.job, list(launched.allow))
     except Exception as error:  # the folder has it, but where it could not be written
         record_failure(sweep.run_folder(launched.job), f"{type(error).__name__}: {error}")
 
@@ -66,12 +67,12 @@ def slot(sweep: SweepFolder, launch: str, slots: int) -> Iterator[int]:
     yield 0
 
 
-def run_child(sweep: SweepFolder, job: str, launch: str, gpu: str | None) -> None:
+def run_child(sweep: SweepFolder, job: str, launch: str, gpu: str | None, allowed: list[str]) -> None:
     """Run a job in a process of its own and tell in its folder when it is killed."""
     folder = sweep.run_folder(job)
     folder.path.mkdir(parents=True, exist_ok=True)
     environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
-    command = [sys.executable, "-m", "medcls.sweep.job", str(sweep.path), job, launch, str(os.getpid())]
+    command = [sys.executable, "-m", "medcls.sweep.job", str(sweep.path), job, launch, str(os.getpid()), *allowed]
     with (folder.path / "train.log").open("ab") as log:
         # A session of its own keeps the terminal's Ctrl-C away.
         child = subprocess.Popen(

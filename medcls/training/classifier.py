@@ -1,30 +1,40 @@
 """The one LightningModule: any network, its loss, its optimiser, and loss, accuracy and AUROC once per epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, multilabel_auroc
 
+from medcls.config.parts import read_part
+from medcls.config.targets import KEY, check_allowed, locate
+from medcls.errors import UserError
 from medcls.models import build_network
 from medcls.runs.checkpoint import read_checkpoint
-from medcls.training.losses import correct, default_loss, loss_function, n_outputs, probabilities
+from medcls.training.losses import build_loss, correct, n_outputs, outputs_of, probabilities, read_loss
+from medcls.training.optimizer import build_optimizer
 from medcls.training.schedule import build_schedule, step_schedule
 
 Batch = tuple[Tensor, Tensor]  # images (N, H, W, C) uint8, labels (N,) int64
+MetricFunction = Callable[[NDArray[np.int64], NDArray[np.float32]], float]
 
 
 class Classifier(pl.LightningModule):
     """A network with all it takes to train it and, from its checkpoint alone, to use it.
 
-    Hyper-parameters are plain values only, so that a checkpoint loads with ``weights_only=True``. ``model``:
-    ``family`` and the options of that family; ``classes``: names in label order; ``positive``: the class that
-    sensitivity is about (two classes); ``loss``: "default" or "one_vs_rest"; ``class_weights``: one per class;
-    ``optimizer`` and ``scheduler``: their sections of the configuration; ``epochs``: length of a cosine schedule.
-    Images are ``image_size`` x ``image_size`` with ``channels`` channels, 0 ... 255.
+    Hyper-parameters are plain values only, so that a checkpoint loads with ``weights_only=True``. ``model``,
+    ``optimizer``, ``scheduler``: their sections of the configuration; ``loss``: likewise, or its name where that says
+    all; ``classes``: names in label order; ``positive``: the class that sensitivity is about (two classes);
+    ``class_weights``: one per class; ``epochs``: length of a schedule. Images are ``image_size`` x ``image_size`` with
+    ``channels`` channels, 0 ... 255.
+
+    To subclass: pass on all keyword arguments but your own, which must be plain values; in a ``training_step`` of your
+    own call ``track``. The configuration names the subclass by ``classifier._target_``.
     """
 
     def __init__(
@@ -35,7 +45,7 @@ class Classifier(pl.LightningModule):
         positive: str | None,
         channels: int,
         image_size: int,
-        loss: str,
+        loss: str | Mapping[str, Any],
         class_weights: Sequence[float] | None,
         lr: float,
         optimizer: Mapping[str, Any],
@@ -44,15 +54,21 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.loss = default_loss(len(classes)) if loss == "default" or len(classes) == 2 else loss
-        options = {key: value for key, value in model.items() if key != "family"}
-        outputs = n_outputs(self.loss, len(classes))
-        net = build_network(model["family"], options, n_outputs=outputs, in_channels=channels, image_size=image_size)
+        part = read_loss(loss)
+        self.loss = outputs_of(part, len(classes))
+        net = build_network(
+            read_part("model", model),
+            n_outputs=n_outputs(self.loss, len(classes)),
+            in_channels=channels,
+            image_size=image_size,
+        )
         # Batches are laid out with the channels last; a net laid out alike is 1.2 to 1.4 times as fast on a CPU.
         self.net = net.to(memory_format=torch.channels_last)
         self.class_weights: Tensor | None
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.criterion = build_loss(part, self.loss, len(classes), weights)
+        self.metrics: Mapping[str, MetricFunction] = {}  # of the user's own, computed after each epoch
         self.train_loss, self.train_correct, self.train_images = torch.zeros(()), torch.zeros(()), 0
         self.val_batches: list[Batch] = []
         self.restored_schedule: dict[str, Any] | None = None
@@ -65,7 +81,7 @@ class Classifier(pl.LightningModule):
 
     def compute_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of a batch, in float32 even where the net computed in half precision."""
-        return loss_function(self.loss, self.class_weights)(logits.to(self.dtype), labels)
+        return self.criterion(logits.to(self.dtype), labels, self.class_weights)
 
     def on_train_epoch_start(self) -> None:
         self.train_loss = torch.zeros((), device=self.device)
@@ -76,11 +92,15 @@ class Classifier(pl.LightningModule):
         images, labels = batch
         logits = self(images)
         loss = self.compute_loss(logits, labels)
+        self.track(loss, logits, labels)
+        return loss
+
+    def track(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a training batch towards the epoch's training loss and accuracy."""
         # Sums on the device, read once per epoch: logging each step would cost more than a small net's arithmetic.
         self.train_loss += loss.detach() * len(labels)
         self.train_correct += correct(logits.detach(), labels)
         self.train_images += len(labels)
-        return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
@@ -93,53 +113,83 @@ class Classifier(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(parts) for parts in zip(*self.val_batches, strict=True))
         self.val_batches.clear()
-        # Training's figures too: by now its batches are done, and all that watches epochs finds everything in place.
+        if not self.train_images:
+            raise UserError(
+                f"classifier: {type(self).__name__}.training_step never called self.track(loss, logits, labels).\n"
+                "  Without it the training loss of the epoch is unknown."
+            )
+        probability = probabilities(logits, self.loss)
+        # Training's values too: by now its batches are done, and all that watches epochs finds everything in place.
         self.log_dict(
             {
                 "train_loss": self.train_loss / self.train_images,
                 "train_accuracy": self.train_correct / self.train_images,
                 "val_loss": self.compute_loss(logits, labels),
                 "val_accuracy": correct(logits, labels) / len(labels),
-                "val_auroc": auroc(probabilities(logits, self.loss), labels),
+                "val_auroc": auroc(probability, labels),
+            }
+            | {
+                f"val_{name}": float(metric(labels.cpu().numpy(), probability.cpu().numpy()))
+                for name, metric in self.metrics.items()
             }
         )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         hparams = self.hparams
-        options = dict(hparams["optimizer"])
-        name = options.pop("name")
-        classes = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-        fused = self.device.type in ("cpu", "cuda")  # one pass over all weights instead of one per operation
-        optimizer: torch.optim.Optimizer = classes[name](
-            self.net.parameters(), lr=hparams["lr"], fused=fused, **options
+        optimizer = build_optimizer(
+            read_part("optimizer", hparams["optimizer"]), self.net.parameters(), hparams["lr"], self.device
         )
         # Kept from Lightning, which would step it after the epoch's checkpoint was written: a resumed run would then
-        # lack the last step.
-        self.schedule = build_schedule(hparams["scheduler"], optimizer, hparams["epochs"])
+        # miss the last step.
+        schedule = read_part("scheduler", hparams["scheduler"])
+        self.per_batch = schedule.interval == "batch"
+        steps = int(self.trainer.estimated_stepping_batches) if self.per_batch else hparams["epochs"]
+        self.schedule = build_schedule(schedule, optimizer, steps)
         if self.schedule is not None and self.restored_schedule is not None:
             self.schedule.load_state_dict(self.restored_schedule)
         return optimizer
 
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        super().optimizer_step(*arguments, **options)
+        if self.per_batch and self.schedule is not None:
+            self.schedule.step()
+
     def on_train_epoch_end(self) -> None:
-        step_schedule(self.schedule, float(self.trainer.callback_metrics["val_loss"]))
+        if not self.per_batch:
+            step_schedule(self.schedule, float(self.trainer.callback_metrics["val_loss"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.schedule is not None:
             checkpoint["schedule"] = self.schedule.state_dict()
+        if type(self) is not Classifier:
+            checkpoint["classifier"] = {KEY: f"{type(self).__module__}.{type(self).__qualname__}"}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.restored_schedule = checkpoint.get("schedule")
 
 
-def load_classifier(path: Path) -> Classifier:
+def load_classifier(path: Path, allow: Collection[str] = ()) -> Classifier:
     """Classifier rebuilt from a checkpoint alone, in evaluation mode on the CPU.
 
-    Its ``hparams`` hold class names and preprocessing. Raises UserError when the file is no checkpoint of medcls.
+    Its ``hparams`` hold class names and preprocessing. allow: dotted paths of code of your own that the checkpoint may
+    have run: its net, its loss, its subclass of Classifier. Raises UserError when the file is not a checkpoint of
+    medcls, or names other code.
     """
     content = read_checkpoint(path)
-    classifier = Classifier(**content["hyper_parameters"])
+    kind, hparams = content.get("classifier", {}), content["hyper_parameters"]
+    check_allowed([kind, hparams], allow, str(path), "load_classifier(path, allow=[...]) with: {targets}")
+    made_by = subclass(kind[KEY]) if kind else Classifier
+    classifier = made_by(**hparams)
     classifier.load_state_dict(content["state_dict"])
     return classifier.eval()
+
+
+def subclass(target: str) -> type[Classifier]:
+    """A user's own subclass of Classifier. Raises UserError where ``target`` names anything else."""
+    found = locate(target, "classifier")
+    if not (isinstance(found, type) and issubclass(found, Classifier)):
+        raise UserError(f"classifier: {target} is not a subclass of medcls.Classifier.")
+    return found
 
 
 def auroc(probability: Tensor, labels: Tensor) -> Tensor:

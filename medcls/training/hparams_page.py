@@ -37,7 +37,7 @@ def hparams(config: Config, title: str) -> dict[str, Value]:
     """
     plain = config.plain()
     choices: dict[str, Value] = {
-        "model": getattr(config.model, "name", config.model.family),
+        "model": config.model.title,
         "data": title,
         "augment": "+".join(config.augment.transforms) or "none",
         "loss": config.loss.name,

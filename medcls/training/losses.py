@@ -1,22 +1,86 @@
 """What training minimises, and how its logits become probabilities."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from medcls.config.parts import LossConfig, OwnLoss, read_part
+from medcls.config.targets import call, check_arguments, locate
+from medcls.errors import UserError
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
+WeightedLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
-def default_loss(n_classes: int) -> str:
-    """Name of the loss that fits the number of classes where the configuration names none."""
-    return "bce" if n_classes == 2 else "cross_entropy"
+def read_loss(loss: str | Mapping[str, Any]) -> LossConfig:
+    """The ``loss`` section of a configuration, or what a checkpoint holds of it: its name, where that says all."""
+    part: LossConfig = read_part("loss", {"name": loss, "class_weights": None} if isinstance(loss, str) else loss)
+    return part
 
 
-def n_outputs(loss: str, n_classes: int) -> int:
+def outputs_of(loss: LossConfig, n_classes: int) -> str:
+    """What the logits mean: "bce", "cross_entropy" or "one_vs_rest"; of two classes always "bce"."""
+    if n_classes == 2:
+        return "bce"
+    return "cross_entropy" if loss.outputs == "default" else loss.outputs
+
+
+def n_outputs(outputs: str, n_classes: int) -> int:
     """Number of logits: one for two classes under "bce", else one per class."""
-    return 1 if loss == "bce" else n_classes
+    return 1 if outputs == "bce" else n_classes
+
+
+def build_loss(loss: LossConfig, outputs: str, n_classes: int, class_weights: Tensor | None) -> WeightedLoss:
+    """The loss of a configuration, of logits ``(N, n_outputs)``, labels ``(N,)`` and class weights ``(C,)`` or None.
+
+    Raises UserError when a user's own loss cannot be built, has weights to train, or gives no single number.
+    """
+    if not isinstance(loss, OwnLoss):
+        return lambda logits, labels, weights: loss_function(outputs, weights)(logits, labels)
+    own = _own(loss, class_weights)
+    if isinstance(own, nn.Module) and any(parameter.requires_grad for parameter in own.parameters()):
+        raise UserError(f"loss: {loss.target} has weights to train, which only nets may have.")
+    try:
+        logits = torch.zeros(2, n_outputs(outputs, n_classes), requires_grad=True)
+        found = own(logits, torch.tensor([0, 1]), class_weights)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise UserError(
+            f"loss: {loss.target} cannot take logits (2, {n_outputs(outputs, n_classes)}) and labels (2,): {error}"
+        ) from error
+    if not (isinstance(found, Tensor) and found.ndim == 0 and found.requires_grad):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(f"loss: {loss.target} returned {shape}, expected a differentiable mean over the images.")
+    return own
+
+
+class _Built(nn.Module):
+    """A user's loss that is a class, built once; a module, so that what it holds follows the net to its device."""
+
+    def __init__(self, loss: LossFunction) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, logits: Tensor, labels: Tensor, class_weights: Tensor | None) -> Tensor:
+        return self.loss(logits, labels)
+
+
+def _own(loss: OwnLoss, class_weights: Tensor | None) -> WeightedLoss:
+    given = {} if class_weights is None else {"class_weights": class_weights}
+    found = locate(loss.target, "loss")
+    if inspect.isclass(found):
+        return _Built(call(loss.target, loss.arguments(), "loss", **given))
+    check_arguments(found, loss.arguments(), "loss", None, None, **given)
+
+    def function(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+        passed = {} if weights is None else {"class_weights": weights}
+        result: Tensor = found(logits, labels, **passed, **loss.arguments())
+        return result
+
+    return function
 
 
 def loss_function(name: str, class_weights: Tensor | None = None) -> LossFunction:

@@ -1,10 +1,12 @@
-"""Going on with a run as if it had never stopped."""
+"""Resuming a run as if it had never stopped."""
 
 import json
 import logging
 from typing import Any
 
 from medcls.config import Config
+from medcls.config.knobs import changeable
+from medcls.config.parts import PARTS
 from medcls.config.stored import check_stored
 from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
@@ -12,32 +14,38 @@ from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
 from medcls.training.history import History
 
-# What may differ without changing the numbers, and the length of the run.
-CHANGEABLE = ("epochs", "num_workers", "data.root", "data.manifest", "data.cache_dir", "trainer.accelerator")
 log = logging.getLogger(__name__)
 
 
 def continued_config(command: Config, folder: RunFolder, overrides: list[str]) -> Config:
     """The configuration that the run began with, with those changes of the command line that it can bear.
 
-    Raises UserError for a folder that holds no run or a change that would make it another run.
+    Raises UserError for a folder that holds no run, a change that would make it another run, or code of the user's own
+    that the command does not name.
     """
-    values, given = check_stored(folder.read_config(), folder.config).plain(), command.plain()
+    began_with = check_stored(folder.read_config(), folder.config, {*command.own_code, *command.allow})
+    values, given = began_with.plain(), command.plain()
     for key in (override.partition("=")[0].lstrip("+") for override in overrides):
-        if key == "resume" or key.startswith("hydra"):
+        if key in ("resume", "allow") or key.startswith("hydra") or _same(values, given, key):
             continue
-        if key not in CHANGEABLE:
+        if key not in (known := changeable(began_with)):
+            why = f" with scheduler={began_with.scheduler.name}, whose rates follow from epochs" * (key == "epochs")
             raise UserError(
-                f"{key}: cannot change when a run is resumed; {folder.config} holds.\n"
-                f"  Expected at most {', '.join(CHANGEABLE)}. For other values start a new run."
+                f"{key}: cannot change when a run is resumed{why}; {folder.config} holds.\n"
+                f"  Expected at most {', '.join(known)}. For other values start a new run."
             )
         section, _, name = key.rpartition(".")
         (values[section] if section else values)[name] = (given[section] if section else given)[name]
-    if values["scheduler"]["name"] == "cosine" and "epochs" in {override.partition("=")[0] for override in overrides}:
-        raise UserError(
-            "epochs: cannot change when a run with scheduler=cosine is resumed: its rates follow from epochs."
-        )
-    return check_stored(values, folder.config)
+    return Config.model_validate(values)
+
+
+def _same(values: Any, given: Any, key: str) -> bool:
+    """Whether the command line only repeats what the run has anyway."""
+    for part in (f"{key}.{PARTS[key][0]}" if key in PARTS else key).split("."):
+        if not (isinstance(values, dict) and isinstance(given, dict) and part in values and part in given):
+            return False
+        values, given = values[part], given[part]
+    return bool(values == given)
 
 
 def restore_history(history: History, folder: RunFolder, image_set: ImageSet) -> None:
@@ -55,4 +63,4 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet) ->
     if folder.last.exists():
         callbacks: dict[str, Any] = read_checkpoint(folder.last)["callbacks"]
         history.load_state_dict(callbacks[history.state_key])
-    log.info("going on with %s after %d epochs", folder.path, len(history.rows))
+    log.info("resuming %s after %d epochs", folder.path, len(history.rows))

@@ -1,19 +1,40 @@
-"""How the learning rate changes from epoch to epoch."""
-
-from collections.abc import Mapping
-from typing import Any
+"""How the learning rate changes from epoch to epoch, or from step to step."""
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau
 
+from medcls.config.parts import Constant, ScheduleConfig
+from medcls.config.targets import accepts, call, locate
+from medcls.errors import UserError
 
-def build_schedule(config: Mapping[str, Any], optimizer: Optimizer, epochs: int) -> LRScheduler | None:
-    """Schedule of the ``scheduler`` section of the configuration; None for a constant rate."""
-    if config["name"] == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=epochs, eta_min=config["min_lr"])
-    if config["name"] == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=config["factor"], patience=config["patience"])
-    return None
+
+def build_schedule(schedule: ScheduleConfig, optimizer: Optimizer, total_steps: int) -> LRScheduler | None:
+    """Schedule of the ``scheduler`` section of the configuration; None for a constant rate.
+
+    total_steps: how often it will be stepped, for those that take an argument of that name.
+    Raises UserError when a user's own one cannot be built or is none.
+    """
+    if isinstance(schedule, Constant):
+        return None
+    arguments = schedule.arguments()
+    # PyTorch's OneCycleLR would let total_steps win over the user's own epochs * steps_per_epoch.
+    wants_steps = accepts(locate(schedule.target, "scheduler"), "total_steps") and not arguments.keys() & {
+        "total_steps",
+        "epochs",
+        "steps_per_epoch",
+    }
+    context = {"total_steps": total_steps} if wants_steps else {}
+    built = call(schedule.target, arguments, "scheduler", optimizer, **context)
+    if not isinstance(built, LRScheduler):
+        raise UserError(f"scheduler: {schedule.target} returned {type(built).__name__}, expected a schedule.")
+    if isinstance(built, ReduceLROnPlateau) and schedule.interval == "batch":
+        raise UserError("scheduler.interval: found batch, but this schedule follows the validation loss: epoch.")
+    return built
+
+
+def cosine(optimizer: Optimizer, *, total_steps: int, min_lr: float) -> CosineAnnealingLR:
+    """Half a cosine from the optimiser's rate to ``min_lr`` (Loshchilov & Hutter, 2017)."""
+    return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=min_lr)
 
 
 def step_schedule(schedule: LRScheduler | None, val_loss: float) -> None:

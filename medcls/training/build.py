@@ -1,0 +1,132 @@
+"""From the configuration and the images to the classifier, its callbacks and the trainer."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.loggers import Logger
+
+from medcls.config import Config
+from medcls.config.parts import LOGGERS
+from medcls.config.schema import TrainerConfig
+from medcls.config.targets import accepts, call, locate
+from medcls.data.image_set import ImageSet
+from medcls.errors import UserError
+from medcls.training.checkpoints import AtomicCheckpointIO
+from medcls.training.classifier import Classifier, subclass
+from medcls.training.randomness import seed_everything
+
+
+def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
+    """Classifier of the configuration, its initial weights drawn from the seed.
+
+    Raises UserError when a user's own part cannot be built, or a subclass is none of ``Classifier``.
+    """
+    own = config.classifier.target
+    if own is not None:
+        subclass(own)
+    seed_everything(config.seed)
+    plain = config.plain()
+    options: dict[str, Any] = {
+        "model": plain["model"],
+        "classes": list(image_set.table.classes),
+        "positive": image_set.positive,
+        "channels": config.data.channels,
+        "image_size": config.image_size,
+        "loss": plain["loss"] if config.loss.name == "own" else config.loss.name,
+        "class_weights": class_weights(config, image_set),
+        "lr": config.lr,
+        "optimizer": plain["optimizer"],
+        "scheduler": plain["scheduler"],
+        "epochs": config.epochs,
+    }
+    if own is None:
+        return Classifier(**options)
+    built: Classifier = call(own, config.classifier.args, "classifier", **options)
+    return built
+
+
+def class_weights(config: Config, image_set: ImageSet) -> list[float] | None:
+    """One weight per class; "balanced" gives every class the same total weight, 1 on average over images."""
+    wanted, n_classes = config.loss.class_weights, len(image_set.table.classes)
+    if wanted == "balanced":
+        labels = image_set.labels("train")
+        return [float(weight) for weight in len(labels) / (n_classes * np.bincount(labels, minlength=n_classes))]
+    if wanted is not None and len(wanted) != n_classes:
+        raise UserError(
+            f"loss.class_weights: found {len(wanted)} weights, expected one for each of {n_classes} classes."
+        )
+    return None if wanted is None else list(wanted)
+
+
+def build_callbacks(config: Config) -> list[pl.Callback]:
+    """The user's own callbacks. Raises UserError for one that cannot be built or is none of Lightning's."""
+    built = []
+    for position, own in enumerate(config.callbacks):
+        callback = call(own.target, own.arguments, f"callbacks.{position}")
+        if not isinstance(callback, pl.Callback):
+            raise UserError(f"callbacks.{position}: {own.target} is not a callback of Lightning.")
+        built.append(callback)
+    return built
+
+
+def build_loggers(config: Config, folder: Path) -> list[Logger]:
+    """The user's own loggers; those with a ``save_dir`` write into the run folder unless they name another place.
+
+    Raises UserError for one that cannot be built, is not installed or is none of Lightning's.
+    """
+    built = []
+    for position, own in enumerate(config.loggers):
+        key = f"loggers.{position}"
+        target, arguments = (LOGGERS[own], {}) if isinstance(own, str) else (own.target, own.arguments)
+        place = accepts(locate(target, key), "save_dir") and "save_dir" not in arguments
+        logger = call(target, arguments, key, **({"save_dir": str(folder)} if place else {}))
+        if not isinstance(logger, Logger):
+            raise UserError(f"{key}: {target} is not a logger of Lightning.")
+        built.append(logger)
+    return built
+
+
+def build_trainer(
+    config: TrainerConfig, epochs: int, callbacks: Sequence[pl.Callback], loggers: Sequence[Logger], folder: Path
+) -> pl.Trainer:
+    """Lightning's Trainer without what costs time at each step or start.
+
+    Raises UserError when this machine lacks the accelerator.
+    """
+    # It warns of having no workers (batches come from memory), of our folder not being empty, of resuming; and tells
+    # of absent accelerators and of products. Importing it set the level of its messages.
+    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
+    for library in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    options: dict[str, Any] = {}
+    if config.deterministic and torch.cuda.is_available():
+        options["deterministic"] = "warn"
+        # All that we allocate is written before it is read.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        return pl.Trainer(
+            accelerator=config.accelerator,
+            devices=1,
+            precision=config.precision,
+            max_epochs=epochs,
+            callbacks=list(callbacks),
+            plugins=[AtomicCheckpointIO()],
+            default_root_dir=folder,
+            gradient_clip_val=config.gradient_clip,
+            accumulate_grad_batches=config.accumulate,
+            logger=list(loggers) or False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            **options,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(f"trainer.accelerator: found {config.accelerator!r}, which cannot be used: {error}") from error
