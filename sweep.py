@@ -26,7 +26,7 @@ def main() -> int:
     arguments = parser.parse_args().overrides
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     with initialize_config_dir(str(CONF), job_name="sweep", version_base="1.3"):
-        from medcls.sweep.command import sweep  # PyTorch takes seconds to import: not for --help
+        from medcls.sweep.run_sweep import sweep  # PyTorch takes seconds to import: not for --help
 
         return sweep(arguments)
 

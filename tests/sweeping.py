@@ -58,6 +58,6 @@ def pids_of(job):
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"medcls.sweep.job" in words and str(job).encode() in words:
+        if b"medcls.sweep.frozen_job" in words and str(job).encode() in words:
             found.append(int(entry.name))
     return found

@@ -22,7 +22,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 from test_errors import can_mount, on_small_disk
 
-import medcls.audit.report
+import medcls.audit.findings
 from medcls.sources.simulated import simulated_images, simulated_table
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
@@ -425,13 +425,13 @@ def test_second_audit_looks_nothing_up_again(audit, leaking, monkeypatch):
         raise AssertionError("made anew")
 
     with monkeypatch.context() as patch:
-        patch.setattr(medcls.audit.report, "audit", never)
+        patch.setattr(medcls.audit.findings, "audit", never)
         second = audit(leaking.root, *with_patients(leaking.root, {}))
         assert second.status == first.status
         assert second.findings == first.findings
         assert second.page == first.page
     with monkeypatch.context() as patch:
-        patch.setattr(medcls.audit.report, "find_copies", never)
+        patch.setattr(medcls.audit.findings, "find_copies", never)
         # Other patients are another audit, of the same images.
         third = audit(leaking.root, *with_patients(leaking.root, dict.fromkeys(leaking.test + leaking.training, "P")))
     assert third.findings["copies"] == first.findings["copies"]

@@ -29,8 +29,8 @@ def main() -> int:
 
 def audit_data(config: Config, folder: Path | None) -> int:
     """Make the audit, show it and write it; returns the exit status."""
+    from medcls.audit.console import print_findings
     from medcls.audit.gate import find_or_make
-    from medcls.audit.terminal import print_findings
     from medcls.sources.load import load_image_set
     from medcls.sources.source import check_outside_images
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from medcls.atomic import write_json, write_text
-from medcls.audit.store import FINDINGS, PAGE, key, load_audit, save_audit
-from medcls.audit.words import explain_leaks, notice, tell_shortcut
+from medcls.audit.stored import FINDINGS, PAGE, key, load_audit, save_audit
+from medcls.audit.wording import explain_leaks, notice, tell_shortcut
 from medcls.config import Config
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.table import check_counts
@@ -74,8 +74,8 @@ def find_or_make(image_set: ImageSet, config: Config) -> Audit:
     if (known := load_audit(kept)) is not None:
         return Audit(*known, kept)
 
+    from medcls.audit.findings import audit
     from medcls.audit.page import render
-    from medcls.audit.report import audit
 
     findings = {"data": data.title, "root": str(table.root)} | audit(image_set, config.audit, folder)
     page = render(findings, image_set.images)

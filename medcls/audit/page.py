@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medcls.audit.words import summary
+from medcls.audit.wording import summary
 
 PICTURED = 100  # pairs shown with their images
 SIDE = 256  # pixels a side of an image on the page

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.audit.copies import Copies
-from medcls.audit.files import FileFacts, pixel_digest
+from medcls.audit.file_facts import FileFacts, pixel_digest
 from medcls.audit.orientation import NAMES
 from medcls.data.table import Sample, SampleTable
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.audit.files import FileFacts
+from medcls.audit.file_facts import FileFacts
 from medcls.data.table import SampleTable
 
 _MOST_IMAGES = 5000  # more change the AUROC by less than its interval is wide

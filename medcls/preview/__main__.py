@@ -43,7 +43,7 @@ def names_image(word: str) -> bool:
 
 def preview(path: Path | None, config: ConfigWithPreview, folder: Path | None) -> None:
     """Draw both pictures of the image at ``path``, or of the data set's, and say where they are."""
-    from medcls.preview.grid import draw_grid
+    from medcls.preview.contact_sheet import draw_grid
     from medcls.preview.image import image_of_data_set, image_of_file
     from medcls.preview.tiles import through_epochs, under_fixed_transforms
     from medcls.sources.source import check_outside_images

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medcls.config import Config
 from medcls.config.messages import explain_composition, explain_interpolation
-from medcls.sweep.grid import FOLD
+from medcls.sweep.variants import FOLD
 
 
 class Composer:

@@ -12,12 +12,12 @@ from hydra.core.global_hydra import GlobalHydra
 
 from medcls.errors import Stopped
 from medcls.runs.folder import RunFolder
-from medcls.sweep.folder import SweepFolder, read_status
-from medcls.sweep.grid import in_grammar
-from medcls.sweep.job import wait_until_free
-from medcls.sweep.launcher import Launching
-from medcls.sweep.lease import POLL, begin_launch, end_launch, holds
-from medcls.sweep.worker import work
+from medcls.sweep.current_launch import POLL, begin_launch, end_launch, holds
+from medcls.sweep.frozen_job import wait_until_free
+from medcls.sweep.launch_settings import Launching
+from medcls.sweep.launched_job import work
+from medcls.sweep.sweep_folder import SweepFolder, read_status
+from medcls.sweep.variants import in_grammar
 
 WAITS = "to be gone on with"
 

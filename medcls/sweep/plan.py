@@ -17,8 +17,9 @@ from medcls.config.run_name import LONGEST, folder_name, is_simulated
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
-from medcls.sweep.folder import Job
-from medcls.sweep.grid import (
+from medcls.sweep.mistakes import Mistakes
+from medcls.sweep.sweep_folder import Job
+from medcls.sweep.variants import (
     Values,
     Variant,
     folder_part,
@@ -29,7 +30,6 @@ from medcls.sweep.grid import (
     swept_values,
     vary,
 )
-from medcls.sweep.mistakes import Mistakes
 
 
 @dataclass

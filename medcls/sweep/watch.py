@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from medcls.config import Config
-from medcls.sweep.folder import SweepFolder, history_so_far, read_status
+from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
 
 EVERY = 1.0  # seconds between two looks at the folders
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "waiting": "dim", "stopped": "yellow"}

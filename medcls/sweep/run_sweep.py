@@ -14,10 +14,10 @@ from medcls.errors import Stopped, UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
 from medcls.sources.load import load_image_set
-from medcls.sweep.folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.launch import launch
-from medcls.sweep.launcher import Launching, choose_launching
+from medcls.sweep.launch_settings import Launching, choose_launching
 from medcls.sweep.plan import Plan, plan_sweep
+from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
 
 

@@ -21,8 +21,8 @@ from medcls.config.stored import check_stored
 from medcls.errors import Stopped, UserError
 from medcls.process import tune_process
 from medcls.runs.folder import RunFolder
-from medcls.sweep.folder import SweepFolder, history_so_far, read_status
-from medcls.sweep.lease import POLL, holds
+from medcls.sweep.current_launch import POLL, holds
+from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
 
 log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds for a job of an earlier launch to stop
@@ -59,7 +59,7 @@ def run_frozen(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
 
 def going_on(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
     """The configuration that resumes the run in the folder, with overrides that name what has changed since."""
-    from medcls.sweep.folder import flat
+    from medcls.sweep.sweep_folder import flat
 
     stored = check_stored(folder.read_config(), folder.config, config.own_code)
     before, now = dict(flat(stored.plain())), dict(flat(config.plain()))

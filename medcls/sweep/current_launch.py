@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from medcls.atomic import write_json
-from medcls.sweep.folder import SweepFolder
+from medcls.sweep.sweep_folder import SweepFolder
 
 POLL = 0.5  # seconds
 

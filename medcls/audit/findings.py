@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.audit.copies import Copies, find_copies
-from medcls.audit.files import FileFacts, read_facts
+from medcls.audit.file_facts import FileFacts, read_facts
 from medcls.audit.leaks import find_leaks
 from medcls.audit.pairs import describe_pairs
 from medcls.audit.shortcuts import find_shortcut
-from medcls.audit.store import images_key, key, load_copies, save_copies
+from medcls.audit.stored import images_key, key, load_copies, save_copies
 from medcls.config.schema import AuditConfig
 from medcls.data.image_set import ImageSet
 from medcls.data.table import SampleTable

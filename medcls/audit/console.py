@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medcls.audit.words import summary, tell_pairs
+from medcls.audit.wording import summary, tell_pairs
 
 
 def print_findings(findings: dict[str, Any]) -> None:

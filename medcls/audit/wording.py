@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medcls.audit.store import PAGE
+from medcls.audit.stored import PAGE
 from medcls.data.listing import listing
 
 SHOWN = 20  # pairs, patients or files listed before "and N more"

@@ -13,9 +13,9 @@ from time import sleep
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from medcls.sweep.folder import SweepFolder, read_status
-from medcls.sweep.job import record_failure, run_frozen
-from medcls.sweep.lease import POLL, end_with_sweep, holds
+from medcls.sweep.current_launch import POLL, end_with_sweep, holds
+from medcls.sweep.frozen_job import record_failure, run_frozen
+from medcls.sweep.sweep_folder import SweepFolder, read_status
 
 
 def work(launched: DictConfig) -> None:
@@ -72,7 +72,16 @@ def run_child(sweep: SweepFolder, job: str, launch: str, gpu: str | None, allowe
     folder = sweep.run_folder(job)
     folder.path.mkdir(parents=True, exist_ok=True)
     environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
-    command = [sys.executable, "-m", "medcls.sweep.job", str(sweep.path), job, launch, str(os.getpid()), *allowed]
+    command = [
+        sys.executable,
+        "-m",
+        "medcls.sweep.frozen_job",
+        str(sweep.path),
+        job,
+        launch,
+        str(os.getpid()),
+        *allowed,
+    ]
     with (folder.path / "train.log").open("ab") as log:
         # A session of its own keeps the terminal's Ctrl-C away.
         child = subprocess.Popen(
