@@ -18,6 +18,7 @@ from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.sources.load import load_image_set
 from medcls.sources.source import check_outside_images
+from medcls.terminal import command_line
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
 from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier
@@ -83,9 +84,11 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             raise
         folder.write_status("done", len(history.rows))
         if show:
+            from medcls.report.next_steps import print_next_steps
             from medcls.report.summary import print_summary
 
             print_summary(metrics, path)
+            print_next_steps(metrics, config, folder)
         return float(best_row(history.rows)["val_loss"])
 
 
@@ -141,7 +144,7 @@ def record_end(folder: RunFolder, error: BaseException, epochs_done: int, epochs
     """Write to the folder why the run did not finish, as far as the disk still takes it."""
     stopped = isinstance(error, Stopped)
     if stopped:
-        command = f"python train.py {folder.resume_override}"
+        command = f"{command_line('train')} {folder.resume_override}"
         log.info("stopped after %d of %d epochs; go on: %s", epochs_done, epochs, command)
     try:
         folder.write_status("stopped" if stopped else "failed", epochs_done, f"{type(error).__name__}: {error}")

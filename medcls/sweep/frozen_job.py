@@ -19,7 +19,7 @@ from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.config.stored import check_stored
 from medcls.errors import Stopped, UserError
-from medcls.process import tune_process
+from medcls.process import forgiving_logs, tune_process
 from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, holds
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
@@ -93,7 +93,6 @@ def record_failure(folder: RunFolder, reason: str) -> None:
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """All messages of the block go to the end of a file, and nowhere else."""
-    logging.raiseExceptions = False  # a full disk also fails the log file, which must not bury the reason
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     root = logging.getLogger()
@@ -101,7 +100,8 @@ def logging_to(path: Path) -> Iterator[None]:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     try:
-        yield
+        with forgiving_logs():
+            yield
     finally:
         root.handlers[:] = others
         root.setLevel(level)

@@ -1,6 +1,7 @@
 """Launching through Hydra, again where a launcher gives up, and stopping what was launched."""
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -8,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from hydra.core.global_hydra import GlobalHydra
-
+from medcls.config.hydra_private import multirun
 from medcls.errors import Stopped
 from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, begin_launch, end_launch, holds
@@ -42,13 +42,12 @@ def launch(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -> Non
 
 def launch_once(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -> bool:
     """Whether the launcher gave up."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
     name = begin_launch(sweep, local=launching.local)
     overrides = [
         *launching.overrides,
         f"folder={in_grammar(str(sweep.path.absolute()))}",
         f"launch={in_grammar(name)}",
+        f"working={in_grammar(os.getcwd())}",
         f"isolated={str(launching.isolated).lower()}",
         f"slots={launching.slots}",
         f"gpus={in_grammar(launching.gpus)}",
@@ -59,7 +58,7 @@ def launch_once(sweep: SweepFolder, jobs: Sequence[str], launching: Launching) -
         silence_submitit()
     with stopping_isolated(sweep, jobs, launching) if launching.isolated else stopping_here():
         try:
-            hydra.multirun("launch", work, overrides)
+            multirun("launch", work, overrides)
         except Exception as error:
             if holds(sweep, name):
                 told = f"{type(error).__name__}: {error}".strip().splitlines()[-1]

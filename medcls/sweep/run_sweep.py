@@ -1,11 +1,9 @@
-"""python sweep.py, from its words to its report."""
+"""A sweep, from the words of its command to its report."""
 
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from hydra.core.global_hydra import GlobalHydra
 
 from medcls.audit.gate import audited
 from medcls.config import Config
@@ -14,11 +12,13 @@ from medcls.errors import Stopped, UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
 from medcls.sources.load import load_image_set
+from medcls.sweep.answer import report
 from medcls.sweep.launch import launch
 from medcls.sweep.launch_settings import Launching, choose_launching
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
+from medcls.terminal import command_line
 
 
 def sweep(arguments: Sequence[str]) -> int:
@@ -26,12 +26,8 @@ def sweep(arguments: Sequence[str]) -> int:
 
     Raises UserError before anything is written, Stopped when asked to stop.
     """
-    if len(arguments) == 1 and arguments[0].startswith("report="):
-        report(Path(arguments[0].partition("=")[2]))
-        return 0
-    loader = GlobalHydra.instance().config_loader()
-    plan = plan_sweep(arguments, loader)
-    launching = choose_launching(plan.launch, plan.configs, loader)
+    plan = plan_sweep(arguments)
+    launching = choose_launching(plan.launch, plan.configs)
     folder = SweepFolder(plan.folder)
     check_same_sweep(folder, plan)
     settle_threads(folder, plan, launching)
@@ -40,7 +36,7 @@ def sweep(arguments: Sequence[str]) -> int:
         check_images(plan.configs)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
-        folder.write(plan.contract([Path(sys.argv[0]).name, *arguments]), plan.configs)
+        folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
         run_missing(folder, plan, launching, arguments)
     failed = tell_failures(folder, plan)
     report(folder.path)
@@ -121,8 +117,7 @@ def run_missing(folder: SweepFolder, plan: Plan, launching: Launching, arguments
         with Watch(folder, plan.configs, launching.slots, plan.name).watching():
             launch(folder, missing, launching)
     except Stopped:
-        line = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
-        print(f"stopped; all is kept. Go on: {line}", flush=True)
+        print(f"stopped; all is kept. Go on: {command_line('sweep')} {shlex.join(arguments)}", flush=True)
         raise
 
 
@@ -137,17 +132,15 @@ def tell_failures(folder: SweepFolder, plan: Plan) -> int:
     failed = {name: read_status(folder.run_folder(name)) for name in plan.configs}
     failed = {name: status for name, status in failed.items() if status["state"] != "done"}
     if failed:
-        print(f"\n{len(failed)} of {len(plan.configs)} jobs failed; the same line again retries them:", file=sys.stderr)
+        print(
+            f"\n{len(failed)} of {len(plan.configs)} jobs failed; the same command again retries them:", file=sys.stderr
+        )
     for name, status in failed.items():
         log = folder.run_folder(name).path / "train.log"
         print(f"  {name}: {status['reason']}\n    {log}", file=sys.stderr)
     return len(failed)
 
 
-def report(folder: Path) -> None:
-    """Write the report on a folder of runs and say where it lies."""
-    if not folder.is_dir():
-        raise UserError(f"report: no folder {folder}. Expected the folder of a sweep or of other runs.")
-    from medcls.report.sweep import write_report  # matplotlib takes seconds to import
-
-    print(f"report: {write_report(folder)}")
+def command_words() -> list[str]:
+    """The command as sweep.json keeps it: without the folders of this machine."""
+    return [Path(word).name for word in shlex.split(command_line("sweep")) if word != "python"]
