@@ -25,6 +25,7 @@ from medcls.training.classifier import Classifier
 from medcls.training.environment import describe_environment
 from medcls.training.history import History
 from medcls.training.progress import Progress
+from medcls.training.quiet import quiet_lightning
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 from medcls.training.stop import stopping_in_order
@@ -50,7 +51,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     check_outside_images("hydra.run.dir", path, config.data)
-    with folder.locked(), stopping_in_order() as late:
+    with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
         history = History(folder)
         if resumed:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import SWEEP
 from sweeping import TINY, eventually, figures, pids_of, results, states
 
 TWO_AT_A_TIME = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -64,7 +65,7 @@ def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate()
     assert process.returncode == 130
-    assert "Go on: python sweep.py" in out
+    assert f"Go on: python {SWEEP} model=lenet" in out
     assert states_so_far(folder)[first.name] in ("stopped", "done")
     assert sweep(*grid).status == 0
     assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0

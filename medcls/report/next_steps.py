@@ -1,6 +1,8 @@
 """What a finished run says last: where its pictures are, and what to type next."""
 
+import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -20,10 +22,12 @@ def print_next_steps(metrics: Mapping[str, Any], config: Config, folder: RunFold
 
 def next_steps(simulated: bool, config: Config, folder: RunFolder) -> Iterator[tuple[str, str]]:
     """What to do, and how."""
-    pictures = [name for name in ("curves.png", "confusion.png", "roc.png") if (folder.path / name).exists()]
-    yield "pictures", f"{', '.join(pictures)} in {folder.path}"
+    if folder.path.is_relative_to(Path.cwd()):  # shorter, and as it was named
+        folder = RunFolder(folder.path.relative_to(Path.cwd()))
+    pictures = [file.name for file in folder.path.glob("*.png")]
+    yield "pictures", f"{', '.join(sorted(pictures))} in that folder"
     if config.logger.tensorboard:
-        yield "TensorBoard", f"tensorboard --logdir {folder.path.parent}"
+        yield "TensorBoard", f"tensorboard --logdir {shlex.quote(str(folder.path.parent))}"
     train = command_line("train")
     if simulated:
         yield "real images", f"put them in {config.data.default_root}/train and /test, or name their folder:"
