@@ -89,7 +89,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             from medcls.report.summary import print_summary
 
             print_summary(metrics, path)
-            print_next_steps(metrics, config, folder)
+            print_next_steps(metrics, config, folder, overrides)
         return float(best_row(history.rows)["val_loss"])
 
 
