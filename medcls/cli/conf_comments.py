@@ -28,12 +28,13 @@ def keys_of(config_name: str) -> dict[str, Key]:
     """
     keys: dict[str, Key] = {}
     for group, choice in default_choices(config_name).items():
+        if choice is None:
+            keys[group] = Key("null", f"one of {', '.join(choices(group))}")
+            continue
         file = CONF / group / f"{choice}.yaml"
-        meaning = first_comment(file) if file.is_file() else "none"
         others = [name for name in choices(group) if name != choice]
-        listed = f"; or {', '.join(others)}" if len(others) <= 5 else f"; a file of conf/{group}"
-        keys[group] = Key(choice, f"{meaning}{listed if others else ''}")
-        keys |= {f"{group}.{name}": key for name, key in keys_of_file(file).items()} if file.is_file() else {}
+        keys[group] = Key(choice, first_comment(file) + (f"; or {', '.join(others)}" if others else ""))
+        keys |= {f"{group}.{name}": key for name, key in keys_of_file(file).items()}
     for name in (*(base for base in bases(CONF / f"{config_name}.yaml") if base != config_name), config_name):
         keys |= {key: value for key, value in keys_of_file(CONF / f"{name}.yaml").items() if key not in keys}
     return keys
@@ -64,14 +65,14 @@ def files_of(group: str) -> dict[str, Path]:
     return {file.stem: file for file in found}
 
 
-def default_choices(config_name: str) -> dict[str, str]:
+def default_choices(config_name: str) -> dict[str, str | None]:
     """Group -> default choice."""
-    chosen: dict[str, str] = {}
+    chosen: dict[str, str | None] = {}
     for default in defaults(CONF / f"{config_name}.yaml"):
         if isinstance(default, str) and default not in ("_self_", config_name):
             chosen |= default_choices(default)
         elif isinstance(default, dict):
-            chosen |= {group.removeprefix("override ").strip("/"): str(name) for group, name in default.items()}
+            chosen |= {group.removeprefix("override ").strip("/"): name for group, name in default.items()}
     return {group: name for group, name in chosen.items() if not group.startswith("hydra/")}
 
 
@@ -99,16 +100,16 @@ def keys_of_file(file: Path) -> dict[str, Key]:
 
 
 def lines_of(file: Path) -> Iterator[tuple[str, Key]]:
-    """Dotted name and key of each line that sets one."""
+    """Dotted name and key of each line that sets one; its comment may stand above it where the line is long."""
     path: list[tuple[int, str]] = []
+    above = ""
     for line in file.read_text(encoding="utf-8").splitlines():
-        found = LINE.match(line)
-        if not found:
-            continue
-        indent = len(found[1])
-        path = [*((depth, name) for depth, name in path if depth < indent), (indent, found[2])]
-        if path[0][1] != "defaults":
-            yield ".".join(name for _, name in path), Key(found[3] or "", found[4] or "")
+        if found := LINE.match(line):
+            indent = len(found[1])
+            path = [*((depth, name) for depth, name in path if depth < indent), (indent, found[2])]
+            if path[0][1] != "defaults":
+                yield ".".join(name for _, name in path), Key(found[3] or "", found[4] or above)
+        above = line.strip().removeprefix("# ") if line.startswith(" ") and line.strip().startswith("# ") else ""
 
 
 def first_comment(file: Path) -> str:

@@ -51,7 +51,7 @@ class Page:
         if self.config is not None:
             known = keys_of(self.config)
             rows = [row(shown(key, known[key].default), known[key].meaning) for key in self.keys]
-            rest = f"All keys and what they mean: the files of {CONF}"
+            rest = f"All keys: train --cfg job. What they mean: the files of {CONF}"
             parts.append("\n".join(["Keys that matter, with their defaults:", *rows, "", rest]))
         rows = [row(f"{', '.join(option.flags)} {option.value or ''}", option.meaning) for option in self.options]
         parts.append("\n".join(["Options:", *rows]))
@@ -61,7 +61,7 @@ class Page:
 
 def shown(key: str, default: str) -> str:
     """A key with its default, unless that is computed."""
-    return key if default.startswith("${") or not default else f"{key}={default}"
+    return key if "${" in default or not default else f"{key}={default}"
 
 
 def row(left: str, right: str) -> str:

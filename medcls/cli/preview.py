@@ -24,16 +24,16 @@ PAGE = Page(
     words="[image] [key=value ...]",
     bare_words=True,
     keys=(
-        *("augment", "augment.transforms", "preview.index", "preview.epochs", "preview.scale", "preview.rotate"),
+        *("augment", "preview.index", "preview.epochs", "preview.scale", "preview.rotate"),
         *("preview.percentiles", "seed", "image_size", "data", "data.root", "data.channels", "data.window"),
         *("data.manifest", "data.classes", "data.group_pattern", "data.on_unreadable", "data.split.val_fraction"),
-        *("data.split.seed", "data.cache_dir"),
+        *("data.split.seed", "data.cache_dir", "data.max_pixels"),
     ),
     own_options=[Option(("--folder",), "DIR", "where the pictures go (runs/preview_<image>)")],
     examples=[
         ("photo.jpg augment=study", "the study's augmentation of a photo"),
         ("data=folder data.root=images augment=medical preview.index=3", "of the fourth training image"),
-        ("photo.jpg +augment.transforms.GaussianBlur.p=1", "with one transform of albumentations more"),
+        ("photo.jpg preview.rotate=[-5,5] preview.epochs=11", "other angles, fewer epochs"),
     ],
 )
 

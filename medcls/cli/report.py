@@ -9,8 +9,8 @@ from medcls.errors import UserError
 
 PAGE = Page(
     about=(
-        "Write the report on a sweep, or on any folder of runs: report.html, report.md, results.csv.\n"
-        "Prints the answer; trains nothing."
+        "Write the report on a sweep or any folder of runs.\n"
+        "Leaves report.html, report.md and results.csv, and prints the answer. Trains nothing."
     ),
     words="<folder>",
     config=None,
