@@ -1,6 +1,7 @@
 """medcls train: one run, or with -m every combination of values."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ def run(given: Words) -> int:
 
             return run(config, folder, list(HydraConfig.get().overrides.task))
 
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra prints its own account of an error and exits with status 1
     prepare_hydra()
     with readable_composition(given.others):
         try:
@@ -88,6 +90,8 @@ def job() -> Iterator[Path]:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
+    from medcls.runs.folder import RunFolder
+
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     had_log = (folder / "train.log").exists()  # of something else, where the folder is no run's
@@ -98,16 +102,7 @@ def job() -> Iterator[Path]:
         with forgiving_logs():
             logging.getLogger(__name__).error("%s", error)
         if not had_log:
-            forget_if_nothing_began(folder)
+            RunFolder(folder).remove_if_not_begun()
         if hydra.mode == RunMode.MULTIRUN:
             raise Told(str(error)) from error  # Hydra goes on with the other jobs and fails at the end
         raise SystemExit(2) from error
-
-
-def forget_if_nothing_began(folder: Path) -> None:
-    """Remove the folder of a run that failed before it wrote its configuration."""
-    if (folder / "config.yaml").exists():
-        return
-    (folder / "train.log").unlink(missing_ok=True)
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()

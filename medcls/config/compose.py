@@ -1,6 +1,5 @@
 """Hydra's composition of conf/ and the user's own folders, with readable errors."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -33,7 +32,6 @@ class OwnFolders(SearchPathPlugin):
 
 def prepare_hydra() -> None:
     """Make medcls's resolvers and the user's folders known to Hydra, before it is initialised."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra prints its own account of an error and exits with status 1
     register_resolvers()
     Plugins.instance().register(OwnFolders)
 
