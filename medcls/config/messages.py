@@ -131,7 +131,9 @@ def explain_composition(error: HydraException, schema: type[BaseModel], chosen: 
         nearest = get_close_matches(name, error.options, n=1)
         hint = f" Did you mean {group}={nearest[0]}?" if nearest else ""
         return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(error.options)}.")
-    key = None if isinstance(error, OverrideParseException) else hydra_private.refused_key(error)
+    if isinstance(error, OverrideParseException):
+        return UserError(f"{error.override}: {error.message.splitlines()[0]}. Quote spaces and brackets: key='\"a b\"'")
+    key = hydra_private.refused_key(error)
     if key is not None and not key.startswith("hydra."):
         return UserError(unknown_override(key, schema, chosen))
     return UserError((str(error) or str(error.__cause__)).strip())
