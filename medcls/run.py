@@ -83,9 +83,9 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             raise
         folder.write_status("done", len(history.rows))
         if show:
-            from medcls.report.summary import print_summary
+            from medcls.report.closing_table import print_closing_table
 
-            print_summary(metrics, path)
+            print_closing_table(metrics, path)
         return float(best_row(history.rows)["val_loss"])
 
 
@@ -129,11 +129,13 @@ def train_and_score(
     if not is_over(history.rows, config.epochs, config.trainer.patience):
         trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
-    from medcls.score import score_run
+    from medcls.evaluation.run_metrics import headline, score_run
+    from medcls.report.run_pictures import draw_run
 
-    metrics = score_run(trainer, classifier, data, folder, history.rows)
+    metrics, predictions = score_run(trainer, classifier, data, folder, history.rows)
+    draw_run(metrics, predictions, history.rows, folder.path)
     if board:
-        board.write_hparams(metrics)
+        board.write_hparams(metrics["best"]["epoch"], headline(metrics))
     return metrics
 
 

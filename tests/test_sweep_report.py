@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from medcls.errors import UserError
-from medcls.evaluation.scores import METRICS, scores
+from medcls.evaluation.metrics import METRICS, scores
 from medcls.report.sweep import write_report
 
 CLASSES = ["nevus", "melanoma <b>|*"]
@@ -19,7 +19,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def history(skill, seed, rises=True):
-    """Curves as training leaves them: the better the net the faster, over-fitting after the middle."""
+    """Curves as training leaves them: the better the net the faster, overfitting after the middle."""
     rng = np.random.default_rng(seed)
     rows = []
     for epoch in range(1, EPOCHS + 1):
@@ -129,13 +129,13 @@ def row_of(text, heading, variant):
 
 def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     names = write_sweep(tmp_path)
-    assert write_report(tmp_path) == tmp_path / "report.html"
+    assert write_report(tmp_path).page == tmp_path / "report.html"
     text = text_of(tmp_path)
     assert "Does n_base 16 help?" in text
     assert "SIMULATED" in text
     assert shlex.split(text.partition("    python ")[2].splitlines()[0]) == ["sweep.py", "lr=1e-3,1e-5", "k='a b'"]
-    assert f"AUROC: {names[2]} against {names[0]}: higher with {names[2]}." in text
-    assert f"AUROC: {names[3]} against {names[2]}: no difference shown." in text
+    assert f"AUROC: {names[2]} vs. {names[0]}: higher with {names[2]}." in text
+    assert f"AUROC: {names[3]} vs. {names[2]}: no difference shown." in text
     assert "Varied: lr (1e-3, 1e-5); model.n_base (8, 16). Each with seeds 0, 1, 2." in text
     # What holds for all comparisons is said once.
     assert text.count("3 seeds each on the same 120 images: intervals are about other seeds and other images") == 1
@@ -181,7 +181,7 @@ def test_reports_of_the_same_runs_are_the_same(tmp_path):
     assert len(before) == 3
 
 
-def test_leaks_of_the_images_are_told_beside_the_figures(tmp_path):
+def test_leaks_of_the_images_are_told_beside_the_metrics(tmp_path):
     write_sweep(tmp_path)
     notice = "7 training images left out: copies of held-out images, or of held-out patients"
     for path in tmp_path.glob("lr-1e-5*/metrics.json"):
@@ -217,7 +217,7 @@ def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_pa
     for part in ("still running, or killed, after epoch 5", "status.json cannot be read", "incomplete or damaged"):
         assert part in failed
     assert "not started" in next(line for line in failed.splitlines() if jobs[7] in line)
-    assert f"{names[2]} against {names[0]}: not compared. one of the two has no finished run." in text
+    assert f"{names[2]} vs. {names[0]}: not compared. one of the two has no finished run." in text
     assert "Only one seed of each is compared (2 and 2)" in text
     states = [row["state"] for row in csv.DictReader((tmp_path / "results.csv").open())]
     assert states == ["failed", "running", *["failed"] * 4, "stopped", "not started", *["done"] * 4]
@@ -244,8 +244,8 @@ def test_variants_are_derived_from_the_configurations_of_any_runs(tmp_path):
     ]
     text = text_of(tmp_path)
     assert "1 repetition" in text
-    assert "model=vgg16, n_base=16 against model=vgg16, n_base=8" in text
-    assert "model=vgg16, n_base=16 against model=lenet, n_base=8" not in text  # they differ in two settings
+    assert "model=vgg16, n_base=16 vs. model=vgg16, n_base=8" in text
+    assert "model=vgg16, n_base=16 vs. model=lenet, n_base=8" not in text  # they differ in two settings
 
 
 def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
@@ -265,7 +265,7 @@ def write_folds(folder, *, lrs=(1e-3, 1e-4), seeds=(0,), test=False):
                 write_run(where, seed=seed, skill=1 + 2 * i, fold=fold, n=60, test=test, config={"lr": lr})
 
 
-def figures_of(folder, part="best"):
+def auroc_of(folder, part="best"):
     metrics = json.loads((folder / "metrics.json").read_text())
     return metrics[part]["val"]["auroc"]["value"]
 
@@ -281,21 +281,21 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
         (name, seed, fold) for name in names for seed in seeds for fold in range(3)
     ]
     # One comparison, of all images, though each fold has test images too; each patient has three images.
-    assert text.count(f"AUROC: {names[1]} against {names[0]}: ") == 1
+    assert text.count(f"AUROC: {names[1]} vs. {names[0]}: ") == 1
     assert "on validation images of all folds pooled" in text
     each = "2 seeds each" if len(seeds) > 1 else "One seed each"
-    unit = "other seeds and other patients" if len(seeds) > 1 else "other patients alone"
+    unit = "other seeds and other patients" if len(seeds) > 1 else "other patients only"
     assert f"{each} on the same 180 images of 60 patients: intervals are about {unit}" in text
     assert text.count("patients as clusters)") == 2
     assert f"Varied: lr (1e-4, 1e-3). Each with seed{'s' if seeds[1:] else ''} {', '.join(map(str, seeds))}" in text
-    per_seed = [[figures_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
+    per_seed = [[auroc_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
     means = np.mean(per_seed, axis=1)
     expected = f"{means.mean():.3f}" + (f" ± {means.std(ddof=1):.3f}" if len(seeds) > 1 else "")
     assert row_of(text, "## Variants", names[0])[1] == str(3 * len(seeds))
     assert row_of(text, "## Variants", names[0])[5] == expected
 
 
-def test_pooled_figures_stand_beside_those_of_the_folds_and_their_mean(tmp_path):
+def test_pooled_metrics_are_shown_beside_those_of_the_folds_and_their_mean(tmp_path):
     write_folds(tmp_path)
     write_report(tmp_path)
     rows = [
@@ -309,24 +309,24 @@ def test_pooled_figures_stand_beside_those_of_the_folds_and_their_mean(tmp_path)
     pooled = next(row for row in csv.DictReader((tmp_path / "pooled.csv").open()) if row["variant"] == "lr=1e-3")
     assert {metric: float(pooled[metric]) for metric in METRICS} == pytest.approx(expected)
     assert (pooled["folds"], pooled["images"], pooled["patients"]) == ("3", "180", "60")
-    each = [figures_of(tmp_path / f"0_0_{fold}") for fold in range(3)]
+    each = [auroc_of(tmp_path / f"0_0_{fold}") for fold in range(3)]
     assert float(pooled["auroc_mean_of_folds"]) == pytest.approx(np.mean(each))
     _, _, shown, *folds, mean = row_of(text_of(tmp_path), "## Cross-validation", "lr=1e-3")
     assert shown == f"{expected['auroc']:.3f} [{float(pooled['auroc_low']):.3f}, {float(pooled['auroc_high']):.3f}]"
     assert [*folds, mean] == [f"{value:.3f}" for value in [*each, np.mean(each)]]
 
 
-def test_without_every_fold_there_are_no_pooled_figures_and_nothing_is_compared(tmp_path):
+def test_without_every_fold_there_are_no_pooled_metrics_and_nothing_is_compared(tmp_path):
     write_folds(tmp_path, seeds=(0, 1))
     for seed in (0, 1):
         write_state(tmp_path / f"0_{seed}_1", "failed", 7, "OutOfMemoryError")
     write_state(tmp_path / "1_0_2", "running", 3)
     write_report(tmp_path)
     text = text_of(tmp_path)
-    assert row_of(text, "## Cross-validation", "lr=1e-3")[2] == "lacking: fold 1 not finished"
-    assert "no seed of which all folds are finished" in text
-    lacking = [row["auroc"] == "" for row in csv.DictReader((tmp_path / "pooled.csv").open())]
-    assert lacking == [True, False, True, True]
+    assert row_of(text, "## Cross-validation", "lr=1e-3")[2] == "missing: fold 1 not finished"
+    assert "no seed with all folds finished" in text
+    missing = [row["auroc"] == "" for row in csv.DictReader((tmp_path / "pooled.csv").open())]
+    assert missing == [True, False, True, True]
     assert "Only 9 of 12 runs are finished" in text
     assert row_of(text, "## Variants", "lr=1e-3")[1] == "4 of 6"
 
@@ -337,10 +337,10 @@ def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
     write_report(tmp_path)
     assert "## Cross-validation" not in text_of(tmp_path)
     assert "One seed each on the same 120 images of 40 patients" in text_of(tmp_path)
-    assert "higher with lr=1e-4, of these nets alone." in text_of(tmp_path)
+    assert "higher with lr=1e-4, for these nets only." in text_of(tmp_path)
 
 
-def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_path):
+def test_test_images_are_compared_and_show_how_optimistic_the_best_epoch_is(tmp_path):
     write_sweep(tmp_path, test=True)
     write_report(tmp_path)
     text = text_of(tmp_path)
@@ -351,11 +351,11 @@ def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_
     assert f"AUROC {gap:+.3f} (runs: 12)" in text
 
 
-def test_over_fitting_and_convergence_are_read_off_the_histories(tmp_path):
+def test_overfitting_and_convergence_are_read_off_the_histories(tmp_path):
     names = write_sweep(tmp_path, reach=[{"metric": "train_accuracy", "final_of": "lr=1e-3, n_base=8"}])
     write_report(tmp_path)
     text = text_of(tmp_path)
-    _, at_best, at_last, rises = row_of(text, "## Over-fitting", names[3])
+    _, at_best, at_last, rises = row_of(text, "## Overfitting", names[3])
     assert float(at_last.split()[0]) > float(at_best.split()[0]) + 0.3
     assert 15 <= float(rises.split()[0]) <= 24  # the loss was made to rise after epoch 20
     final = 0.5 + 0.48 * (1 - np.exp(-EPOCHS / 12 * np.array([1.0, 1.05, 1.1]))).mean()
@@ -366,11 +366,11 @@ def test_over_fitting_and_convergence_are_read_off_the_histories(tmp_path):
     assert "1 of 3 runs not within 40 epochs" in row_of(text, "## Convergence", names[0])[1]
 
 
-def test_a_loss_that_keeps_falling_is_not_called_over_fitting(tmp_path):
+def test_a_loss_that_keeps_falling_is_not_called_overfitting(tmp_path):
     for seed in (0, 1, 2):
         write_run(tmp_path / str(seed), seed=seed, rises=False)
     write_report(tmp_path)
-    assert row_of(text_of(tmp_path), "## Over-fitting", "all runs")[3] == "not within 40 epochs"
+    assert row_of(text_of(tmp_path), "## Overfitting", "all runs")[3] == "not within 40 epochs"
 
 
 def test_foreign_names_stay_text_in_both_reports(tmp_path):
@@ -412,5 +412,5 @@ def test_metrics_left_undefined_by_the_images_do_not_stop_the_report(tmp_path):
         write_run(tmp_path / name, config={"lr": lr}, n=2)
     write_report(tmp_path)
     text = text_of(tmp_path)
-    assert "accuracy: lr=1e-3 against lr=1e-4" in text
+    assert "accuracy: lr=1e-3 vs. lr=1e-4" in text
     assert "AUROC: lr=" not in text

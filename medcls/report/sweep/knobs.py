@@ -22,7 +22,7 @@ _GROUPS = {"model": "family", "data": "name", "optimizer": "name", "scheduler": 
 def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, ...], dict[Path, dict[str, Any]]]:
     """Keys whose values differ between the configurations, as an override names them, and the values of each run.
 
-    A group that differs counts once (data=skin against data=bone), its keys only where they differ within a choice.
+    A group that differs counts once (data=skin vs. data=bone), its keys only where they differ within a choice.
     """
     flat = {path: _flatten(config) for path, config in configs.items()}
     keys: list[str] = []
