@@ -9,6 +9,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from medcls.config.targets import Target
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS, scores
 from medcls.report.sweep import write_report
@@ -414,3 +415,140 @@ def test_metrics_left_undefined_by_the_images_do_not_stop_the_report(tmp_path):
     text = text_of(tmp_path)
     assert "accuracy: lr=1e-3 vs. lr=1e-4" in text
     assert "AUROC: lr=" not in text
+
+
+COLUMNS_OF_MINE = """
+def loss_gap(run):
+    return run.history[-1]["val_loss"] - run.history[-1]["train_loss"]
+
+def net(run, prefix=""):
+    return prefix + run.config["model"]["family"]
+
+def nothing(run):
+    return None
+
+def zero(run):
+    return 0
+
+def fails(run):
+    raise LookupError("no such thing")
+
+def seed(run):
+    return run.seed
+
+def history(run):
+    return run.history
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Targets of functions of the module ``my_columns``, which is on the Python path for the test."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "my_columns.py").write_text(COLUMNS_OF_MINE)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    return lambda function, **given: Target.model_validate({"_target_": f"my_columns.{function}", **given})
+
+
+def test_own_columns_stand_in_the_table_of_variants_and_in_results(tmp_path, own):
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    names = write_sweep(folder)
+    given = [own("loss_gap"), own("net", prefix="a ", name="kind_of_net"), own("nothing"), own("zero")]
+    write_report(folder, given)
+    rows = list(csv.DictReader((folder / "results.csv").open()))
+    gaps = [float(row["last_val_loss"]) - float(row["last_train_loss"]) for row in rows[:3]]
+    # Here the losses of metrics.json are those of the history.
+    assert [float(row["loss_gap"]) for row in rows[:3]] == pytest.approx(gaps)
+    assert {(row["kind_of_net"], row["nothing"], row["zero"]) for row in rows} == {("a vgg16", "", "0")}
+    text = text_of(folder)
+    assert "| seconds per run | loss gap | kind of net | nothing | zero |" in text
+    shown = f"{np.mean(gaps):.3f} ± {np.std(gaps, ddof=1):.3f}"
+    assert row_of(text, "## Variants", names[0])[8:] == [shown, "a vgg16", "\N{EN DASH}", "0 ± 0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("fails", {}, "my_columns.fails failed on the run lr-1e-3-n-base-8_seed-0: LookupError"),
+        ("seed", {}, "results.csv already has a column seed"),
+        ("history", {}, "returned list for the run"),
+        ("zero", {"wrong": 1}, "wrong: unknown argument"),
+    ],
+)
+def test_own_column_that_cannot_be_is_refused_and_nothing_is_written(tmp_path, own, name, given, message):
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    write_sweep(folder, seeds=(0,))
+    before = sorted(folder.iterdir())
+    with pytest.raises(UserError, match=message):
+        write_report(folder, [own(name, **given)])
+    assert sorted(folder.iterdir()) == before
+
+
+def test_columns_that_a_folder_names_are_not_run(tmp_path, own):
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    write_sweep(folder, seeds=(0,), columns=[{"_target_": "my_columns.fails"}])
+    write_report(folder)
+    assert "fails" not in (folder / "results.csv").read_text()
+
+
+@pytest.mark.parametrize("longer", ["", " and a name as long as sweeps of many settings have, which no terminal shows"])
+def test_the_answer_fits_a_terminal(tmp_path, longer):
+    names = write_sweep(tmp_path, compare="all")
+    path = tmp_path / "sweep.json"
+    path.write_text(path.read_text().replace("n_base=16", f"n_base=16{longer}"))
+    write_state(tmp_path / "lr-1e-3-n-base-8_seed-0", "failed", 3, "OutOfMemoryError")
+    lines = write_report(tmp_path).answers
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("SIMULATED")
+    assert lines[1] == "Only 11 of 12 runs are finished."
+    assert re.fullmatch(r"\d of 12 tests show a difference on validation images \(adjusted p\):", lines[2])
+    assert lines[-1] == "  and 3 more pairs in the report"
+    # The pairs that differ most surely come first, with what the report says of them.
+    statements = [line for line in lines if line.startswith("    AUROC")]
+    assert all("AUROC" in line and "(shown, p " in line for line in statements)
+    if not longer:
+        assert f"  {names[2]} vs. {names[0]}" in lines
+    for line in statements:
+        difference = line.split()[1]
+        assert f"a difference of {difference} " in text_of(tmp_path)
+
+
+def test_a_sweep_of_one_variant_ends_with_its_metrics(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path / str(seed), seed=seed)
+    write_report(tmp_path)
+    answer = " ".join(write_report(tmp_path).answers)
+    mean = np.mean([auroc_of(tmp_path / str(seed)) for seed in (0, 1)])
+    assert "Nothing is compared" in answer
+    assert f"AUROC {mean:.3f}" in answer
+
+
+def test_a_diverging_variant_does_not_flatten_the_curves_of_the_others(tmp_path):
+    write_run(tmp_path / "a", config={"lr": 1e-5})
+    write_run(tmp_path / "b", config={"lr": 1e-3}, skill=4)
+    rows = list(csv.DictReader((tmp_path / "b" / "history.csv").open()))
+    for row in rows[-3:]:
+        row["val_loss"] = str(float(row["val_loss"]) * 1000)
+    write_csv(tmp_path / "b" / "history.csv", rows)
+    write_report(tmp_path)
+    pixels = np.asarray(Image.open(tmp_path / "pictures" / "curves.png").convert("RGB")).astype(int)
+    height, width, _ = pixels.shape
+    of_losses = pixels[: height // 2, width // 2 :]  # the validation loss is above, on the right
+    first = np.abs(of_losses - (0x00, 0x72, 0xB2)).max(axis=2) < 12
+    seen = np.flatnonzero(first.any(axis=1))
+    assert np.ptp(seen) > height / 20  # of a scale of thousands nothing would be left but a line
+
+
+def test_convergence_of_an_own_metric_is_read_off_its_column(tmp_path):
+    names = write_sweep(tmp_path, reach=[{"metric": "val_my_score", "value": 0.5}])
+    for path in tmp_path.glob("*/history.csv"):
+        rows = list(csv.DictReader(path.open()))
+        write_csv(path, [row | {"val_my_score": int(row["epoch"]) / EPOCHS} for row in rows])
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert "Epochs to reach validation my score 0.500" in text
+    assert row_of(text, "## Convergence", names[0])[1] == f"{EPOCHS // 2} ({EPOCHS // 2})"

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -13,6 +13,7 @@ from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS, Metric
 
 KEY = "metrics"
+Function = Callable[[NDArray[Any], NDArray[Any]], float]
 # Other keys that stand beside metrics in metrics.json, or beside their tags in TensorBoard.
 _TAKEN = ("loss", "n", "epoch")
 
@@ -37,6 +38,15 @@ def own_metrics(targets: Sequence[Target]) -> list[Metric]:
                 f"  Taken: {', '.join([*METRICS, *_TAKEN])}, and each of yours once."
             )
     return found
+
+
+def as_functions(metrics: Sequence[Metric], positive: int) -> dict[str, Function]:
+    """Each metric by name as a function of labels and probabilities alone."""
+
+    def of(metric: Metric) -> Function:
+        return lambda labels, probabilities: metric.formula(labels, probabilities, positive)
+
+    return {metric.name: of(metric) for metric in metrics}
 
 
 def _record(target: Target) -> Metric:

@@ -33,7 +33,7 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
     best = metrics["best"]["epoch"]
     console.print(f"\nValidation metrics of epoch {best} are optimistic: it was chosen on these images.")
     over = "patients, each with all its images" if metrics.get("n_val_patients") else "images"
-    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the {over}.{_fewer(metrics['best']['val'])}")
+    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the {over}{_fewer(metrics['best']['val'])}.")
     if metrics.get("medmnist"):
         official = metrics["medmnist"]
         console.print(f"MedMNIST's own evaluator, test: AUC {official['AUC']:.3f}, ACC {official['ACC']:.3f}.")
@@ -71,8 +71,9 @@ def _row_name(name: str, positive: str | None) -> str:
 
 def _fewer(scored: Mapping[str, Any]) -> str:
     """That the intervals of the user's own metrics are of fewer resamples, where there are some."""
-    fewer = {name: scored[name]["resamples"] for name in own_in(scored) if "resamples" in scored[name]}
-    return "".join(f" That of {title_of(name)}: {number} resamples." for name, number in fewer.items())
+    own = own_in(scored)
+    resamples = {scored[name]["resamples"] for name in own}
+    return f" ({', '.join(map(title_of, own))}: {resamples.pop()} resamples)" if len(resamples) == 1 else ""
 
 
 def _cell(interval: Mapping[str, float | None]) -> str:

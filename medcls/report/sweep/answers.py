@@ -2,7 +2,7 @@
 
 import math
 from itertools import groupby
-from textwrap import shorten
+from textwrap import shorten, wrap
 
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.metrics import COMPARED, title_of
@@ -89,7 +89,8 @@ def _names(a: str, b: str) -> str:
 
 def _stated(verdict: Verdict) -> str:
     c = verdict.comparison
-    finding = f"{'shown' if c.shown else 'not shown'}, p {show_p(c.adjusted)}" if math.isfinite(c.p) else "not tested"
+    p = show_p(c.adjusted).replace("below", "<")
+    finding = f"{'shown' if c.shown else 'not shown'}, p {p}" if math.isfinite(c.p) else "not tested"
     return f"{title_of(c.metric)} {round(c.difference, 3) + 0.0:+.3f} ({finding})"
 
 
@@ -98,9 +99,12 @@ def _only_variant(sweep: Sweep) -> list[str]:
     if len(sweep.variants) != 1:
         return []
     (summary,) = summarise(sweep)
-    shown = [f"{title_of(name)} {of.mean:.3f}" for name, of in summary.best.items() if math.isfinite(of.mean)]
+    unbroken = "\N{NO-BREAK SPACE}"
+    shown = [f"{title_of(name)}{unbroken}{of.mean:.3f}" for name, of in summary.best.items() if math.isfinite(of.mean)]
     counted = f"mean of {summary.n_done} runs" if summary.n_done > 1 else "1 run"
-    return [f"  Validation, best epoch, {counted}: {', '.join(shown)}"] if shown else []
+    text = f"Validation, best epoch, {counted}: {', '.join(shown)}"
+    lines = wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ") if shown else []
+    return [line.replace(unbroken, " ") for line in lines]
 
 
 def _difference_pictures(sweep: Sweep, verdicts: Verdicts) -> list[Block]:

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from medcls.config.stored import with_defaults
 from medcls.errors import UserError
 from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
 from medcls.runs.history import COLUMNS
@@ -119,7 +120,8 @@ def _from_runs(folder: Path) -> Sweep:
             f"report: no run below {folder} (no folder with a config.yaml and a status.json).\n  Name the folder of a "
             "sweep or multirun, such as one below runs/."
         )
-    configs = {path: config for path in folders if (config := read_config(path)) is not None}
+    # Runs made before a key existed are those of its default.
+    configs = {path: with_defaults(config) for path in folders if (config := read_config(path)) is not None}
     keys, knobs = derive_knobs(configs)
     names = {path: name_variant(values) for path, values in knobs.items()}
     variants = {names[path]: knobs[path] for path in sorted(knobs, key=lambda path: sort_key(knobs[path]))}

@@ -4,17 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# They change where or how fast a run is computed, or are replications of the same question.
-_NO_KNOBS = (
-    "seed",
-    "data.split.fold",
-    "resume",
-    "num_workers",
-    "data.cache_dir",
-    "trainer.accelerator",
-    "trainer.threads",
-)
-_NO_GROUPS = ("logger",)
+from medcls.config.knobs import knob
+
 # Groups of the configuration, each known by one of its keys; the others follow from the choice.
 _GROUPS = {"model": "family", "data": "name", "optimizer": "name", "scheduler": "name", "augment": "transforms"}
 
@@ -34,7 +25,7 @@ def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, 
                 values[group] = _shown(values.pop(key, None))
     for key in dict.fromkeys(key for values in flat.values() for key in values):
         group = key.split(".")[0]
-        if key in keys or key in _NO_KNOBS or group in _NO_GROUPS:
+        if key in keys or not knob(key).tunes:
             continue
         within: dict[str, set[str]] = {}
         for values in flat.values():

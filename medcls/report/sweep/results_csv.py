@@ -20,7 +20,12 @@ def write_results(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> None:
     Everything but the seconds is the same again when the sweep is.
     Raises UserError for a column of the user's own that is named like one of the others.
     """
-    write_table(sweep.folder / "results.csv", [_row(sweep, run) | _own(sweep, run, own) for run in sweep.runs])
+    write_table(sweep.folder / "results.csv", result_rows(sweep, own))
+
+
+def result_rows(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> list[dict[str, Any]]:
+    """One row per run, in the order of ``sweep.runs``; "" where a run has nothing to say."""
+    return [_row(sweep, run) | _own(sweep, run, own) for run in sweep.runs]
 
 
 def _own(sweep: Sweep, run: Run, own: Sequence[OwnColumn]) -> dict[str, Any]:
