@@ -78,7 +78,7 @@ def title_of(name: str) -> str:
 
 
 def own_in(scored: Mapping[str, Any]) -> list[str]:
-    """Names of the user's own metrics in a part of metrics.json, where each stands with its interval."""
+    """Names of the user's own metrics in a part of metrics.json, where each has its interval."""
     return [name for name, value in scored.items() if name not in METRICS and isinstance(value, Mapping)]
 
 

@@ -14,7 +14,7 @@ from medcls.evaluation.metrics import METRICS, Metric
 
 KEY = "metrics"
 Function = Callable[[NDArray[Any], NDArray[Any]], float]
-# Other keys that stand beside metrics in metrics.json, or beside their tags in TensorBoard.
+# Other keys beside metrics in metrics.json, or beside their tags in TensorBoard.
 _TAKEN = ("loss", "n", "epoch")
 
 

@@ -72,7 +72,7 @@ def score_run(
 def measure(outcome: Outcome, own: Sequence[Metric] = ()) -> dict[str, Any]:
     """Loss, and every metric with its interval, over patients where these are known.
 
-    With a metric of the user's own stands on how many resamples its interval is based.
+    A metric of the user's own comes with the number of resamples of its interval.
     """
     found = outcome.predictions
     intervals = bootstrap_intervals(

@@ -73,7 +73,7 @@ def read_history(path: Path) -> list[Row]:
 
 
 def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """Write history.csv; NaN where an epoch lacks a column, as one trained before a metric was asked for."""
+    """Write history.csv; NaN where an epoch has no such column: trained before a metric was asked for."""
     names = list(dict.fromkeys(name for row in reversed(rows) for name in row))
     write_table(path, [{name: row.get(name, math.nan) for name in names} for row in rows])
 
