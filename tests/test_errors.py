@@ -78,7 +78,7 @@ def check_message(result, *fragments):
         ("data.root=null", ["data.root: missing", "data.root=/path/to/images"]),
         ("data.root=/nowhere/Bone", ["data.root: no folder /nowhere/Bone", "data.root=/path/to/images"]),
         ("data=bone data.root=/nowhere/Bone", ["data.root: no folder /nowhere/Bone"]),
-        ("resume=/nowhere/run", ["resume: /nowhere/run is no run folder", "config.yaml"]),
+        ("resume=/nowhere/run", ["resume: /nowhere/run is not a run folder", "config.yaml"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -283,7 +283,7 @@ def test_resuming_a_folder_without_run_leaves_it_as_it_is(train, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "train.log").write_text("of another program\n")
-    check_message(train(f"resume={folder}"), f"resume: {folder} is no run folder", "config.yaml")
+    check_message(train(f"resume={folder}"), f"resume: {folder} is not a run folder", "config.yaml")
     assert (folder / "train.log").read_text().startswith("of another program\n")
 
 

@@ -100,7 +100,7 @@ def test_cross_validation_runs_all_folds_unless_some_are_chosen(overrides, folds
     ] * 2
 
 
-def test_cross_validation_ends_in_one_result_of_all_images_and_a_lacking_fold_is_told_and_made_up_for(
+def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is_reported_and_made_up_for(
     sweep, make_folder
 ):
     root = make_folder(counts={"": 8})
@@ -118,7 +118,7 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_lacking_fold_is
     assert [(row["variant"], row["images"], row["patients"]) for row in pooled] == [("lenet on images", "16", "8")]
     shutil.rmtree(result.folder / "lenet-on-images_seed-0_fold-1")
     assert sweep(f"report={result.folder}").status == 0
-    assert "lacking: fold 1 not finished" in (result.folder / "report.md").read_text()
+    assert "missing: fold 1 not finished" in (result.folder / "report.md").read_text()
     assert sweep(*grid).status == 0
     assert list(csv.DictReader((result.folder / "pooled.csv").open())) == pooled
 

@@ -7,7 +7,7 @@ from textwrap import fill
 from matplotlib.figure import Figure
 
 from medcls.preview.tiles import Pixels, Tile
-from medcls.report.curves import DPI, write_png
+from medcls.report.png import DPI, write_png
 
 # Lengths in pixels of the picture.
 LEAST_SIDE = 180  # of a tile; smaller images are enlarged by a whole factor, each of their pixels a square

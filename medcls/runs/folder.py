@@ -35,7 +35,7 @@ class RunFolder:
 
     @property
     def resume_override(self) -> str:
-        """What to type to go on with the run, quoted for the shell and for Hydra where the path needs it."""
+        """What to type to resume the run, quoted for the shell and for Hydra where the path needs it."""
         plain = re.fullmatch(r"[\w./-]+", str(self.path), re.ASCII)
         return f"resume={self.path}" if plain else shlex.quote(f'resume="{self.path}"')
 
@@ -59,7 +59,7 @@ class RunFolder:
         """Raise UserError when the folder already holds a run."""
         if self.config.exists():
             raise UserError(
-                f"{self.path}: already holds a run.\n  Go on with it: {self.resume_override}, or choose another "
+                f"{self.path}: already holds a run.\n  Resume it: {self.resume_override}, or choose another "
                 "folder: hydra.run.dir=<folder>"
             )
 
@@ -79,8 +79,8 @@ class RunFolder:
         """Plain values of config.yaml, as anybody may have written them. Raises UserError when there are none."""
         if not self.config.is_file():
             raise UserError(
-                f"resume: {self.path} is no run folder (it holds no config.yaml).\n  Name the folder of a run, such as "
-                "one below runs/."
+                f"resume: {self.path} is not a run folder (it holds no config.yaml).\n  Name the folder of a run, such "
+                "as one below runs/."
             )
         return read_yaml(self.config)
 

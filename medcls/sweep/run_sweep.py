@@ -150,4 +150,5 @@ def report(folder: Path) -> None:
         raise UserError(f"report: no folder {folder}. Expected the folder of a sweep or of other runs.")
     from medcls.report.sweep import write_report  # matplotlib takes seconds to import
 
-    print(f"report: {write_report(folder)}")
+    written = write_report(folder)
+    print("\n".join(["", *written.answers, f"report: {written.page}"]))
