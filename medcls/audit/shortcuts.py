@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from medcls.audit.file_facts import FileFacts
 from medcls.data.table import SampleTable
+from medcls.patients import number_patients
 
 _MOST_IMAGES = 5000  # more change the AUROC by less than its interval is wide
 _FOLDS = 5
@@ -26,16 +27,18 @@ def find_shortcut(
     labels = np.array([sample.label for sample in table.samples])
     chosen = subset(labels)
     labels = labels[chosen]
-    groups = [table.samples[i].group or f"\0{i}" for i in chosen]
+    groups = [sample.group for sample in table.samples]
     columns = {name: values[chosen] for name, values in features(facts, brightness).items()}
     columns = {name: values for name, values in columns.items() if (values != values[0]).any()}
-    folds = make_folds(labels, groups)
+    folds = make_folds(labels, number_patients(groups)[chosen])
     if folds is None:
         return None
     alone = {name: auroc(labels, foretell(values[:, None], labels, folds)) for name, values in columns.items()}
     together = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(labels), 1))
     told = foretell(together, labels, folds)
-    interval = bootstrap_intervals(labels, told, 1, groups=groups if table.grouped else None, n_resamples=1000)["auroc"]
+    interval = bootstrap_intervals(
+        labels, told, 1, groups=[groups[i] for i in chosen] if table.grouped else None, n_resamples=1000
+    )["auroc"]
     return {
         "auroc": {name: round(getattr(interval, name), 4) for name in ("value", "low", "high")},
         "features": {name: round(alone[name], 4) for name in sorted(alone, key=lambda name: -alone[name])},
@@ -61,13 +64,13 @@ def subset(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(np.concatenate([rng.permutation(part)[: max(20, int(len(part) * share))] for part in parts]))
 
 
-def make_folds(labels: NDArray[np.int64], groups: list[str]) -> list[tuple[Any, Any]] | None:
+def make_folds(labels: NDArray[np.int64], patients: NDArray[np.intp]) -> list[tuple[Any, Any]] | None:
     """Training and left-out positions of each fold; None where a class, or the patients, are too few."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if min(np.bincount(labels)) < _FOLDS or len(np.unique(labels)) < 2 or len(set(groups)) < _FOLDS:
+    if min(np.bincount(labels)) < _FOLDS or len(np.unique(labels)) < 2 or len(np.unique(patients)) < _FOLDS:
         return None
-    split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(labels, labels, groups)
+    split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(labels, labels, patients)
     folds = [(train, rest) for train, rest in split if len(rest)]
     n_classes = len(np.unique(labels))
     return folds if all(len(np.unique(labels[train])) == n_classes for train, _ in folds) else None

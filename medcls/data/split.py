@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from medcls.data.table import Sample
 from medcls.errors import UserError
+from medcls.patients import number_patients
 
 # A fraction of patients is so many of so many folds: 0.2 is 1 of 5, 0.15 is 3 of 20.
 _MOST_FOLDS = 20
@@ -101,13 +102,11 @@ def assign_folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed:
 def _folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) -> list[int]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    # An image of no known patient is a patient of its own.
-    patients = [group or f"\0{i}" for i, group in enumerate(groups)]
     kind = StratifiedGroupKFold if any(groups) else StratifiedKFold
     assigned = [0] * len(labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class smaller than the number of folds: checked afterwards
-        parts = kind(folds, shuffle=True, random_state=seed).split(labels, labels, patients)
+        parts = kind(folds, shuffle=True, random_state=seed).split(labels, labels, number_patients(groups))
         for fold, (_, validation) in enumerate(parts):
             for index in validation:
                 assigned[index] = fold

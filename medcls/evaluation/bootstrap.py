@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.patients import number_patients
 from medcls.evaluation.scores import METRICS, scores
+from medcls.patients import number_patients
 
 LEVEL = 0.95
 # Draws held at a time (8 bytes each): 2,000 resamples of 10,000 images in one piece would be 160 MB, several times.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from medcls.evaluation.patients import number_patients
+from medcls.patients import number_patients
 from medcls.runs.predictions import Predictions
 
 Numbers = NDArray[np.intp]
