@@ -16,7 +16,7 @@ from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, 
 from medcls.evaluation.pooled import pool
 from medcls.evaluation.scores import scores
 from medcls.runs.predictions import Predictions
-from medcls.sources.folder import scan_folder
+from medcls.sources.image_folder import scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 

@@ -98,7 +98,7 @@ def test_every_wrong_row_is_listed_with_its_line_at_once(read, tmp_path):
     assert "labels.csv: 6 of 8 rows are wrong" in message
     for line in (
         "line 3: gone.png: no such file",
-        "line 4: label 'aa' is no class; did you mean a?",
+        "line 4: label 'aa' is not a class; did you mean a?",
         "line 5: split 'holdout', expected one of train, val, validation, test",
         "line 7: ./0.png: the same file as on line 2",
         "line 8: no path",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from medcls.config.data import SplitConfig
 from medcls.data.table import Sample
 from medcls.errors import UserError
 from medcls.patients import number_patients
@@ -27,6 +28,11 @@ class Division:
     seed: int
     folds: int | None = None
     fold: int = 0
+
+    @classmethod
+    def of(cls, split: SplitConfig) -> "Division":
+        """The division that a configuration asks for."""
+        return cls(split.val_fraction, split.seed, split.folds, split.fold)
 
 
 def divide(samples: Sequence[Sample], division: Division) -> tuple[tuple[Sample, ...], bool]:

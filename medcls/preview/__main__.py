@@ -46,7 +46,7 @@ def preview(path: Path | None, config: ConfigWithPreview, folder: Path | None) -
     from medcls.preview.contact_sheet import draw_grid
     from medcls.preview.image import image_of_data_set, image_of_file
     from medcls.preview.tiles import through_epochs, under_fixed_transforms
-    from medcls.sources.source import check_outside_images
+    from medcls.sources.location import check_outside_images
 
     shown = image_of_data_set(config) if path is None else image_of_file(path, config)
     folder = folder or Path("runs") / f"preview_{shown.name}"

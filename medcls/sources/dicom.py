@@ -47,11 +47,6 @@ _TAGS = [
 ]
 
 
-def is_dicom(content: bytes) -> bool:
-    """Whether a file begins as a DICOM file does: 128 bytes of anything, then DICM."""
-    return content[128:132] == b"DICM"
-
-
 def read_dicom(content: bytes, *, max_pixels: int, window: Window) -> Image.Image:
     """The one image of a DICOM file: RGB, or F with values 0..255, bright where the screen is.
 

@@ -40,7 +40,7 @@ def simulated_table(kind: str, classes: Sequence[str], counts: Mapping[str, Sequ
         for label, (name, number) in enumerate(zip(classes, numbers, strict=True))
         for i in range(1, number + 1)
     ]
-    return SampleTable(None, tuple(classes), tuple(samples))
+    return SampleTable(None, tuple(classes), tuple(samples), simulated=True)
 
 
 def simulated_images(
