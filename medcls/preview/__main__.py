@@ -55,8 +55,8 @@ def preview(path: Path | None, config: ConfigWithPreview, folder: Path | None) -
         raise UserError(f"--folder: {folder} holds the image, and nothing is written beside images. Name another.")
     fixed = under_fixed_transforms(shown.pixels, config.preview)
     epochs = {"": through_epochs(shown.pixels, config)}
-    names = ", ".join(config.augment.transforms) or "no augmentation"
-    drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: {names}"
+    drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: "
+    drawn += config.augment.title if config.augment.transforms else "no augmentation"
     folder.mkdir(parents=True, exist_ok=True)
     draw_grid(fixed, max(map(len, fixed.values())), shown.title, folder / "transforms.png")
     draw_grid(epochs, COLUMNS, drawn, folder / "augmentation.png")

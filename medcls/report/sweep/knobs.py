@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medcls.config.augment import title_of
+
 # They change where or how fast a run is computed, or are replications of the same question.
 _NO_KNOBS = (
     "seed",
@@ -31,7 +33,8 @@ def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, 
         if len({repr(values.get(key)) for values in flat.values()}) > 1:
             keys.append(group)
             for values in flat.values():
-                values[group] = _shown(values.pop(key, None))
+                value = values.pop(key, None)
+                values[group] = title_of(value) if group == "augment" and value is not None else value
     for key in dict.fromkeys(key for values in flat.values() for key in values):
         group = key.split(".")[0]
         if key in keys or key in _NO_KNOBS or group in _NO_GROUPS:
@@ -81,7 +84,3 @@ def _flatten(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _shown(value: Any) -> Any:
-    return ("+".join(value) or "none") if isinstance(value, Mapping) else value
