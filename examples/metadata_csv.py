@@ -1,4 +1,4 @@
-"""Image folders as Hugging Face has them: a folder for each split with a metadata.csv of the columns file_name and label.
+"""Image folders as Hugging Face has them: a folder for each split with a metadata.csv (columns file_name and label).
 
     python train.py data=own data._target_=examples.metadata_csv.load data.root=/path/to/images
 

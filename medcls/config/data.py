@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
+from medcls.config.section import MACHINERY, REPETITION, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
 from medcls.config.targets import KEY, DottedPath
 
 PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
@@ -61,7 +61,7 @@ class DataConfig(Section):
     """A data set; with ``target`` a function of the user's own, called with ``args``, that returns it."""
 
     name: str
-    target: Annotated[DottedPath | None, UNNAMED] = Field(default=None, alias="_target_")
+    target: Annotated[DottedPath | None, Knob(in_name=False)] = Field(default=None, alias="_target_")
     args: dict[str, Any] = Field(default_factory=dict)
     root: Annotated[Path | None, PLACE]
     default_root: Annotated[Path | None, Knob(on_page=False)]

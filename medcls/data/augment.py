@@ -145,7 +145,8 @@ def locate_own(step: Step) -> type[Transform]:
 def is_transform(kind: Any) -> TypeGuard[type[Transform]]:
     """Whether it is a class that changes images, or one that chooses among such; the whole pipeline is ours."""
     usual = albumentations.ImageOnlyTransform, albumentations.DualTransform, albumentations.BaseCompose
-    return isinstance(kind, type) and issubclass(kind, usual) and not issubclass(kind, albumentations.Compose)
+    ours = issubclass(kind, albumentations.Compose) if isinstance(kind, type) else True
+    return not ours and issubclass(kind, usual) and kind not in usual
 
 
 def as_tuple(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """A data set from a function of the user's own: called with its arguments, what it returns checked column by column."""
 
+import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -76,13 +77,11 @@ def call_own(config: DataConfig) -> tuple[dict[str, Any], bool]:
     assert config.target is not None
     key = f"data.{KEY}"
     function = locate(config.target, key)
-    takes_root = accepts(function, "root")
-    if takes_root and not (config.root is None and config.default_root is None):
-        context: dict[str, Any] = {"root": find_root(config)}
-    else:
-        context = {}
     if not callable(function):
         raise UserError(f"{key}: found {config.target}, {type(function).__name__}. Expected a function.")
+    context: dict[str, Any] = {}
+    if (takes_root := accepts(function, "root")) and (needs_root(function) or (config.root or config.default_root)):
+        context["root"] = find_root(config)
     check_arguments(function, config.args, "data.args", **context)
     try:
         result = function(**context, **config.args)
@@ -95,6 +94,11 @@ def call_own(config: DataConfig) -> tuple[dict[str, Any], bool]:
         raise UserError(
             f"{key}: {config.target} failed{_line_of(error, function)}: {type(error).__name__}: {error}"
         ) from error
+
+
+def needs_root(function: Callable[..., Any]) -> bool:
+    """Whether the parameter ``root`` of ``function`` has no default."""
+    return inspect.signature(function).parameters["root"].default is inspect.Parameter.empty
 
 
 def check_columns(columns: Mapping[str, Any], source: str) -> None:
