@@ -120,10 +120,10 @@ def test_row_without_patient_is_wrong_where_others_have_one(read):
         (
             "file,labels\n0.png,a\n",
             {},
-            ["lacks columns", "path", "data.columns.label=labels", "Found 'file', 'labels'"],
+            ["is missing columns", "path", "data.columns.label=labels", "Found 'file', 'labels'"],
         ),
-        ("path,label\n0.png,a\n", {"group": "patient"}, ["lacks columns:\n  patient"]),
-        ("", {}, ["lacks columns"]),
+        ("path,label\n0.png,a\n", {"group": "patient"}, ["is missing columns:\n  patient"]),
+        ("", {}, ["is missing columns"]),
         ("path,label\n", {}, ["lists no images"]),
         ('path,label\n"0.png,a\n', {}, ["cannot be read (unexpected end of data"]),
         ("path,label\n" + "x" * 200_000 + ",a\n", {}, ["cannot be read (field larger than field limit"]),

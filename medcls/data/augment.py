@@ -108,7 +108,7 @@ def build(step: Step) -> Transform:
         arguments[NESTED] = inner
     check_arguments(kind, arguments, step.key)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it only warns of values that it does not take, and goes on without
+        warnings.simplefilter("error")  # it only warns of values that it does not take, and continues without them
         try:
             transform: Transform = kind(**arguments)
         except ValidationError as error:

@@ -47,7 +47,7 @@ def decode(
     shrunk with anti-aliasing, its aspect ratio not kept; of several pages the first. Gray of more than 8 bits is
     mapped to 0..255 between its own percentiles 0.5 and 99.5; that of DICOM by ``window`` (see ``read_dicom``).
     May be called from several threads at once.
-    Raises UnreadableImage when the content is truncated, damaged, larger than ``max_pixels`` or no image.
+    Raises UnreadableImage when the content is truncated, damaged, larger than ``max_pixels`` or not an image.
     """
     _check_whole(content)
     mode = "L" if channels == 1 else "RGB"
@@ -75,7 +75,7 @@ def decode(
 
 
 def _check_whole(content: bytes) -> None:
-    """Raise UnreadableImage for no image at all, and for a JPEG or PNG without its end.
+    """Raise UnreadableImage for what is not an image at all, and for a JPEG or PNG without its end.
 
     Pillow by itself accepts a JPEG whose missing part was filled with zeros, as an interrupted copy leaves it.
     """

@@ -1,4 +1,4 @@
-"""Where the images of a configuration lie, and that nothing of ours is written there."""
+"""Where the images of a configuration lie, and that we write nothing there."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ def read_manifest(
     Paths are relative to ``root`` and must lie below it, after links are followed, unless ``allow_outside_root``.
     ``classes``: token -> class name, in label order, where a label is either; None: found, in alphabetical order.
     Without a split column all are divided (see ``divide``). Patients: the group column or, without it,
-    ``group_pattern``. Raises UserError for a file that is no such table, and one that lists all wrong rows: no file
+    ``group_pattern``. Raises UserError for a file that is not such a table, and one that lists all wrong rows: no file
     there, outside of the root, listed twice, unknown label or split, no patient where others have one.
     """
     paths = ImagePaths(root, allow_outside_root)
@@ -54,7 +54,7 @@ def read_manifest(
 def read_rows(manifest: Path, columns: ColumnsConfig) -> list[Row]:
     """Rows of a CSV file with the separator that its first line has most of: comma, semicolon or tab.
 
-    Raises UserError when it cannot be read, lacks a column or has no row.
+    Raises UserError when it cannot be read, has no rows, or a column is missing.
     """
     try:
         text = manifest.read_text(encoding="utf-8-sig")
@@ -90,7 +90,7 @@ def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> li
             nearest = get_close_matches(name, found, n=1)
             lines.append(f"  {name}" + (f"   did you mean data.columns.{key}={nearest[0]}?" if nearest else ""))
         raise UserError(
-            f"data.manifest: {manifest} lacks columns:\n" + "\n".join(lines) + "\n"
+            f"data.manifest: {manifest} is missing columns:\n" + "\n".join(lines) + "\n"
             f"  Found {', '.join(map(repr, found)) or 'none'}. Name it: data.columns.{next(iter(needed))}=..."
         )
     if "group" in missing:

@@ -85,7 +85,7 @@ def import_package() -> ModuleType:
 
 
 def info_of(package: ModuleType, name: str) -> dict[str, Any]:
-    """What the package knows of a data set. Raises UserError for none of its 2D ones with one label an image."""
+    """What the package knows of a data set. Raises UserError for any but its 2D ones with one label per image."""
     known = {
         flag: info
         for flag, info in package.INFO.items()

@@ -120,8 +120,8 @@ def check_columns(columns: Mapping[str, Any], source: str) -> None:
             raise UserError(f"{source}: column {name} has the shape {column.shape}, expected one value for each image.")
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise UserError(f"{source} returned {told}, expected as many of each.")
+        found = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise UserError(f"{source} returned {found}, expected as many of each.")
     if not lengths["labels"]:
         raise UserError(f"{source} returned no images.")
 

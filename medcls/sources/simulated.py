@@ -1,4 +1,4 @@
-"""Simulated images: a data set for a first run, for tests and for benchmarks, when there are no images at hand."""
+"""Simulated images: a data set for a first run, for tests and for benchmarks, when there are no real images."""
 
 import math
 from collections.abc import Mapping, Sequence
