@@ -1,8 +1,8 @@
 """Image folders as Hugging Face has them: a folder for each split with a metadata.csv (columns file_name and label).
 
-    python train.py data=own data._target_=examples.metadata_csv.load data.root=/path/to/images
+python train.py data=own data._target_=metadata_csv.load data.root=/path/to/images
 
-root/train/metadata.csv lists root/train/0001.png and so on. Patients: another column, named by +data.args.group=patient
+train/metadata.csv lists train/0001.png and so on. Patients come from another column: +data.args.group=patient
 """
 
 import csv

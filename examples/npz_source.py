@@ -1,9 +1,9 @@
 """Images from an .npz file with the arrays x_train, y_train, x_test and y_test, as Keras names them.
 
-    python train.py data=own data._target_=examples.npz_source.load +data.args.path=x.npz
+python train.py data=own data._target_=npz_source.load +data.args.path=images.npz
 
-A file with the arrays images and labels (and splits, groups, names) needs no code: data._target_=numpy.load
-+data.args.file=x.npz
+A file with the arrays images and labels, and where known splits, groups and names, needs no code at all:
+python train.py data=own data._target_=numpy.load +data.args.file=images.npz
 """
 
 import numpy as np

@@ -19,6 +19,7 @@ from medcls.data.datamodule import ImageDataModule
 from medcls.errors import UserError
 from medcls.sources.load import load_image_set
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 STUDY, MEDICAL = (
     yaml.safe_load((Path(__file__).parents[1] / f"conf/augment/{name}.yaml").read_text())["transforms"]
     for name in ("study", "medical")
@@ -29,7 +30,7 @@ RANDOM = [*TINY, "model.dropout=0.3", "model.spatial_dropout=0.2", "augment=stud
 @pytest.fixture(autouse=True)
 def own_files(monkeypatch):
     """The files of examples/ lie where a user's own would."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "examples"))
+    monkeypatch.syspath_prepend(str(EXAMPLES))
 
 
 @pytest.fixture
@@ -151,8 +152,11 @@ def test_images_in_memory_stay_as_they_are_over_augmented_epochs(noise):
         ([{"OneOf": {"transforms": [{"Blur": {"p": 0}}]}}], "augment.transforms.0.OneOf: "),
         ([{"SomeOf": {"transforms": [{"Blur": {}}], "n": 2}}], "augment.transforms.0.SomeOf: .*`n` is greater"),
         ([{"OneOf": {"p": 0.5}}], "augment.transforms.0.OneOf: .*missing .*transforms"),
-        ([{"_target_": "own_transform.Vignete"}], "augment.transforms.0: .*Did you mean own_transform.Vignette?"),
-        ([{"_target_": "own_transform.Vignette", "dept": 1}], "augment.transforms.0.dept: .*Did you mean depth?"),
+        ([{"_target_": "mytransforms.Wav"}], "augment.transforms.0: .*Did you mean mytransforms.Wave?"),
+        (
+            [{"_target_": "mytransforms.Wave", "amplitud": 1}],
+            "augment.transforms.0.amplitud: .*Did you mean amplitude?",
+        ),
         ([{"_target_": "collections.Counter"}], "augment.transforms.0: .*Expected a subclass"),
         ([{"Blur": {}, "Affine": {}}], "augment.transforms.0: found .*expected one transform"),
         ({"HorizontalFlip": {"p": 2}}, "augment.transforms.HorizontalFlip: "),
@@ -195,10 +199,13 @@ def test_of_nested_transforms_one_is_drawn_by_its_weight(noise):
 
 NESTED = [
     {"Affine": {"rotate": [-10, 10], "p": 0.5}},
-    {"OneOf": {"transforms": [{"GaussNoise": {}}, {"Blur": {}}, {"_target_": "own_transform.Vignette"}], "p": 0.7}},
+    {"OneOf": {"transforms": [{"GaussNoise": {}}, {"Blur": {}}, {"_target_": "mytransforms.Wave"}], "p": 0.7}},
     {"SomeOf": {"transforms": {"HorizontalFlip": {}, "VerticalFlip": {}, "Transpose": {}}, "n": 2}},
-    {"_target_": "own_transform.Vignette", "depth": 0.9, "p": 1.0},
+    {"_target_": "mytransforms.Wave", "amplitude": 3, "p": 1.0},
 ]
+
+
+MINE = yaml.safe_load((EXAMPLES / "conf/augment/mine.yaml").read_text())["transforms"]
 
 
 class Careless(albumentations.ImageOnlyTransform):
@@ -212,7 +219,9 @@ class Careless(albumentations.ImageOnlyTransform):
         return (img // 2 + 40 * noise).astype(np.uint8)
 
 
-@pytest.mark.parametrize("transforms", [NESTED, [{"_target_": f"{__name__}.Careless"}]], ids=["nested", "careless"])
+@pytest.mark.parametrize(
+    "transforms", [NESTED, MINE, [{"_target_": f"{__name__}.Careless"}]], ids=["nested", "mine", "careless"]
+)
 def test_nested_and_own_transforms_draw_the_same_for_any_number_of_workers_and_anew_each_epoch(transforms, noise):
     dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(transforms))
     few, many = (record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3) for workers in (0, 2))
@@ -244,13 +253,13 @@ def test_opencv_has_its_threads_back_after_each_image(noise):
 
 
 def test_own_transforms_train_and_have_a_name(train, make_folder):
-    transforms = "[{OneOf: {transforms: [{Blur: {}}, {_target_: own_transform.Vignette}]}}, {Blur: {}}, {Blur: {}}]"
+    transforms = "[{OneOf: {transforms: [{Blur: {}}, {_target_: mytransforms.Wave}]}}, {Blur: {}}, {Blur: {}}]"
     result = train(
         *TINY, "data=folder", f"data.root={make_folder()}", "augment=own", f"augment.transforms={transforms}"
     )
     assert result.status == 0, result.err
     config = check_config(yaml.safe_load((result.folder / "config.yaml").read_text()))
-    assert config.augment.title == "OneOf(Blur, Vignette)+Blur+Blur"
+    assert config.augment.title == "OneOf(Blur, Wave)+Blur+Blur"
     assert AugmentConfig(transforms={}).title == "none"
 
 
