@@ -116,7 +116,7 @@ def _check_one_image(dataset: Dataset, max_pixels: int) -> None:
 
 
 def _check_compressed(dataset: Dataset) -> None:
-    """Raise UnreadableImage for pixels that cannot be decompressed here, are truncated, or not of the size announced."""
+    """Raise UnreadableImage for pixels that cannot be decompressed, are truncated, or not of the size announced."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if not syntax.is_compressed:
         return
