@@ -21,7 +21,7 @@ from medcls.audit.hashes import Candidates, HashSearch, perceptual_hashes
 from medcls.audit.orientation import ORIENTATIONS, turned
 from medcls.audit.similarity import COARSE, FINE, Grid, thumbnails
 from medcls.sources.cache import load_images
-from medcls.sources.folder import image_names
+from medcls.sources.image_folder import image_names
 
 WIDE = (24, 112)  # bits that the hashes of other pairs may differ in, to be looked at here
 MAY_BE_MOVED = 0.4

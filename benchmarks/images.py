@@ -7,7 +7,7 @@ from contenders.job import IMAGE_SIZE, Arrays
 from PIL import Image
 
 from medcls.sources.cache import load_images
-from medcls.sources.folder import scan_folder
+from medcls.sources.image_folder import scan_folder
 from medcls.sources.simulated import simulated_images, simulated_table
 
 FILE_SIZE = 256

@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from medcls.audit.gate import find_or_make
 from medcls.config import check_config
 from medcls.config.run_name import register_resolvers
-from medcls.sources.folder import image_names
+from medcls.sources.image_folder import image_names
 from medcls.sources.load import load_image_set
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

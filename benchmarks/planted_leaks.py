@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from medcls.sources.folder import image_names
+from medcls.sources.image_folder import image_names
 
 Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
 Pair = frozenset[str]

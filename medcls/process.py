@@ -1,8 +1,13 @@
-"""Settings of the C libraries below PyTorch, for training small nets on a CPU; made before PyTorch is imported."""
+"""Settings of the C libraries below us, for small nets and images on a CPU, which hold for the whole process.
+
+``tune_process`` makes those that last, before PyTorch is imported; the others end with their block.
+"""
 
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -38,3 +43,20 @@ def wait_briefly() -> None:
     the library.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Have OpenCV work in the calling thread alone while the block runs.
+
+    Its threads cost more than they save on images this small, and compete with PyTorch's and ours. Enter the block
+    before threads are started that call OpenCV: the number is the process's.
+    """
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

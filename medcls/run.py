@@ -18,7 +18,7 @@ from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.runs.predictions import positive_index
 from medcls.sources.load import load_image_set
-from medcls.sources.source import check_outside_images
+from medcls.sources.location import check_outside_images
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
 from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier

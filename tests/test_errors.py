@@ -40,6 +40,14 @@ def check_message(result, *fragments):
         ("model@net=lenet", ["model: unknown key"]),
         ("scheduler=null", ["cannot be null", "scheduler=none"]),
         ("augment.transforms.Blur={p:0.5}", ["augment.transforms.Blur", "+augment.transforms.Blur="]),
+        ("augment.transforms=[{Blur:{p:0.5}}]", ["augment.transforms", "augment=own", "+augment.transforms."]),
+        ("augment=own", ["augment.transforms: Missing"]),
+        ("augment=own augment.transforms=[Blur]", ["augment.transforms.0: found 'Blur'", "{HorizontalFlip: {p: 0.5}}"]),
+        (
+            "augment=own augment.transforms=[{OneOf:{transforms:[{Blur:3}]}}]",
+            ["augment.transforms.0.OneOf.transforms.0.Blur"],
+        ),
+        ("+data.args.path=x.npz", ["data.args", "data._target_"]),
         ("data=bone data.classes={A:a,N:n}", ["data.classes", "~data.classes.<name>", "+data.classes.<name>="]),
         # Missing
         ("~lr", ["lr: missing"]),
@@ -126,7 +134,7 @@ def test_override_that_does_not_fit_the_images_is_explained_and_leaves_no_run(tr
 
 TRANSFORMS = [
     ("HorizontalFlp={p:0.5}", ["augment.transforms.HorizontalFlp", "Did you mean HorizontalFlip?"]),
-    ("HorizontalFlip={q:0.5}", ["augment.transforms.HorizontalFlip", "'q'"]),
+    ("HorizontalFlip={q:0.5}", ["augment.transforms.HorizontalFlip.q: unknown argument", "Arguments: p"]),
     ("HorizontalFlip={p:2}", ["augment.transforms.HorizontalFlip", "p", "less than or equal to 1"]),
 ]
 

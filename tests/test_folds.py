@@ -17,7 +17,7 @@ from medcls.evaluation.metrics import scores
 from medcls.evaluation.pooled import pool
 from medcls.evaluation.resampled import Resamples
 from medcls.runs.predictions import Predictions
-from medcls.sources.folder import scan_folder
+from medcls.sources.image_folder import scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 

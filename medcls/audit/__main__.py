@@ -32,7 +32,7 @@ def audit_data(config: Config, folder: Path | None) -> int:
     from medcls.audit.console import print_findings
     from medcls.audit.gate import find_or_make
     from medcls.sources.load import load_image_set
-    from medcls.sources.source import check_outside_images
+    from medcls.sources.location import check_outside_images
 
     folder = folder or Path("runs") / f"audit_{config.data.title}"
     check_outside_images("--folder", folder, config.data)

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from medcls.audit.similarity import correlation, thumbnails, usable
 
-cv2.setNumThreads(0)  # pairs are aligned in threads of our own
-
 SIDE = 128  # pixels a side that images are aligned at: fewer, and unrelated joints look alike once they are aligned
 _STEPS = ((SIDE // 2, 8), (SIDE, 25))  # pixels a side and iterations, coarse to fine
 _HOPELESS = 0.45  # similarity after the first step, below which the second, ten times dearer one is not worth it

@@ -17,6 +17,7 @@ from medcls.audit.hashes import HashSearch, perceptual_hashes
 from medcls.audit.judge import MOST_ALIGNED, Judge, Scored
 from medcls.audit.similarity import COARSE, flat, thumbnails
 from medcls.config.schema import AuditConfig
+from medcls.process import opencv_in_one_thread
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,8 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     pool = ThreadPoolExecutor(cores)
     try:
-        return list(shown(pool.map(work, items), what, len(items)))
+        with opencv_in_one_thread():
+            return list(shown(pool.map(work, items), what, len(items)))
     finally:
         pool.shutdown(cancel_futures=True)  # at an interruption do not do the rest first
 

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
+from medcls.sources.formats import PILLOW_FORMATS
+from medcls.sources.pillow import reading
+
 log = logging.getLogger(__name__)
 
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 _DICOM_TAGS = (
     "Rows",
     "Columns",
@@ -31,8 +33,10 @@ class FileFacts(NamedTuple):
     bytes: int = 0
 
 
-def read_facts(root: Path, names: Sequence[str]) -> list[FileFacts]:
-    """Facts of the files ``root/name``, from their headers."""
+def read_facts(root: Path | None, names: Sequence[str]) -> list[FileFacts]:
+    """Facts of the files ``root/name``, from their headers; unknown where the images are not files."""
+    if root is None:
+        return [FileFacts() for _ in names]
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda name: facts(root / name), names))
 
@@ -44,7 +48,7 @@ def facts(path: Path) -> FileFacts:
     except OSError:
         return FileFacts()
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with reading, Image.open(path, formats=PILLOW_FORMATS) as image:
             return FileFacts(image.width, image.height, image.mode, str(image.format), size)
     except Exception:  # Pillow's parsers raise nearly anything; DICOM files are read by their own
         return dicom_facts(path, size)
@@ -66,7 +70,7 @@ def dicom_facts(path: Path, size: int) -> FileFacts:
 def pixel_digest(path: Path) -> str:
     """Digest of the pixels at full size, upright, in the file's own mode; "" where Pillow cannot tell."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with reading, Image.open(path, formats=PILLOW_FORMATS) as image:
             upright = ImageOps.exif_transpose(image)
             # A palette, or an alpha channel, is another way to store the same colours.
             if upright.mode in ("P", "1", "RGBA", "LA", "PA", "CMYK"):

@@ -27,7 +27,6 @@ def audit(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, A
     ``leaks.training`` and every ``position`` count the images in the order of the table.
     """
     table = image_set.table
-    assert table.root is not None
     facts = read_facts(table.root, [sample.name for sample in table.samples])
     copies = known_copies(image_set, facts, config, folder)
     leaks = find_leaks(table.samples, copies)

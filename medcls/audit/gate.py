@@ -77,7 +77,7 @@ def find_or_make(image_set: ImageSet, config: Config) -> Audit:
     from medcls.audit.findings import audit
     from medcls.audit.page import render
 
-    findings = {"data": data.title, "root": str(table.root)} | audit(image_set, config.audit, folder)
+    findings = {"data": data.title, "root": str(table.root or data.target)} | audit(image_set, config.audit, folder)
     page = render(findings, image_set.images)
     return Audit(findings, page, kept if save_audit(kept, findings, page) else None)
 

@@ -123,7 +123,20 @@ def explain_composition(error: HydraException, schema: type[BaseModel]) -> UserE
         hint = f" Did you mean {group}={nearest[0]}?" if nearest else ""
         return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(options)}.")
     if isinstance(error, ConfigCompositionException):
+        if match := re.search(r"Error merging override (\+*)(.+?)=", text):
+            return UserError(f"{match[2]}: {not_merged(match[2], str(error.__cause__))}")
         key = re.search(r"(?:Could not override|Key) '([^']+)'", text)
         if key and not key[1].startswith("hydra."):
             return UserError(unknown_override(key[1].split("@")[0], schema))
     return UserError(text.strip())
+
+
+def not_merged(key: str, reason: str) -> str:
+    """What to do about a value of another kind than the one of conf/."""
+    if key == "augment.transforms" and "ListConfig" in reason:
+        return (
+            "a list cannot be merged into the named transforms of the chosen augment.\n"
+            "  Give a list by augment=own 'augment.transforms=[{HorizontalFlip: {p: 0.5}}, ...]',\n"
+            "  or add one transform by '+augment.transforms.HorizontalFlip={p: 0.5}'"
+        )
+    return reason.splitlines()[0]

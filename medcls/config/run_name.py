@@ -1,12 +1,12 @@
 """Names of run folders: model, data and the changed knobs, without the = and , that break Hydra's overrides."""
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from medcls.config.data import data_title, is_simulated
 from medcls.config.knobs import keys_that
 from medcls.config.targets import KEY
 
@@ -46,19 +46,13 @@ def folder_name(data: DictConfig) -> str:
 
 def name_of_root(data: DictConfig) -> str:
     """The data set's name, with that of its folder where it is not the usual one."""
+    name = data_title(data.name, data.get("_target_"))
     if data.root is None:
-        return str(data.name)
+        return name
     folder = Path(str(data.root)).resolve().name  # a root such as 2024 is a number so far
-    if data.name == "folder":
+    if name == "folder":
         return folder
-    return str(data.name) if folder == Path(str(data.default_root)).name else f"{data.name}-{folder}"
-
-
-def is_simulated(data: DictConfig) -> bool:
-    """Whether simulated images stand in for a default folder that does not exist."""
-    if data.root is not None or data.simulated is None or data.manifest is not None:
-        return False
-    return not os.path.isdir(os.path.expanduser(data.default_root))
+    return name if folder == Path(str(data.default_root)).name else f"{name}-{folder}"
 
 
 def register_resolvers() -> None:

@@ -46,7 +46,7 @@ def preview(path: Path | None, config: ConfigWithPreview, folder: Path | None) -
     from medcls.preview.contact_sheet import draw_grid
     from medcls.preview.image import image_of_data_set, image_of_file
     from medcls.preview.tiles import through_epochs, under_fixed_transforms
-    from medcls.sources.source import check_outside_images
+    from medcls.sources.location import check_outside_images
 
     shown = image_of_data_set(config) if path is None else image_of_file(path, config)
     folder = folder or Path("runs") / f"preview_{shown.name}"
@@ -55,8 +55,8 @@ def preview(path: Path | None, config: ConfigWithPreview, folder: Path | None) -
         raise UserError(f"--folder: {folder} holds the image, and nothing is written beside images. Name another.")
     fixed = under_fixed_transforms(shown.pixels, config.preview)
     epochs = {"": through_epochs(shown.pixels, config)}
-    names = ", ".join(config.augment.transforms) or "no augmentation"
-    drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: {names}"
+    drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: "
+    drawn += config.augment.title if config.augment.transforms else "no augmentation"
     folder.mkdir(parents=True, exist_ok=True)
     draw_grid(fixed, max(map(len, fixed.values())), shown.title, folder / "transforms.png")
     draw_grid(epochs, COLUMNS, drawn, folder / "augmentation.png")

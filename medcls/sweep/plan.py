@@ -12,8 +12,9 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.config import Config, check_config
+from medcls.config.data import is_simulated
 from medcls.config.knobs import keys_that
-from medcls.config.run_name import LONGEST, folder_name, is_simulated
+from medcls.config.run_name import LONGEST, folder_name
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides

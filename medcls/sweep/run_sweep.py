@@ -97,8 +97,7 @@ def check_images(configs: dict[str, Config]) -> None:
     """Read the images that the jobs need, into the cache that they share. Raises UserError for those that cannot be."""
     mistakes: dict[str, None] = {}
     for config in {(repr(c.data), repr(c.audit), c.image_size): c for c in configs.values()}.values():
-        root = config.data.root or config.data.default_root
-        if config.data.root is None and config.data.simulated is not None and not (root and root.expanduser().is_dir()):
+        if config.data.uses_simulation:
             continue
         try:
             audited(load_image_set(config.data, config.image_size), config)

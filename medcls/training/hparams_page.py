@@ -36,7 +36,7 @@ def hparams(config: Config, title: str) -> dict[str, Value]:
     choices: dict[str, Value] = {
         "model": config.model.title,
         "data": title,
-        "augment": "+".join(config.augment.transforms) or "none",
+        "augment": config.augment.title,
         "loss": config.loss.name,
         "optimizer": config.optimizer.name,
         "scheduler": config.scheduler.name,

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medcls.config.augment import title_of
 from medcls.config.knobs import knob
+from medcls.config.parts import PARTS
 
 # Groups of the configuration, each known by one of its keys; the others follow from the choice.
-_GROUPS = {"model": "family", "data": "name", "optimizer": "name", "scheduler": "name", "augment": "transforms"}
+_GROUPS = {group: by for group, (by, _) in PARTS.items()} | {"data": "name", "augment": "transforms"}
 
 
 def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, ...], dict[Path, dict[str, Any]]]:
@@ -22,7 +24,8 @@ def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, 
         if len({repr(values.get(key)) for values in flat.values()}) > 1:
             keys.append(group)
             for values in flat.values():
-                values[group] = _shown(values.pop(key, None))
+                value = values.pop(key, None)
+                values[group] = title_of(value) if group == "augment" and value is not None else value
     for key in dict.fromkeys(key for values in flat.values() for key in values):
         group = key.split(".")[0]
         if key in keys or not knob(key).tunes:
@@ -72,7 +75,3 @@ def _flatten(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _shown(value: Any) -> Any:
-    return ("+".join(value) or "none") if isinstance(value, Mapping) else value
