@@ -35,6 +35,11 @@ def keep_freed_memory() -> None:
         mallopt(M_TOP_PAD, 64 * MIB)
 
 
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def wait_briefly() -> None:
     """Shorten how long a thread of GNU OpenMP spins for the others, from milliseconds to microseconds.
 

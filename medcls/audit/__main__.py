@@ -12,7 +12,6 @@ from pathlib import Path
 
 from medcls.command import composed, readable_errors, telling_mistakes
 from medcls.config import Config, check_config
-from medcls.errors import UserError
 
 
 def main() -> int:
@@ -30,7 +29,7 @@ def main() -> int:
 def audit_data(config: Config, folder: Path | None) -> int:
     """Make the audit, show it and write it; returns the exit status."""
     from medcls.audit.console import print_findings
-    from medcls.audit.gate import find_or_make
+    from medcls.audit.gate import audit_images
     from medcls.sources.load import load_image_set
     from medcls.sources.location import check_outside_images
 
@@ -39,9 +38,7 @@ def audit_data(config: Config, folder: Path | None) -> int:
     # Files that cannot be read are a finding here, and no reason to stop.
     data = config.data.model_copy(update={"on_unreadable": "skip"})
     image_set = load_image_set(data, config.image_size)
-    if image_set.table.simulated:
-        raise UserError(f"data.root: nothing to audit, {config.data.default_root} does not exist. Name a folder.")
-    audit = find_or_make(image_set, config.model_copy(update={"data": data}))
+    audit = audit_images(image_set, config.model_copy(update={"data": data}))
     print_findings(audit.findings)
     folder.mkdir(parents=True, exist_ok=True)
     audit.write(folder)

@@ -21,9 +21,7 @@ def run_name(*, _root_: DictConfig) -> str:
     knobs = [in_name(key, value) for key, value in overrides.items() if key not in skipped]
     model = str(_root_.model.get(KEY, choices.model)).rpartition(".")[2]
     name = "_".join([model, folder_name(_root_.data), *knobs])
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    if len(name) > LONGEST:
-        name = f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    name = shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", name))
     return f"{name}_SIMULATED" if is_simulated(_root_.data) else name
 
 
@@ -31,6 +29,11 @@ def in_name(key: str, value: str) -> str:
     """A setting as part of a name: n_base-16; of a user's own code only what it is called."""
     last = key.rpartition(".")[2]
     return value.rpartition(".")[2] if last == KEY else f"{last}-{value}"
+
+
+def shortened(name: str) -> str:
+    """The name, or its beginning and a digest if it is too long for file systems and TensorBoard."""
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:

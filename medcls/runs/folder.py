@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +39,9 @@ class RunFolder:
         plain = re.fullmatch(r"[\w./-]+", str(self.path), re.ASCII)
         return f"resume={self.path}" if plain else shlex.quote(f'resume="{self.path}"')
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from working in the folder; the system lifts the lock of a process that dies."""
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(
-                f"{self.path}: another process is working in this run folder. Wait for it or stop it."
-            ) from error
-        try:
-            yield
-        finally:
-            (self.path / ".lock").unlink(missing_ok=True)
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from working in the folder; the system releases the lock of a process that dies."""
+        return locked(self.path, "another process is working in this run folder")
 
     def check_new(self) -> None:
         """Raise UserError when the folder already holds a run."""
@@ -91,6 +79,21 @@ class RunFolder:
     def read_state(self) -> str:
         """State that the run was last known to be in; "running" also after a kill."""
         return str(json.loads(self.status.read_text())["state"]) if self.status.exists() else "running"
+
+
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a folder; raises UserError with the reason ``busy`` if another process holds it."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{folder}: {busy}. Wait for it or stop it.") from error
+    try:
+        yield
+    finally:
+        (folder / ".lock").unlink(missing_ok=True)
+        lock.release()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
