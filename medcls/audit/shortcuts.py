@@ -23,7 +23,7 @@ def find_shortcut(
     known. With more than two classes the one-vs-rest mean over classes. None if a class has too few images.
     """
     from medcls.evaluation.bootstrap import bootstrap_intervals
-    from medcls.evaluation.scores import scores
+    from medcls.evaluation.metrics import scores
 
     labels = np.array([sample.label for sample in table.samples])
     chosen = subset(labels)
