@@ -1,9 +1,9 @@
-"""Do the report's tests keep what they promise? Simulated pairs of variants, identical ones and ones that differ.
+"""Do the report's tests keep their promised error rates? Simulated pairs of variants, identical and different ones.
 
-python benchmarks/aa_check.py [pairs]     pairs per scenario, 1000 unless told: about a minute on one core
+python benchmarks/aa_check.py [pairs]     pairs per scenario, default 1000: about a minute on one core
 
-Scores of 200 images have an effect of the image, which all nets share, one of the image on a variant, one of the seed
-on separation and threshold, and one of the seed on each image. Their true AUROC and accuracy follow in closed form.
+The scores of 200 images are sums of an effect of the image that all nets share, one of the image on a variant, one of
+the seed on separation and threshold, and one of the seed on each image. True AUROC and accuracy follow in closed form.
 """
 
 import gc
@@ -22,23 +22,23 @@ from medcls.runs.predictions import Predictions
 LABELS = np.repeat([0, 1], 100)
 SEPARATION = 1.45  # AUROC about 0.85, as in the study
 IMAGE, VARIANT_BY_IMAGE, SEED_BY_IMAGE = 0.6, 0.1, 0.3  # variances; they sum to 1
-PATIENT = 0.7  # share of the variances that the images of a patient have in common
+PATIENT = 0.7  # fraction of the variances that the images of a patient have in common
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """How many seeds a variant has, what is shared, and by how much b separates the classes better than a."""
+    """The seeds of each variant, what the variants share, and by how much b separates the classes better than a."""
 
     name: str
     seeds_a: tuple[int, ...] = (0, 1, 2)
     seeds_b: tuple[int, ...] = (0, 1, 2)
     same_images: bool = True
     better: float = 0.0
-    shared_seed_effect: float = 0.0  # share of the seed's variance that both variants have in common
-    # Standard deviations over seeds of separation and threshold: AUROC then scatters by 0.017, accuracy by 0.013.
+    shared_seed_effect: float = 0.0  # fraction of the seed's variance that both variants have in common
+    # Standard deviations over seeds of separation and threshold: AUROC then varies by 0.017, accuracy by 0.013.
     seed_effect: float = 0.1
     threshold: float = 0.1
-    images_per_patient: int = 1  # all of one class, where they tell least
+    images_per_patient: int = 1  # all of the same class, where they carry the least information
 
     @property
     def patients(self) -> NDArray[np.intp]:
@@ -56,7 +56,7 @@ SCENARIOS = (
     Scenario("2 and 4 seeds, same images, identical", seeds_a=(0, 1), seeds_b=(0, 1, 2, 3)),
     Scenario("3 seeds, other images, identical", same_images=False),
     Scenario("3 seeds, other images, b better", same_images=False, better=0.4),
-    # One seed tells nothing of others: the truth is that of these two nets.
+    # One seed says nothing about others: the truth is that of these two nets.
     Scenario("1 seed, same images, identical", (0,), (0,), seed_effect=0, threshold=0),
     Scenario("1 seed, same images, b better", (0,), (0,), better=0.4, seed_effect=0, threshold=0),
     Scenario("1 seed, other images, identical", (0,), (0,), same_images=False, seed_effect=0, threshold=0),
@@ -76,22 +76,22 @@ SCENARIOS = (
 
 
 def simulate(scenario: Scenario, rng: np.random.Generator) -> list[Comparison]:
-    """Comparisons, adjusted, of one pair of variants."""
+    """Adjusted comparisons of one pair of variants."""
     shared = rng.normal(size=(max(scenario.seeds_a + scenario.seeds_b) + 1, 2)) * np.sqrt(scenario.shared_seed_effect)
     image = effects(scenario, rng, IMAGE)
     variants = []
     for name, seeds, better in (("a", scenario.seeds_a, 0.0), ("b", scenario.seeds_b, scenario.better)):
         if name == "b" and not scenario.same_images:
             image = effects(scenario, rng, IMAGE)
-        of_variant = image + effects(scenario, rng, VARIANT_BY_IMAGE)
-        of = "" if scenario.same_images else name
-        images = tuple(f"{of}{i}" for i in range(len(LABELS)))
-        groups = tuple(f"{of}{i}" for i in scenario.patients) if scenario.images_per_patient > 1 else ()
+        variant = image + effects(scenario, rng, VARIANT_BY_IMAGE)
+        prefix = "" if scenario.same_images else name
+        images = tuple(f"{prefix}{i}" for i in range(len(LABELS)))
+        groups = tuple(f"{prefix}{i}" for i in scenario.patients) if scenario.images_per_patient > 1 else ()
         runs = {}
         for seed in seeds:
             own = shared[seed] + rng.normal(size=2) * np.sqrt(1 - scenario.shared_seed_effect)
             separation = SEPARATION + better + scenario.seed_effect * own[0]
-            score = of_variant + effects(scenario, rng, SEED_BY_IMAGE)
+            score = variant + effects(scenario, rng, SEED_BY_IMAGE)
             score = score + (LABELS - 0.5) * separation + scenario.threshold * own[1]
             p = 1 / (1 + np.exp(-score))
             runs[seed] = Predictions("simulated", images, LABELS, np.stack([1 - p, p], axis=1), 1, groups)
@@ -100,7 +100,7 @@ def simulate(scenario: Scenario, rng: np.random.Generator) -> list[Comparison]:
 
 
 def effects(scenario: Scenario, rng: np.random.Generator, variance: float) -> NDArray[np.float64]:
-    """An effect (N,) of each image, of which those of a patient share a part."""
+    """Random effects (N,) of the images; those of a patient share a part."""
     own = rng.normal(size=len(LABELS))
     if scenario.images_per_patient > 1:
         own = np.sqrt(PATIENT) * rng.normal(size=len(LABELS))[scenario.patients] + np.sqrt(1 - PATIENT) * own
@@ -119,8 +119,8 @@ def true_difference(scenario: Scenario, metric: str) -> float:
 
 
 def rates(scenario: Scenario, n_pairs: int, seed: int = 0) -> dict[str, int]:
-    """Of ``n_pairs`` pairs: how many declared any difference, and how many intervals of each metric held the truth."""
-    gc.freeze()  # statsmodels' multipletests collects garbage on each call, which would take longer than all the rest
+    """Of ``n_pairs`` pairs: how many declare a difference, and how many intervals of each metric cover the truth."""
+    gc.freeze()  # statsmodels' multipletests collects garbage on each call, which would dominate the run time
     counts = {"declared": 0, "auroc": 0, "accuracy": 0}
     for pair in simulated_pairs(scenario, n_pairs, seed):
         counts["declared"] += any(comparison.shown for comparison in pair)

@@ -1,12 +1,12 @@
-"""Do the report's tests keep what they promise on real nets? Pairs of identical variants, trained on simulated images.
+"""Do the report's tests keep their error rates on real nets? Pairs of identical variants, trained on simulated images.
 
-python benchmarks/aa_nets.py [pairs]     200 pairs unless told: minutes on one core, told at the end
+python benchmarks/aa_nets.py [pairs]     default 200 pairs: minutes on one core, printed at the end
 
-Beside aa_check.py, where the scores are drawn: here they are what LeNets make of 16 x 16 images after some epochs, with
-all the seeds' and images' doing. Each pair has training and validation images of its own, which its variants share, as
-in a sweep; every net has a seed of its own, since the same seed would give the same net. The true difference of the
-variants is 0. With one seed each the tests are about the two nets alone, which do differ: that line shows how far one
-would be misled to take it for a statement about variants.
+In aa_check.py the scores are drawn at random; here they are outputs of LeNets for 16 x 16 images after a few epochs,
+with all effects of seeds and images. Each pair has its own training and validation images, which its variants share, as
+in a sweep; every net has its own seed, since the same seed would give the same net. The true difference between the
+variants is 0. With one seed each, the tests are only about the two nets, which do differ: that line shows how
+misleading it would be to take the result for a statement about variants.
 """
 
 import sys
@@ -39,7 +39,7 @@ def images(pair: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 
 
 def probabilities(data: dict[str, tuple[torch.Tensor, torch.Tensor]], seed: int) -> NDArray[np.float64]:
-    """What a net trained with ``seed`` says of the validation images, (N,)."""
+    """Probabilities (N,) of a net trained with ``seed`` for the validation images."""
     torch.manual_seed(seed)
     part = read_part("model", read_conf("model/lenet") | {"n_base": 4, "dropout": 0.2})
     net = build_network(part, n_outputs=1, in_channels=1, image_size=SIZE)
@@ -57,13 +57,13 @@ def probabilities(data: dict[str, tuple[torch.Tensor, torch.Tensor]], seed: int)
 
 
 def predictions(data: dict[str, tuple[torch.Tensor, torch.Tensor]], seed: int) -> Predictions:
-    """The same as the report reads it."""
+    """The same in the form that the report reads."""
     p, labels = probabilities(data, seed), data["val"][1].numpy()
     return Predictions("simulated", tuple(map(str, range(len(p)))), labels, np.stack([1 - p, p], axis=1), 1)
 
 
 def main() -> None:
-    """Print rates per number of seeds, and how good and how scattered the nets are."""
+    """Print rates per number of seeds, and the mean and spread of the nets' AUROC."""
     n_pairs, start = int(sys.argv[1]) if len(sys.argv) > 1 else 200, time.process_time()
     torch.set_num_threads(1)
     counts = {n: {"declared": 0, "auroc": 0, "accuracy": 0} for n in SEEDS}
@@ -75,7 +75,7 @@ def main() -> None:
             made = adjust(compare(dict(enumerate(nets[:n])), dict(enumerate(nets[most : most + n]))))
             count["declared"] += any(comparison.shown for comparison in made)
             for comparison in made:
-                # Without variation there is no interval: nets that agree on all images, which are not different.
+                # Without variation there is no interval: the nets agree on all images and are not different.
                 count[comparison.metric] += not (comparison.low > 0 or comparison.high < 0)
         aurocs.append([c.a for c in (compare({0: net}, {0: net})[0] for net in nets)])
     print(f"{n_pairs} pairs each; in brackets 95 % Clopper-Pearson intervals\n")

@@ -1,10 +1,10 @@
-"""What the thresholds of the audit were chosen by: how alike planted copies are, and pairs that are none.
+"""The basis for the audit's thresholds: the similarity of planted copies, and of pairs that are not copies.
 
     python benchmarks/audit_scores.py /path/to/Knee [--each 50] [--seed 0]
 
-Copies are planted as planted_leaks.py does, without those cropped. Of them the least alike are printed, each in its
-best orientation; of all other pairs, the most alike that the folder has, without those that the audit reports before
-anything is planted, which should be looked at first.
+Copies are planted as in planted_leaks.py, without the cropped ones. The least similar of them are printed, each in its
+best orientation; and of all other pairs in the folder the most similar, without those that the audit reports before
+anything is planted, which should be inspected first.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from planted_leaks import EDITS, audit, pairs_of, plant
 from medcls.audit.alignment import SIDE, aligned_similarity
 from medcls.audit.copies import as_gray, in_threads
 from medcls.audit.hashes import Candidates, HashSearch, perceptual_hashes
-from medcls.audit.orientation import ORIENTATIONS, turned
+from medcls.audit.judge import MAY_BE_MOVED
+from medcls.audit.orientation import ORIENTATIONS, oriented
 from medcls.audit.similarity import COARSE, FINE, Grid, thumbnails
 from medcls.sources.cache import load_images
-from medcls.sources.folder import image_names
+from medcls.sources.image_folder import image_names
 
-WIDE = (24, 112)  # bits that the hashes of other pairs may differ in, to be looked at here
-MAY_BE_MOVED = 0.4
+WIDE = (24, 112)  # bits in which the hashes of other pairs may differ to be compared here
 
 
 def main() -> None:
@@ -45,18 +45,18 @@ def main() -> None:
     at = {name: i for i, name in enumerate(loaded.names)}
     kinds = {tuple(sorted((at[a], at[b]))): kind for (a, b), kind in planted.items() if kind != "cropped"}
     images = Images(as_gray(loaded.images))
-    print(f"{options.source.name}: {len(kinds)} planted copies; the least alike of each kind")
+    print(f"{options.source.name}: {len(kinds)} planted copies; the least similar of each kind")
     for kind in EDITS:
         if pairs := [pair for pair, its in kinds.items() if its == kind]:
-            tell_planted(kind, images, np.array(pairs))
+            print_planted(kind, images, np.array(pairs))
     copies = {tuple(sorted(at[name] for name in pair)) for pair in already}
     copies |= {tuple(sorted((at[a], at[b]))) for a, b in planted}
     edited = {at[name] for name, _ in planted}
-    tell_others(images, copies, edited)
+    print_others(images, copies, edited)
 
 
 class Images:
-    """Gray images (N, S, S) with all that the audit compares of them."""
+    """Gray images (N, S, S) with everything that the audit compares."""
 
     def __init__(self, gray: np.ndarray) -> None:
         self.gray = gray
@@ -64,23 +64,23 @@ class Images:
         self.search = HashSearch(np.stack([*perceptual_hashes(gray)]), *WIDE)
 
     def distances(self, pairs: Candidates) -> np.ndarray:
-        """Bits (P, 2) that the hashes differ in: of the 64 coarsest, and of all."""
-        turned_hashes = self.search.turned[pairs.orientation, pairs.second]
-        bits = np.bitwise_count(self.search.words[pairs.first] ^ turned_hashes)
+        """Number of bits (P, 2) in which the hashes differ: of the 64 coarsest, and of all."""
+        oriented_hashes = self.search.oriented[pairs.orientation, pairs.second]
+        bits = np.bitwise_count(self.search.words[pairs.first] ^ oriented_hashes)
         return np.stack([bits[:, 0], bits.sum(axis=1)], axis=1)
 
     def aligned(self, pairs: Candidates) -> np.ndarray:
-        """Similarity (P,) once the second image is moved to fit the first."""
+        """Similarity (P,) once the second image is aligned to the first."""
 
         def similarity(i: int) -> float:
-            second = np.ascontiguousarray(turned(self.gray[pairs.second[i]], pairs.orientation[i]))
+            second = np.ascontiguousarray(oriented(self.gray[pairs.second[i]], pairs.orientation[i]))
             return aligned_similarity(self.gray[pairs.first[i]], second)
 
         return np.array(in_threads(similarity, range(len(pairs.first)), "Aligning"))
 
 
-def tell_planted(kind: str, images: Images, pairs: np.ndarray) -> None:
-    """Print the least alike of planted copies."""
+def print_planted(kind: str, images: Images, pairs: np.ndarray) -> None:
+    """Print the least similar of the planted copies."""
     every = [Candidates(pairs[:, 0], pairs[:, 1], np.full(len(pairs), o)) for o in ORIENTATIONS]
     similarity = np.stack([images.coarse.similarity(candidates) for candidates in every])
     best = Candidates(pairs[:, 0], pairs[:, 1], similarity.argmax(axis=0))
@@ -89,8 +89,8 @@ def tell_planted(kind: str, images: Images, pairs: np.ndarray) -> None:
     print(f"  {kind:<14}hashes {low[:3]} {distance[:3]}; similarity {coarse[:3].round(3)}, fine {fine[:3].round(3)}")
 
 
-def tell_others(images: Images, copies: set[tuple[int, ...]], edited: set[int]) -> None:
-    """Print the most alike of the pairs of original images that are no copies."""
+def print_others(images: Images, copies: set[tuple[int, ...]], edited: set[int]) -> None:
+    """Print the most similar of the pairs of original images that are not copies."""
     parts: list[Candidates] = []
     for start in images.search.blocks():
         images.search.search(start, parts.append)
@@ -105,7 +105,7 @@ def tell_others(images: Images, copies: set[tuple[int, ...]], edited: set[int]) 
     most = np.argsort(-coarse)[:6]
     low, distance = images.distances(others.take(most)).T
     fine = images.fine.similarity(others.take(most))
-    print(f"  the most alike of {len(coarse):,} others whose hashes differ in {WIDE} bits at most")
+    print(f"  the most similar of {len(coarse):,} others whose hashes differ in at most {WIDE} bits")
     print(f"  {'':<14}hashes {low} {distance}; similarity {coarse[most].round(3)}, fine {fine.round(3)}")
     near = others.take(coarse >= MAY_BE_MOVED)
     near = near.take((images.distances(near) <= (16, 88)).all(axis=1))

@@ -1,13 +1,12 @@
-"""Time to turn large JPEG radiographs into small gray images: our first start against OpenCV on all cores.
+"""Time to turn large JPEG radiographs into small gray images: our first start vs. OpenCV on all cores.
 
     python benchmarks/decoding.py [--images 60] [--size 128] [--repeats 7]
 
-Ours is all of ``load_images`` with an empty cache: reading, hashing, decoding, writing the cache; OpenCV only reads
-and decodes. The three take turns, and each ratio is the median of the ratios within a turn, since machines drift.
+Ours is all of ``load_images`` with an empty cache: reading, hashing, decoding, writing the cache; OpenCV only reads and
+decodes. The contenders take turns, and each ratio is the median of the ratios within a turn, since machines drift.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -19,20 +18,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.process import usable_cores
 from medcls.sources.cache import load_images
 
 HEIGHT, WIDTH = 3000, 2500
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+CORES = usable_cores()
 
 
 def main() -> None:
-    """Write the images to a temporary folder, time the contenders in turns, print the table."""
+    """Write the images to a temporary folder, time the contenders alternately, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
-    cv2.setNumThreads(1)  # the threads are ours, one image each
+    cv2.setNumThreads(1)  # our own threads decode one image each
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "images")
         names = write_radiographs(root, options.images)
@@ -93,7 +93,9 @@ def ours(root: Path, names: list[str], size: int, cache: Path) -> NDArray[np.uin
 
 
 def report(seconds: dict[str, list[float]], images: dict[str, NDArray[np.uint8]]) -> None:
-    """Print median times, our throughput over each contender's, and gray levels away from the full-size decode."""
+    """Print median times, the ratio of our throughput to each contender's, and the differences in gray levels from the
+    full-size decode.
+    """
     reference = images["OpenCV, full size"].astype(int)
     our_seconds = seconds["ours, empty cache"]
     print(f"{'':24}{'ms/image':>10}{'ours is':>10}{'mean diff.':>12}{'largest':>9}")

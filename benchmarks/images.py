@@ -1,4 +1,4 @@
-"""The images that training and starting up are timed on: simulated skin lesions as colour JPEG files."""
+"""The images on which training and start-up are timed: simulated skin lesions as colour JPEG files."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from contenders.job import IMAGE_SIZE, Arrays
 from PIL import Image
 
 from medcls.sources.cache import load_images
-from medcls.sources.folder import scan_folder
+from medcls.sources.image_folder import scan_folder
 from medcls.sources.simulated import simulated_images, simulated_table
 
 FILE_SIZE = 256
@@ -34,5 +34,5 @@ def prepare(data: Path, n_train: int, n_val: int) -> None:
 
 
 def cache_folder(data: Path) -> Path:
-    """Where our cache of the images lies."""
+    """Folder of our cache of the images."""
     return data / "cache"

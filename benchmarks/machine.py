@@ -1,18 +1,20 @@
-"""What a benchmark ran on, for the line below its table."""
+"""The machine that a benchmark ran on, for the line below its table."""
 
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from medcls.process import usable_cores
+
 PACKAGES = ("torch", "pytorch-lightning", "albumentations", "keras", "tensorflow-cpu", "tensorflow", "numpy")
 
 
 def describe_machine(accelerator: str) -> dict[str, str]:
-    """Processor, cores, memory and versions; the GPU too where one was used."""
+    """Processor, cores, memory and versions, and the GPU if one was used."""
     found = {
         "processor": processor(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(usable_cores()),
         "memory": memory(),
         "system": platform.system(),
         "python": platform.python_version(),

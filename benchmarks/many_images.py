@@ -1,9 +1,9 @@
-"""Time and peak memory for tens of thousands of small images: first start (nothing cached) and later ones.
+"""Time and peak memory for tens of thousands of small images: the first start (nothing cached) and later ones.
 
     python benchmarks/many_images.py --source /path/to/MedNIST [--images 58000] [--size 64]
 
-The images are distinct edits (shifted, turned, brighter or darker, with grain) of those below ``--source``, as gray
-JPEG files. Each start is a process of its own, which scans the folder, loads the images and audits them as a run does.
+The images are distinct edits (shifted, rotated, brighter or darker, with grain) of those below ``--source``, as gray
+JPEG files. Each start is a separate process, which scans the folder, loads the images and audits them as a run does.
 """
 
 import argparse
@@ -19,17 +19,17 @@ import cv2
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from medcls.audit.gate import find_or_make
+from medcls.audit.gate import audit_images
 from medcls.config import check_config
 from medcls.config.run_name import register_resolvers
-from medcls.sources.folder import image_names
+from medcls.sources.image_folder import image_names
 from medcls.sources.load import load_image_set
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def main() -> None:
-    """Write the images to a temporary folder, start twice, print a line each."""
+    """Write the images to a temporary folder, start three times, print a line for each start."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--images", type=int, default=58_000)
@@ -62,7 +62,7 @@ def start(root: Path, cache_dir: Path, size: int) -> dict[str, float]:
     before, began = peak(), time.perf_counter()
     image_set = load_image_set(config.data, config.image_size)
     loaded, audit_began = peak(), time.perf_counter()
-    findings = find_or_make(image_set, config).findings
+    findings = audit_images(image_set, config).findings
     return {
         "images": len(image_set.images),
         "load": audit_began - began,
@@ -76,12 +76,12 @@ def start(root: Path, cache_dir: Path, size: int) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Most memory that this process has held, in megabytes."""
+    """Peak memory of this process in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def write_edits(source: Path, target: Path, count: int) -> None:
-    """``count`` edited copies of the images below ``source``, in the folders of theirs."""
+    """Write ``count`` edited copies of the images below ``source``, in the same sub-folders."""
     rng = np.random.default_rng(0)
     names = image_names(source)
     originals = [cv2.imread(str(source / name), cv2.IMREAD_GRAYSCALE) for name in names]

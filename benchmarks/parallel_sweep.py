@@ -1,19 +1,19 @@
-"""What two jobs of a sweep at a time are worth on two cores, against running them in turn.
+"""The speed of two jobs of a sweep at a time on two cores, compared with running them one after another.
 
     python benchmarks/parallel_sweep.py [--nets lenet,alexnet,vgg16] [--rounds 3] [--epochs 6] [--jobs 4]
         [--images 400,100] [--json FILE]
 
-Each is python sweep.py as a user starts it: one net, ``--jobs`` seeds of it, images in the cache, with history,
-checkpoints, TensorBoard and the report. They take turns, in another order every round, and a ratio is the median over
-rounds of the ratio within a round, since machines drift.
+Each is python sweep.py as a user starts it: one net with ``--jobs`` seeds, images in the cache, with history,
+checkpoints, TensorBoard and the report. They take turns, in a different order every round, and a ratio is the median
+over rounds of the ratio within a round, since machines drift.
 
-in turn, two threads      one job after another in one process, trainer.threads=2
-in turn, one thread       the same with trainer.threads=1
-two at a time             hydra/launcher=joblib hydra.launcher.n_jobs=2, with trainer.threads=1
+one at a time, two threads   one job after another in one process, trainer.threads=2
+one at a time, one thread    the same with trainer.threads=1
+two at a time                hydra/launcher=joblib hydra.launcher.n_jobs=2, with trainer.threads=1
 
-Training alone: epochs a minute, from the seconds of each epoch in history.csv, the first of a job left out; times two
-where two run at a time. All of it: the command from its start to its end, with imports and the report. That two at a
-time gives the very numbers of running in turn with one thread is checked.
+Training alone: epochs per minute, from the seconds of each epoch in history.csv without the first of each job; doubled
+if two run at a time. The whole command: from start to end, with imports and the report. The benchmark checks that two
+at a time give exactly the numbers of one at a time with one thread.
 """
 
 import argparse
@@ -35,21 +35,21 @@ from machine import describe_machine, machine_line
 from training import image_counts, names_among, overrides, rotated, surroundings
 
 SWEEP = Path(__file__).resolve().parent.parent / "sweep.py"
-TURN_2, TURN_1, TWO = "in turn, two threads", "in turn, one thread", "two at a time"
+ONE_2, ONE_1, TWO = "one at a time, two threads", "one at a time, one thread", "two at a time"
 WAYS = {
-    TURN_2: ("trainer.threads=2",),
-    TURN_1: ("trainer.threads=1",),
+    ONE_2: ("trainer.threads=2",),
+    ONE_1: ("trainer.threads=1",),
     TWO: ("trainer.threads=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
 }
-AT_A_TIME = {TURN_2: 1, TURN_1: 1, TWO: 2}
-UNCOUNTED = 1  # epochs of each job: threads start, memory is fetched, the other job may still import
+AT_A_TIME = {ONE_2: 1, ONE_1: 1, TWO: 2}
+UNCOUNTED = 1  # epochs of each job: threads start, memory is allocated, the other job may still be importing
 
-# Per net and way, what each round measured: epochs a minute and seconds of the whole command.
+# Per net and way, what each round measured: epochs per minute and seconds of the whole command.
 Rounds = dict[str, dict[str, list[dict[str, float]]]]
 
 
 def main() -> None:
-    """Write the images, let the ways take turns, print the tables."""
+    """Write the images, run the sweeps each way in rotation, print the tables."""
     options = command_line()
     machine, today = describe_machine("cpu"), date.today().isoformat()
     measured: Rounds = {net: {way: [] for way in WAYS} for net in options.nets}
@@ -71,7 +71,7 @@ def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", type=names_among(NETS), default=list(NETS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=6, help="of each job, counted ones")
+    parser.add_argument("--epochs", type=int, default=6, help="counted epochs of each job")
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--images", type=image_counts, default=(400, 100), help="for training, for validation")
     parser.add_argument("--json", type=Path, help="file for the raw numbers")
@@ -81,7 +81,7 @@ def command_line() -> argparse.Namespace:
 def measure_round(
     net: str, ways: Sequence[str], data: Path, options: argparse.Namespace, measured: dict[str, list[dict[str, float]]]
 ) -> None:
-    """Run a net's sweep each way and add what was measured; raises SystemExit where the numbers are not the same."""
+    """Run a net's sweep each way and add what was measured; raises SystemExit if the numbers are not the same."""
     numbers = {}
     for way in ways:
         with tempfile.TemporaryDirectory(dir=data) as working:
@@ -89,18 +89,18 @@ def measure_round(
             rows = {path.parent.name: read(path) for path in sorted(Path(working).glob("sweep/*/history.csv"))}
         pace = statistics.median(float(row["seconds"]) for job in rows.values() for row in job[UNCOUNTED:])
         measured[way].append({"epochs_a_minute": 60 * AT_A_TIME[way] / pace, "seconds": seconds})
-        told = f"{60 * AT_A_TIME[way] / pace:.1f} epochs a minute, {seconds:.1f} s in all"
-        print(f"{net}, round {len(measured[way])}, {way}: {told}", file=sys.stderr, flush=True)
+        speed = f"{60 * AT_A_TIME[way] / pace:.1f} epochs per minute, {seconds:.1f} s in total"
+        print(f"{net}, round {len(measured[way])}, {way}: {speed}", file=sys.stderr, flush=True)
         numbers[way] = {
             job: [{key: value for key, value in row.items() if key != "seconds"} for row in found]
             for job, found in rows.items()
         }
-    if len(numbers[TWO]) != options.jobs or numbers[TWO] != numbers[TURN_1]:
-        raise SystemExit(f"{net}: {TWO} does not give the numbers of {TURN_1}")
+    if len(numbers[TWO]) != options.jobs or numbers[TWO] != numbers[ONE_1]:
+        raise SystemExit(f"{net}: {TWO} does not give the numbers of {ONE_1}")
 
 
 def run_sweep(net: str, way: str, data: Path, working: Path, options: argparse.Namespace) -> float:
-    """Seconds of the command, run in a new folder; raises SystemExit with the end of its output when it fails."""
+    """Seconds of the command, run in a new folder; raises SystemExit with the end of its output if it fails."""
     asked = overrides(net, data, UNCOUNTED + options.epochs, "cpu")
     seeds = f"seed={','.join(map(str, range(options.jobs)))}"
     arguments = [o for o in asked if not o.startswith("hydra.run.dir=")] + [seeds, "hydra.sweep.dir=sweep", *WAYS[way]]
@@ -122,7 +122,7 @@ def run_sweep(net: str, way: str, data: Path, working: Path, options: argparse.N
 
 
 def read(history: Path) -> list[dict[str, str]]:
-    """Rows of a history.csv as they stand."""
+    """Rows of a history.csv as text."""
     with history.open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -131,15 +131,15 @@ def report(measured: Rounds, options: argparse.Namespace, machine: str) -> None:
     """Print a table of throughputs, one of ratios, and what they were measured on."""
     nets: list[str] = options.nets
     head = f"{' | '.join(f'{net}, n_base {NETS[net].n_base}' for net in nets)} |\n|---|{'---:|' * len(nets)}"
-    print(f"| epochs a minute while training (seconds of the whole command) | {head}")
+    print(f"| epochs per minute while training (seconds of the whole command) | {head}")
     for way in WAYS:
         cells = [
             f"{median(measured[net][way], 'epochs_a_minute'):.1f} ({median(measured[net][way], 'seconds'):.0f})"
             for net in nets
         ]
         print(f"| {way} | {' | '.join(cells)} |")
-    print(f"\n| {TWO}, throughput over that of: median (lowest - highest round) | {head}")
-    for way in (TURN_2, TURN_1):
+    print(f"\n| throughput of {TWO} / that of: median (lowest - highest round) | {head}")
+    for way in (ONE_2, ONE_1):
         for title, key, power in (("training alone", "epochs_a_minute", 1), ("the whole command", "seconds", -1)):
             cells = [ratio(measured[net][TWO], measured[net][way], key, power) for net in nets]
             print(f"| {way}, {title} | {' | '.join(cells)} |")
@@ -147,7 +147,7 @@ def report(measured: Rounds, options: argparse.Namespace, machine: str) -> None:
     print(
         f"\n{options.jobs} jobs of {UNCOUNTED + options.epochs} epochs, {options.rounds} rounds; {n_train} training "
         f"and {n_val} validation images of 1x{IMAGE_SIZE}x{IMAGE_SIZE}, batch size {BATCH_SIZE}, cpu. The numbers of "
-        f"{TWO} and {TURN_1} are the same.\n{machine}"
+        f"{TWO} and {ONE_1} are the same.\n{machine}"
     )
 
 

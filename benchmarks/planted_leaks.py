@@ -1,11 +1,11 @@
-"""How many copies of training images planted into the test images the audit finds, and what else it takes for copies.
+"""How many of the training images planted among the test images the audit finds, and how many false alarms it raises.
 
     python benchmarks/planted_leaks.py /path/to/Skin /path/to/Knee [--each 50] [--image-size 128] [--pictures FOLDER]
 
-Of each folder, with train/ and test/, a copy is made, into whose test images edited training images are put: ``--each``
-of every kind below, no training image twice, none that has a copy already. The audit is the command itself with its
-thresholds as shipped. Reported pairs that are neither planted nor in the folder without the plants are false alarms, or
-copies that were there before: ``--pictures`` gets each side by side, to be looked at.
+Each folder, with train/ and test/, is copied, and edited training images are put among the test images of the copy:
+``--each`` of every kind below, no training image twice, none that already has a copy. The audit is the command itself
+with the default thresholds. Reported pairs that were neither planted nor reported before planting are false alarms.
+``--pictures`` writes them, and the pairs reported before planting, side by side for inspection.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from medcls.sources.folder import image_names
+from medcls.sources.image_folder import image_names
 
 Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
 Pair = frozenset[str]
 
 
 def resized(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Shrunk to between 40 % and 90 % of its sides, or enlarged to between 110 % and 160 %."""
+    """Shrunk to between 40 % and 90 % of its size, or enlarged to between 110 % and 160 %."""
     scale = rng.uniform(0.4, 0.9) if rng.random() < 0.7 else rng.uniform(1.1, 1.6)
     filters = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
     size = (round(image.width * scale), round(image.height * scale))
@@ -37,7 +37,7 @@ def resized(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def rotated(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Turned by 90, 180 or 270 degrees."""
+    """Rotated by 90, 180 or 270 degrees."""
     turns = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
     return image.transpose(turns[rng.integers(len(turns))])
 
@@ -48,30 +48,30 @@ def flipped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def brightened(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brighter by 15 % to 60 % with what is then too bright cut off, in a third of the cases darker by 15 % to 40 %."""
+    """Brighter by 15 % to 60 %, clipped; in a third of the cases darker by 15 % to 40 %."""
     factor = rng.uniform(1.15, 1.6) if rng.random() < 2 / 3 else rng.uniform(0.6, 0.85)
     return ImageEnhance.Brightness(image).enhance(factor)
 
 
 def cropped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Up to 6 % cut off at each edge, and brought back to its size."""
+    """Up to 6 % cropped at each edge, and resized to the original size."""
     left, right, top, bottom = rng.uniform(0, 0.06, 4)
     box = (left * image.width, top * image.height, (1 - right) * image.width, (1 - bottom) * image.height)
     return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
 
 
-def as_it_is(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Unchanged, for what only compression changes."""
+def unchanged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Unchanged: only compression alters it."""
     return image
 
 
 def all_at_once(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightened, turned, mirrored and resized."""
+    """Brightened, rotated, mirrored and resized."""
     return resized(flipped(rotated(brightened(image, rng), rng), rng), rng)
 
 
 EDITS: dict[str, Edit] = {
-    "recompressed": as_it_is,
+    "recompressed": unchanged,
     "resized": resized,
     "rotated": rotated,
     "flipped": flipped,
@@ -79,11 +79,11 @@ EDITS: dict[str, Edit] = {
     "all at once": all_at_once,
     "cropped": cropped,
 }
-RECOMPRESSED = ("recompressed", "all at once")  # as JPEG of quality 30 to 80, the others of 90 or without loss
+RECOMPRESSED = ("recompressed", "all at once")  # as JPEG of quality 30 to 80, the others of quality 90 or lossless
 
 
 def main() -> None:
-    """Measure each folder, print a table each."""
+    """Measure each folder and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--each", type=int, default=50)
@@ -113,7 +113,7 @@ def measure(source: Path, working: Path, options: argparse.Namespace) -> None:
 
 
 def audit(root: Path, image_size: int, working: Path) -> dict[str, Any]:
-    """The content of audit.json of a folder of images."""
+    """Content of audit.json for a folder of images."""
     where = [f"data.root={root}", f"data.cache_dir={working / 'cache'}", "data=folder", f"image_size={image_size}"]
     command = [sys.executable, "-m", "medcls.audit", *where, "--folder", str(working / "audit"), "audit.on_leak=warn"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -124,7 +124,7 @@ def audit(root: Path, image_size: int, working: Path) -> dict[str, Any]:
 
 
 def pairs_of(findings: dict[str, Any]) -> list[Pair]:
-    """The reported pairs, by name."""
+    """The reported pairs, by file name."""
     return [frozenset(pair[which]["name"] for which in ("first", "second")) for pair in findings["copies"]["listed"]]
 
 
@@ -157,7 +157,7 @@ def report(
     strange: list[Pair],
     already: list[Pair],
 ) -> None:
-    """Print recall and false alarms per kind, and the pairs that remain to be looked at."""
+    """Print recall and false alarms per kind, and the pairs to be inspected."""
     found = Counter(kind for pair, kind in planted.items() if frozenset(pair) in reported)
     kind_of = {name: kind for (name, _), kind in planted.items()}
     alarms: dict[str, int] = defaultdict(int)
@@ -165,11 +165,11 @@ def report(
         for kind in {kind_of[name] for name in pair if name in kind_of} or {"none"}:
             alarms[kind] += 1
     print(f"\n{title}: {n_images} images with the planted ones, {n_images * (n_images - 1) // 2:,} pairs")
-    print(f"{'kind':<14}{'planted':>8}{'found':>8}{'recall':>8}{'other pairs with one':>22}")
+    print(f"{'kind':<14}{'planted':>8}{'found':>8}{'recall':>8}{'false alarms with one':>23}")
     for kind in EDITS:
         n = sum(k == kind for k in planted.values())
-        print(f"{kind:<14}{n:>8}{found[kind]:>8}{found[kind] / n:>8.0%}{alarms[kind]:>22}")
-    print(f"pairs that were there before planting: {len(already)}; new pairs without a planted image: {alarms['none']}")
+        print(f"{kind:<14}{n:>8}{found[kind]:>8}{found[kind] / n:>8.0%}{alarms[kind]:>23}")
+    print(f"pairs reported before planting: {len(already)}; new pairs without a planted image: {alarms['none']}")
     for what, pairs in (
         ("missed", [frozenset(p) for p in planted if frozenset(p) not in reported]),
         ("not planted", strange),
@@ -179,7 +179,7 @@ def report(
 
 
 def side_by_side(root: Path, pairs: list[Pair], path: Path, side: int = 256) -> None:
-    """Write one picture of pairs of images, two pairs a row."""
+    """Write one picture of pairs of images, two pairs per row."""
     sheet = Image.new("RGB", (4 * side + 20, (side + 20) * -(-len(pairs) // 2)), "white")
     draw = ImageDraw.Draw(sheet)
     for i, pair in enumerate(pairs):

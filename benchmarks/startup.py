@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--repeats 5] [--images 1000,200] [--accelerator gpu] [augment=study ...]
 
-Other arguments go to train.py. For comparison, in turns with it: importing PyTorch Lightning and nothing else.
+Other arguments go to train.py. For comparison, alternating with it: importing PyTorch Lightning and nothing else.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--images", type=image_counts, default=(1000, 200), help="for training, for validation")
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--net", default="vgg16")
-    parser.add_argument("overrides", nargs="*", help="of train.py")
+    parser.add_argument("overrides", nargs="*", help="for train.py")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
@@ -43,7 +43,7 @@ def main() -> None:
         for turn in range(options.repeats + 1):
             for found, command in zip(seconds.values(), (ours, imports), strict=True):
                 taken = started(command, data, environment)
-                if turn > 0:  # the first start also reads all libraries from the disk
+                if turn > 0:  # the first start also reads all libraries from disk
                     found.append(taken)
     print("| start-up | median seconds | all |\n|---|---:|---|")
     for name, found in seconds.items():
@@ -63,9 +63,9 @@ FIRST_STEP = "--to-the-first-step"
 
 
 def first_step(arguments: list[str]) -> None:
-    """Run train.py, which ends after its first step.
+    """Run train.py and exit after its first step.
 
-    The hook needs the classifier's module, so its imports happen a little earlier than otherwise, but only once.
+    The hook needs the classifier's module, so that its imports happen a little earlier than otherwise, but only once.
     """
     from medcls.process import tune_process
 

@@ -1,18 +1,18 @@
-"""Seconds per epoch of the real train.py against Keras, a plain PyTorch loop and Lightning as usually written.
+"""Seconds per epoch of the real train.py vs. Keras, a plain PyTorch loop and Lightning as usually written.
 
     pip install -e '.[bench]'
     python benchmarks/training.py [--nets lenet,alexnet,vgg16] [--rounds 3] [--epochs 4] [--accelerator gpu]
         [--contenders "ours,keras,plain"] [--images 1000,200] [--workers 0] [--json FILE]
 
 All train the same architecture on the same images, 1x128x128, batch size 8, Adam: two uncounted epochs, then
-``--epochs`` counted ones, training and validation. Each is a process of its own; they take turns, in another order
+``--epochs`` counted ones, training and validation. Each is a separate process; they take turns, in a different order
 every round, and a ratio is the median over rounds of the ratio within a round, since machines drift.
 
-ours                      python train.py data=folder: with history, checkpoints and TensorBoard, from its history.csv
+ours                      python train.py data=folder: with history, checkpoints and TensorBoard; read from history.csv
 ours bf16                 the same with trainer.precision=bf16-mixed
 ours augmented            the same with augment=study
 keras                     contenders/keras_fit.py: Keras on TensorFlow, arrays in memory, its defaults
-plain                     contenders/plain_loop.py: all our tricks, and nothing but the loop
+plain                     contenders/plain_loop.py: all our optimisations, and nothing but the loop
 usual lightning           contenders/usual_lightning.py: JPEG files decoded per item, ``--workers`` worker processes
 usual lightning augmented the same with albumentations
 """
@@ -39,7 +39,7 @@ TRAIN = HERE.parent / "train.py"
 
 
 class Contender(NamedTuple):
-    """A script and the arguments that make this contender of it."""
+    """A script and the arguments that turn it into this contender."""
 
     script: Path
     arguments: tuple[str, ...] = ()
@@ -63,15 +63,15 @@ RATIOS = [
     ("ours bf16", "keras"),
 ]
 
-# The first, and what is done once after it, such as opening TensorBoard: it falls into the time of the second.
+# The first epoch, and what is done once after it, such as opening TensorBoard, which counts towards the second.
 UNCOUNTED = 2
 
-# Per net and contender what each round answered: seconds (from the second epoch on), val_losses, parameters.
+# Per net and contender, the answer of each round: seconds (from the second epoch on), val_losses, parameters.
 Answers = dict[str, dict[str, list[dict[str, Any]]]]
 
 
 def main() -> None:
-    """Write the images, let the contenders take turns, print the tables."""
+    """Write the images, run the contenders in rotation, print the tables."""
     options = command_line()
     machine, today = describe_machine(options.accelerator), date.today().isoformat()
     answers: Answers = {net: {} for net in options.nets}
@@ -106,7 +106,7 @@ def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", type=names_among(NETS), default=list(NETS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=4, help="counted ones")
+    parser.add_argument("--epochs", type=int, default=4, help="number of counted epochs")
     parser.add_argument("--contenders", type=names_among(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--images", type=image_counts, default=(1000, 200), help="for training, for validation")
@@ -134,13 +134,13 @@ def image_counts(text: str) -> tuple[int, int]:
 
 
 def rotated(names: list[str], turn: int) -> list[str]:
-    """The names in an order that puts another one first each turn."""
+    """The names in rotated order, a different one first each turn."""
     start = turn % len(names)
     return names[start:] + names[:start]
 
 
 def train(name: str, net: str, data: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Answer of one contender, run as a process of its own in a new folder."""
+    """Answer of one contender, run as a separate process in a new folder."""
     contender = CONTENDERS[name]
     ours = contender.script == TRAIN
     with tempfile.TemporaryDirectory(dir=data) as working:
@@ -177,7 +177,7 @@ def asked(
 
 
 def run(name: str, command: list[str], folder: Path, data: Path, options: argparse.Namespace) -> None:
-    """Run a command, its output in a file; raises SystemExit with the end of it when it fails."""
+    """Run a command, its output in a file; raises SystemExit with the end of that output if it fails."""
     environment = surroundings(data, options.accelerator, tensorflow=name == "keras")
     log = folder / "output.txt"
     with log.open("w") as output:
@@ -190,7 +190,7 @@ def run(name: str, command: list[str], folder: Path, data: Path, options: argpar
 def surroundings(data: Path, accelerator: str, *, tensorflow: bool) -> dict[str, str]:
     """Environment variables of a contender's process.
 
-    Without ``tensorflow`` its import fails, as on the machine of who has no need of it: TensorBoard would import it.
+    Without ``tensorflow`` importing it fails, as on a machine without it: TensorBoard would import it otherwise.
     """
     found = os.environ | {"MEDCLS_CACHE": str(cache_folder(data)), "NO_ALBUMENTATIONS_UPDATE": "1"}
     if accelerator == "cpu":
@@ -230,7 +230,7 @@ def counted(answer: dict[str, Any]) -> list[float]:
 
 
 def report(answers: Answers, options: argparse.Namespace, machine: str) -> None:
-    """Print the table of seconds, the table of ratios and what they were measured on."""
+    """Print the table of seconds, the table of ratios and the conditions of the measurement."""
     nets = options.nets
     titles = [f"{net}, n_base {NETS[net].n_base}" for net in nets]
     print(f"| seconds per epoch | {' | '.join(titles)} |\n|---|{'---:|' * len(nets)}")
@@ -252,7 +252,7 @@ def report(answers: Answers, options: argparse.Namespace, machine: str) -> None:
 
 
 def ratio(rounds: list[dict[str, Any]], peer_rounds: list[dict[str, Any]]) -> str:
-    """Our seconds over the peer's, round by round: median and range."""
+    """Our seconds divided by the peer's, round by round: median and range."""
     pairs = zip(rounds, peer_rounds, strict=True)
     found = [statistics.median(counted(our)) / statistics.median(counted(their)) for our, their in pairs]
     return f"{statistics.median(found):.2f} ({min(found):.2f} - {max(found):.2f})"

@@ -1,4 +1,4 @@
-"""What a command changes in its whole process: once, before PyTorch is imported, or within a block."""
+"""What a command changes in its process: before PyTorch is imported and for good, or for the length of a block."""
 
 import ctypes
 import logging
@@ -35,6 +35,11 @@ def keep_freed_memory() -> None:
         mallopt(M_TOP_PAD, 64 * MIB)
 
 
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def wait_briefly() -> None:
     """Shorten how long a thread of GNU OpenMP spins for the others, from milliseconds to microseconds.
 
@@ -43,6 +48,23 @@ def wait_briefly() -> None:
     the library.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+@contextmanager
+def opencv_in_one_thread() -> Iterator[None]:
+    """Have OpenCV work in the calling thread alone while the block runs.
+
+    Its threads cost more than they save on images this small, and compete with PyTorch's and ours. Enter the block
+    before threads are started that call OpenCV: the number is the process's.
+    """
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def reach_working_folder() -> None:
@@ -61,7 +83,7 @@ def reach_working_folder() -> None:
 
 @contextmanager
 def forgiving_logs() -> Iterator[None]:
-    """Keep logging silent about a log file that it cannot write: a full disk must not bury the message that says so."""
+    """Keep logging silent about a log file that it cannot write: a full disk must not hide the message that says so."""
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield

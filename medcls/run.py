@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -16,8 +16,9 @@ from medcls.errors import Stopped, UserError
 from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
+from medcls.runs.predictions import positive_index
 from medcls.sources.load import load_image_set
-from medcls.sources.source import check_outside_images
+from medcls.sources.location import check_outside_images
 from medcls.terminal import command_line
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
 from medcls.training.checkpoints import KeepBestAndLast
@@ -30,6 +31,9 @@ from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 from medcls.training.stop import stopping_in_order
 from medcls.training.tensorboard import TensorBoard
+
+if TYPE_CHECKING:
+    from medcls.evaluation.metrics import Metric
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
+        own = attach_metrics(config, classifier)
         data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         callbacks = [
@@ -79,16 +84,16 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             begin(folder, config, image_set, audit, overrides)
         describe(config, classifier, image_set, path)
         try:
-            metrics = train_and_score(trainer, classifier, data, history, board)
+            metrics = train_and_score(trainer, classifier, data, history, board, own)
         except BaseException as error:
             record_end(folder, error, len(history.rows), config.epochs)
             raise
         folder.write_status("done", len(history.rows))
         if show:
+            from medcls.report.closing_table import print_closing_table
             from medcls.report.next_steps import print_next_steps
-            from medcls.report.summary import print_summary
 
-            print_summary(metrics, path)
+            print_closing_table(metrics, path)
             print_next_steps(metrics, config, folder, overrides)
         return float(best_row(history.rows)["val_loss"])
 
@@ -125,19 +130,37 @@ def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: 
     )
 
 
+def attach_metrics(config: Config, classifier: Classifier) -> "list[Metric]":
+    """The user's own metrics, computed after each epoch from now on. Raises UserError for one that is wrong."""
+    if not config.metrics:
+        return []  # without importing scikit-learn before the first epoch
+    from medcls.evaluation.own_metrics import as_functions, own_metrics
+
+    own, hparams = own_metrics(config.metrics), classifier.hparams
+    classifier.metrics = as_functions(own, positive_index(hparams["classes"], hparams["positive"]))
+    return own
+
+
 def train_and_score(
-    trainer: pl.Trainer, classifier: Classifier, data: ImageDataModule, history: History, board: TensorBoard | None
+    trainer: pl.Trainer,
+    classifier: Classifier,
+    data: ImageDataModule,
+    history: History,
+    board: TensorBoard | None,
+    own: "Sequence[Metric]",
 ) -> dict[str, Any]:
     """Train what is left to train, then score; returns the content of metrics.json."""
     folder, config = history.folder, data.config
     if not is_over(history.rows, config.epochs, config.trainer.patience):
         trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
-    from medcls.score import score_run
+    from medcls.evaluation.run_metrics import headline, score_run
+    from medcls.report.run_pictures import draw_run
 
-    metrics = score_run(trainer, classifier, data, folder, history.rows)
+    metrics, predictions = score_run(trainer, classifier, data, folder, history.rows, own)
+    draw_run(metrics, predictions, history.rows, folder.path)
     if board:
-        board.write_hparams(metrics)
+        board.write_hparams(metrics["best"]["epoch"], headline(metrics))
     return metrics
 
 

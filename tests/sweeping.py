@@ -1,4 +1,4 @@
-"""A sweep small enough for tests, and what is asked of its folder."""
+"""A sweep small enough for tests, and what its folder holds."""
 
 import csv
 import json
@@ -21,12 +21,12 @@ TINY = [
 
 
 def states(folder):
-    """Job -> state, of all jobs of a sweep."""
+    """Job -> state, for all jobs of a sweep."""
     names = [job["name"] for job in json.loads((folder / "sweep.json").read_text())["jobs"]]
     return {name: json.loads((folder / name / "status.json").read_text())["state"] for name in names}
 
 
-def figures(folder):
+def histories(folder):
     """Job -> rows of its history without their seconds."""
     return {
         path.parent.name: [line.rpartition(",")[0] for line in path.read_text().splitlines()]
@@ -35,7 +35,7 @@ def figures(folder):
 
 
 def results(folder):
-    """results.csv without the columns of seconds."""
+    """Rows of results.csv without the columns of seconds."""
     with (folder / "results.csv").open(newline="") as file:
         return [{key: value for key, value in row.items() if "seconds" not in key} for row in csv.DictReader(file)]
 

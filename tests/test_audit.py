@@ -32,7 +32,7 @@ SIDE = 160
 
 @pytest.fixture(scope="session")
 def lesions(tmp_path_factory):
-    """Folder of simulated lesions: train/Mel_0001.png ..., 24 of each class to train on and 6 to test."""
+    """Folder of simulated lesions: train/Mel_0001.png ..., 24 of each class for training and 6 for testing."""
     root = tmp_path_factory.mktemp("lesions")
     table = simulated_table("skin", CLASSES, {"train": [24, 24], "test": [6, 6]})
     images = simulated_images(table, kind="skin", image_size=SIDE, channels=3)
@@ -72,7 +72,7 @@ def names(root, split="train", token=""):
 
 
 def of(findings):
-    """Each pair by its two names: kind, orientation, and its flags."""
+    """The two names of each pair -> kind, orientation, and its flags."""
     return {
         (pair["second"]["name"], pair["first"]["name"]): (
             pair["kind"],
@@ -89,15 +89,25 @@ def cropped(image):
     return image.resize(image.size, box=(0.02 * width, 0.01 * height, 0.99 * width, 0.97 * height))
 
 
-EDITS = {  # what is done to a copy -> the edit, the ending it is saved with, and what should be said of it
+EDITS = {  # what is done to a copy -> the edit, the suffix it is saved with, and the expected kind and orientation
     "same pixels": (lambda image: image, ".tif", "same pixels", ""),
     "recompressed": (lambda image: image, ".jpg", "near copy", ""),
     "shrunk": (lambda image: image.resize((90, 90)), ".png", "near copy", ""),
     "enlarged": (lambda image: image.resize((256, 256)), ".png", "near copy", ""),
     "stretched": (lambda image: image.resize((256, 200)), ".png", "near copy", ""),
-    "turned by 90": (lambda image: image.transpose(Image.Transpose.ROTATE_270), ".png", "near copy", "turned by 90°"),
-    "turned by 180": (lambda image: image.transpose(Image.Transpose.ROTATE_180), ".png", "near copy", "turned by 180°"),
-    "turned by 270": (lambda image: image.transpose(Image.Transpose.ROTATE_90), ".png", "near copy", "turned by 270°"),
+    "rotated by 90": (lambda image: image.transpose(Image.Transpose.ROTATE_270), ".png", "near copy", "rotated by 90°"),
+    "rotated by 180": (
+        lambda image: image.transpose(Image.Transpose.ROTATE_180),
+        ".png",
+        "near copy",
+        "rotated by 180°",
+    ),
+    "rotated by 270": (
+        lambda image: image.transpose(Image.Transpose.ROTATE_90),
+        ".png",
+        "near copy",
+        "rotated by 270°",
+    ),
     "mirrored": (ImageOps.mirror, ".png", "near copy", "mirrored left to right"),
     "flipped": (ImageOps.flip, ".png", "near copy", "mirrored top to bottom"),
     "brightened": (lambda image: ImageEnhance.Brightness(image).enhance(1.3), ".png", "near copy", ""),
@@ -150,12 +160,12 @@ def test_copy_of_another_class_is_a_conflict_and_one_within_a_split_is_no_leak(r
         ("train/Nev_twice.png", nev[0]): ("near copy", "mirrored top to bottom", False, False),
     }
     assert "3 pairs of images show the same picture, 1 across splits, 2 with different classes" in result.out
-    assert "1 training images are also in validation or test (1 as copies, 0 by their patients)" in result.out
+    assert "1 training images are also in validation or test (1 as copies, 0 through their patients)" in result.out
     assert f"test/Nev_wrong.png (val) = {mel[0]} (train)   same file, different classes, 1.000" in result.out
 
 
 @pytest.mark.parametrize("kind", ["skin", "bone", "xray"])
-def test_different_images_of_the_same_class_are_no_copies(audit, tmp_path, kind):
+def test_different_images_of_the_same_class_are_not_copies(audit, tmp_path, kind):
     table = simulated_table(kind, CLASSES, {"train": [60, 60], "test": [20, 20]})
     images = simulated_images(table, kind=kind, image_size=128, channels=1)
     for i, (sample, image) in enumerate(zip(table.samples, images, strict=True)):
@@ -182,7 +192,7 @@ def test_a_chain_of_copies_leaks_only_where_it_touches_a_held_out_image(root, au
 
 @pytest.fixture
 def leaking(root):
-    """Lesions of which one training image is in test mirrored, another as the same file; the two, in order."""
+    """Lesions with one training image also in test, mirrored, and another as the same file; the two, in order."""
     first, second = names(root, token="Mel")[3], names(root, token="Nev")[5]
     plant(root, first, ImageOps.mirror, ".png", "mirrored")
     shutil.copy(root / second, root / "test/Nev_same.png")
@@ -195,41 +205,41 @@ def test_leaks_stop_a_run_that_says_what_to_do(train, leaking):
     assert "Traceback" not in result.err
     for line in (
         f"{leaking.root}: 2 of 48 training images, or their patients, are also in validation or test.",
-        "2 show the same picture:",
+        "2 show the same picture as a held-out image:",
         f"{leaking.training[0]} = {leaking.test[0]}   near copy, mirrored left to right",
         f"{leaking.training[1]} = {leaking.test[1]}   same file",
-        "Train without these training images: audit.on_leak=drop",
-        "Train with them, and believe no figure: audit.on_leak=warn",
+        "Train without these images: audit.on_leak=drop",
+        "Train with them, and do not trust the metrics: audit.on_leak=warn",
     ):
         assert line in result.err
-    page = result.err.partition("All side by side: ")[2].splitlines()[0]
+    page = result.err.partition("All pairs side by side: ")[2].splitlines()[0]
     assert "test/Nev_same.png" in Path(page).read_text()
     assert not result.folder.exists()
 
 
 @pytest.fixture
 def titles(monkeypatch):
-    """What is written over each picture that is drawn."""
+    """The titles of all pictures that are drawn."""
     drawn = []
     for kind, name in ((Axes, "set_title"), (Figure, "suptitle")):
         real = getattr(kind, name)
 
-        def tell(self, text, *arguments, _real=real, **options):
-            drawn.append(" ".join(text.split()))
+        def record(self, text, *arguments, _real=real, **options):
+            drawn.append(" ".join(text.split()).replace("- ", "-"))  # long titles are wrapped, also at hyphens
             return _real(self, text, *arguments, **options)
 
-        monkeypatch.setattr(kind, name, tell)
+        monkeypatch.setattr(kind, name, record)
     return drawn
 
 
 NOTICES = {
-    "drop": "2 training images left out: copies of held-out images, or of held-out patients",
-    "warn": "LEAK: 2 training images trained on, copies of held-out images, or of held-out patients",
+    "drop": "2 training images left out: copies of held-out images, or images of held-out patients",
+    "warn": "LEAK: 2 training images used despite leaks: copies of held-out images, or images of held-out patients",
 }
 
 
 @pytest.mark.parametrize("choice", NOTICES)
-def test_run_with_leaks_says_so_wherever_its_figures_appear(train, leaking, titles, choice):
+def test_run_with_leaks_says_so_wherever_its_metrics_appear(train, leaking, titles, choice):
     overrides = [*TINY, "data=folder", f"data.root={leaking.root}", f"audit.on_leak={choice}"]
     result = train(*overrides, "epochs=1")
     assert result.status == 0, result.err
@@ -267,7 +277,7 @@ def test_images_left_out_are_those_that_leak_and_no_others(train, leaking):
     assert json.loads((result.folder / "metrics.json").read_text())["notice"] is None
 
 
-def test_validation_images_in_test_are_told_and_kept(train, root):
+def test_validation_images_in_test_are_reported_and_kept(train, root):
     shutil.copytree(root / "test", root / "val")
     for path in (root / "val").iterdir():
         with Image.open(path) as image:
@@ -280,7 +290,7 @@ def test_validation_images_in_test_are_told_and_kept(train, root):
 
 
 def with_patients(root, patients):
-    """Write a manifest of the lesions, each a patient of its own but those named."""
+    """Write a manifest of the lesions, each image a patient of its own except those named."""
     rows = [
         [f"{split}/{path.name}", path.name[:3], split, patients.get(f"{split}/{path.name}", f"own{path.stem}")]
         for split in ("train", "test")
@@ -304,7 +314,7 @@ def test_patients_in_two_splits_leak_with_all_their_training_images(train, audit
     assert "57, 2 of them with several images, 1 in several splits\nP7: 2 train, 1 val" in result.out
     stopped = train(*FAST, f"data.root={root}", *manifest)
     assert stopped.status == 2
-    assert "2 are of patients who are in several splits:\n  P7: 2 train, 1 val" in stopped.err
+    assert "2 belong to patients in several splits:\n  P7: 2 train, 1 val" in stopped.err
     dropped = train(*FAST, f"data.root={root}", *manifest, "audit.on_leak=drop")
     assert dropped.status == 0, dropped.err
     counts = json.loads((dropped.folder / "data.json").read_text())["counts"]
@@ -323,7 +333,7 @@ def test_patients_may_come_from_the_names(audit, root):
 
 
 def write_plain(root, change, count=40):
-    """Noise of two classes in one split-less folder: all alike but for what ``change`` does to an image of class 1."""
+    """Noise of two classes in a folder without splits: alike except for what ``change`` does to images of class 1."""
     rng = np.random.default_rng(3)
     for label in range(2):
         for i in range(count):
@@ -358,7 +368,7 @@ def alike(image, label, rng):
 
 
 def features_of(root):
-    """What can be known of each file without looking at the picture, read here by other means than the audit's."""
+    """What is known of each file without looking at the picture, read independently of the audit."""
     rows, labels = [], []
     for path in sorted(root.glob("class*/*")):
         with Image.open(path) as image:
@@ -379,29 +389,29 @@ def features_of(root):
         (alike, None),
     ],
 )
-def test_shortcut_is_what_scikit_learn_tells_from_the_files_alone(audit, tmp_path, change, name):
+def test_shortcut_is_what_scikit_learn_predicts_from_the_files_alone(audit, tmp_path, change, name):
     root = write_plain(tmp_path / "Plain", change)
     result = audit(root, "image_size=32")
     shortcut = result.findings["shortcut"]
     values, labels = features_of(root)
-    told = cross_val_predict(
+    probabilities = cross_val_predict(
         DecisionTreeClassifier(max_depth=3, min_samples_leaf=2, random_state=0),
         values,
         labels,
-        groups=[f"\0{i}" for i in range(len(labels))],  # their order decides what is in a fold
+        groups=[f"\0{i}" for i in range(len(labels))],  # their order decides which fold an image is in
         cv=StratifiedGroupKFold(5, shuffle=True, random_state=0),
         method="predict_proba",
     )
-    assert shortcut["auroc"]["value"] == pytest.approx(roc_auc_score(labels, told[:, 1]), abs=0.01)
+    assert shortcut["auroc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities[:, 1]), abs=0.01)
     assert shortcut["auroc"]["low"] < shortcut["auroc"]["value"] < shortcut["auroc"]["high"]
     assert shortcut["suspicious"] == (name is not None)
     if name is None:
-        assert "none: from size, format and brightness alone AUROC" in result.out
+        assert "none: size, format and brightness alone give AUROC" in result.out
     else:
         alone = shortcut["features"]
         assert alone[name] >= max(alone.values()) - 0.05
         assert alone[name] > 0.7
-        assert "the class can be told without looking at the picture" in result.out
+        assert "the class can be predicted without looking at the picture" in result.out
 
 
 def test_few_patients_or_images_are_no_error(audit, tmp_path):
@@ -415,17 +425,17 @@ def test_few_patients_or_images_are_no_error(audit, tmp_path):
         path.unlink()
     result = audit(root, "image_size=32", "data.split.val_fraction=0.5")
     assert result.findings["shortcut"] is None
-    assert "not looked for: too few images or patients of a class" in result.out
+    assert "not checked: too few images or patients of a class" in result.out
 
 
-def test_second_audit_looks_nothing_up_again(audit, leaking, monkeypatch):
+def test_second_audit_repeats_nothing(audit, leaking, monkeypatch):
     first = audit(leaking.root, *with_patients(leaking.root, {}))
 
     def never(*arguments):
-        raise AssertionError("made anew")
+        raise AssertionError("made again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(medcls.audit.findings, "audit", never)
+        patch.setattr(medcls.audit.findings, "make_findings", never)
         second = audit(leaking.root, *with_patients(leaking.root, {}))
         assert second.status == first.status
         assert second.findings == first.findings
@@ -465,7 +475,7 @@ def doctored(path):
         ("copies-*.npz", lambda path: path.write_bytes(doctored(path.with_name("made by unpickling")))),
     ],
 )
-def test_damaged_cache_of_the_audit_is_made_anew(audit, leaking, tmp_path, file, damage):
+def test_damaged_cache_of_the_audit_is_replaced(audit, leaking, tmp_path, file, damage):
     first = audit(leaking.root)
     [path] = (tmp_path / "cache/audit").glob(file)
     damage(path)
@@ -475,12 +485,12 @@ def test_damaged_cache_of_the_audit_is_made_anew(audit, leaking, tmp_path, file,
     again = audit(leaking.root)
     assert again.findings == first.findings
     assert again.page == first.page
-    assert ("anew." in again.out) == existed
-    assert "anew." not in audit(leaking.root).out
+    assert ("again." in again.out) == existed
+    assert "again." not in audit(leaking.root).out
     assert not list(tmp_path.rglob("made by unpickling"))
 
 
-def test_cache_that_cannot_be_written_is_told_and_done_without(audit, leaking, tmp_path):
+def test_cache_that_cannot_be_written_costs_only_a_warning(audit, leaking, tmp_path):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/audit").touch()
     result = audit(leaking.root)
@@ -491,21 +501,21 @@ def test_cache_that_cannot_be_written_is_told_and_done_without(audit, leaking, t
 @pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
 @pytest.mark.parametrize(
-    ("overrides", "kilobytes", "status", "told"),
+    ("overrides", "kilobytes", "status", "message"),
     [
         ("data.cache_dir={disk}", 80, 0, "cannot be written"),  # of 63 KB of pixels and 100 KB of findings
         ("hydra.run.dir={disk}", 32, 2, "audit.html: no space left on the disk"),
     ],
     ids=["cache", "run folder"],
 )
-def test_full_disk_at_the_findings_is_told(leaking, tmp_path, overrides, kilobytes, status, told):
+def test_full_disk_at_the_findings_is_reported(leaking, tmp_path, overrides, kilobytes, status, message):
     disk = tmp_path / "disk"
     disk.mkdir()
     where = [f"data.root={leaking.root}", f"hydra.run.dir={tmp_path}/run", *overrides.format(disk=disk).split()]
     command = [sys.executable, str(SCRIPT), *FAST, "audit.on_leak=warn", *where]
     ended, output, files = on_small_disk(kilobytes, disk, command, tmp_path)
     assert ended == status, output
-    assert told in output
+    assert message in output
     assert "Traceback" not in output
     assert not [name for name in files if name.endswith(".partial")]
 

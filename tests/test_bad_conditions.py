@@ -16,7 +16,7 @@ from test_sweep_report import write_sweep
 
 from medcls.sources import cache, load
 from medcls.sources.decode import decode
-from medcls.sources.folder import image_names, scan_folder
+from medcls.sources.image_folder import image_names, scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
 

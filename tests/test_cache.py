@@ -257,7 +257,7 @@ def test_cache_folder_that_cannot_be_written_is_logged_and_done_without(root, tm
     expected = load(root, tmp_path / "cache")
     (tmp_path / "file").touch()
     assert_same(load(root, tmp_path / "file/cache"), expected)
-    assert "going on without" in caplog.text
+    assert "continuing without it" in caplog.text
 
 
 def test_images_folder_is_left_as_it_was(root, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SWEEP
-from sweeping import TINY, figures, results
+from sweeping import TINY, histories, results
 
 pytestmark = pytest.mark.cluster
 SLURM = Path(__file__).parent / "slurm"
@@ -81,4 +81,4 @@ def all_results(folder):
     for found in metrics.values():
         del found["seconds"]
     predictions = {path.parent.name: path.read_text() for path in sorted(folder.glob("*/predictions.csv"))}
-    return results(folder), figures(folder), metrics, predictions
+    return results(folder), histories(folder), metrics, predictions

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 from medcls.evaluation.compare import adjust, compare, paired_interval
 from medcls.evaluation.difference import Difference
 from medcls.evaluation.influence import measure_accuracy, measure_auroc
-from medcls.evaluation.scores import scores
+from medcls.evaluation.metrics import scores
 from medcls.evaluation.seeds import several_seeds
 from medcls.runs.predictions import Predictions
 

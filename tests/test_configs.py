@@ -41,7 +41,8 @@ def override_of(name):
 def overrides_of(name):
     """Overrides that choose a file of a group; the choice ``own`` must say whose code it names."""
     group, _, choice = name.removesuffix(".yaml").rpartition("/")
-    return [override_of(name), *([f"{group}._target_=mine.Part"] if choice == "own" else [])]
+    own = "augment.transforms=[{_target_: mine.Part}]" if group == "augment" else f"{group}._target_=mine.Part"
+    return [override_of(name), *([own] if choice == "own" else [])]
 
 
 @pytest.mark.parametrize("name", CHOICES)

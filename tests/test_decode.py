@@ -253,14 +253,25 @@ def test_damaged_bytes_give_an_image_or_unreadable_and_nothing_else(kind):
                 assert decode(bytes(content), image_size=16, channels=1).shape == (16, 16, 1)
 
 
-def test_threads_decode_alike_without_warnings_and_leave_the_warning_filters(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)  # Pillow warns from here to twice as much
-    content = WHOLE["JPEG"]
+# Of 500 letters that are not there: Pillow warns.
+CORRUPT_EXIF = b"Exif\0\0II*\0" + struct.pack("<IHHHII", 8, 1, 0x010E, 2, 500, 9999)
+
+
+def test_threads_decode_alike_without_warnings_and_leave_pillow_and_the_warning_filters(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # Pillow refuses from twice as many pixels
+    content = encoded(noisy(700, 500), "JPEG", exif=CORRUPT_EXIF)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(io.BytesIO(content))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)
+    with pytest.warns(UserWarning, match="EXIF"), pytest.warns(Image.DecompressionBombWarning):
+        Image.open(io.BytesIO(content)).getexif()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter("always")
         before = list(warnings.filters)
         with ThreadPoolExecutor(8) as pool:
             images = list(pool.map(lambda _: decode(content, image_size=64, channels=1), range(64)))
         assert warnings.filters == before
+    assert Image.MAX_IMAGE_PIXELS == 100_000
     assert leaked == []
     assert all(np.array_equal(image, images[0]) for image in images)

@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from medcls.sources.decode import UnreadableImage, decode
 from medcls.sources.dicom import read_dicom
-from medcls.sources.folder import image_names, scan_folder
+from medcls.sources.image_folder import image_names, scan_folder
 
 # Shipped inside the package: one of each compression and kind of pixel.
 UNCOMPRESSED = ["CT_small", "MR_small", "MR_small_bigendian", "MR_small_implicit", "image_dfl", "examples_overlay"]

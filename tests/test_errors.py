@@ -40,6 +40,14 @@ def check_message(result, *fragments):
         ("model@net=lenet", ["model: unknown key"]),
         ("scheduler=null", ["cannot be null", "scheduler=none"]),
         ("augment.transforms.Blur={p:0.5}", ["augment.transforms.Blur", "+augment.transforms.Blur="]),
+        ("augment.transforms=[{Blur:{p:0.5}}]", ["augment.transforms", "augment=own", "+augment.transforms."]),
+        ("augment=own", ["augment.transforms: Missing"]),
+        ("augment=own augment.transforms=[Blur]", ["augment.transforms.0: found 'Blur'", "{HorizontalFlip: {p: 0.5}}"]),
+        (
+            "augment=own augment.transforms=[{OneOf:{transforms:[{Blur:3}]}}]",
+            ["augment.transforms.0.OneOf.transforms.0.Blur"],
+        ),
+        ("+data.args.path=x.npz", ["data.args", "data._target_"]),
         ("data=bone data.classes={A:a,N:n}", ["data.classes", "~data.classes.<name>", "+data.classes.<name>="]),
         # Missing
         ("~lr", ["lr: missing"]),
@@ -83,7 +91,7 @@ def check_message(result, *fragments):
         ("data.root=null", ["data.root: missing", "data.root=/path/to/images"]),
         ("data.root=/nowhere/Bone", ["data.root: no folder /nowhere/Bone", "data.root=/path/to/images"]),
         ("data=bone data.root=/nowhere/Bone", ["data.root: no folder /nowhere/Bone"]),
-        ("resume=/nowhere/run", ["resume: /nowhere/run is no run folder", "config.yaml"]),
+        ("resume=/nowhere/run", ["resume: /nowhere/run is not a run folder", "config.yaml"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -131,7 +139,7 @@ def test_override_that_does_not_fit_the_images_is_explained_and_leaves_no_run(tr
 
 TRANSFORMS = [
     ("HorizontalFlp={p:0.5}", ["augment.transforms.HorizontalFlp", "Did you mean HorizontalFlip?"]),
-    ("HorizontalFlip={q:0.5}", ["augment.transforms.HorizontalFlip", "'q'"]),
+    ("HorizontalFlip={q:0.5}", ["augment.transforms.HorizontalFlip.q: unknown argument", "Arguments: p"]),
     ("HorizontalFlip={p:2}", ["augment.transforms.HorizontalFlip", "p", "less than or equal to 1"]),
 ]
 
@@ -288,7 +296,7 @@ def test_resuming_a_folder_without_run_leaves_it_as_it_is(train, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "train.log").write_text("of another program\n")
-    check_message(train(f"resume={folder}"), f"resume: {folder} is no run folder", "config.yaml")
+    check_message(train(f"resume={folder}"), f"resume: {folder} is not a run folder", "config.yaml")
     assert (folder / "train.log").read_text().startswith("of another program\n")
 
 

@@ -7,7 +7,7 @@ import pytest
 from conftest import TINY
 
 from medcls.errors import UserError
-from medcls.sources.folder import scan_folder
+from medcls.sources.image_folder import scan_folder
 
 
 @pytest.fixture

@@ -13,10 +13,11 @@ from medcls.data.split import Division, divide
 from medcls.data.table import Sample
 from medcls.errors import UserError
 from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
+from medcls.evaluation.metrics import scores
 from medcls.evaluation.pooled import pool
-from medcls.evaluation.scores import scores
+from medcls.evaluation.resampled import Resamples
 from medcls.runs.predictions import Predictions
-from medcls.sources.folder import scan_folder
+from medcls.sources.image_folder import scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 
@@ -164,7 +165,7 @@ def test_resampled_patients_bring_all_their_images_and_every_class():
         assert np.ptp(counts[:, [g == group for g in groups]], axis=1).max() == 0
     p = np.random.default_rng(1).random(len(labels))
     probabilities = np.stack([1 - p, p], 1)
-    fast = resampled_scores(labels, probabilities, 1, counts)
+    fast = resampled_scores(Resamples(labels, probabilities, 1, counts))
     for r, count in enumerate(counts.astype(int)):
         drawn = np.repeat(np.arange(len(labels)), count)
         assert {name: v[r] for name, v in fast.items()} == pytest.approx(

@@ -98,7 +98,7 @@ def test_every_wrong_row_is_listed_with_its_line_at_once(read, tmp_path):
     assert "labels.csv: 6 of 8 rows are wrong" in message
     for line in (
         "line 3: gone.png: no such file",
-        "line 4: label 'aa' is no class; did you mean a?",
+        "line 4: label 'aa' is not a class; did you mean a?",
         "line 5: split 'holdout', expected one of train, val, validation, test",
         "line 7: ./0.png: the same file as on line 2",
         "line 8: no path",
@@ -120,10 +120,10 @@ def test_row_without_patient_is_wrong_where_others_have_one(read):
         (
             "file,labels\n0.png,a\n",
             {},
-            ["lacks columns", "path", "data.columns.label=labels", "Found 'file', 'labels'"],
+            ["is missing columns", "path", "data.columns.label=labels", "Found 'file', 'labels'"],
         ),
-        ("path,label\n0.png,a\n", {"group": "patient"}, ["lacks columns:\n  patient"]),
-        ("", {}, ["lacks columns"]),
+        ("path,label\n0.png,a\n", {"group": "patient"}, ["is missing columns:\n  patient"]),
+        ("", {}, ["is missing columns"]),
         ("path,label\n", {}, ["lists no images"]),
         ('path,label\n"0.png,a\n', {}, ["cannot be read (unexpected end of data"]),
         ("path,label\n" + "x" * 200_000 + ",a\n", {}, ["cannot be read (field larger than field limit"]),

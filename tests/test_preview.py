@@ -1,4 +1,4 @@
-"""python -m medcls.preview shows what training would see, and what each transform does."""
+"""python -m medcls.preview shows what training sees, and what each transform does."""
 
 import shutil
 
@@ -18,7 +18,7 @@ from medcls.sources.load import load_image_set
 
 SIDE = 32
 SMALL = "data.simulated.counts={train: [3, 3], val: [1, 1]}"
-ZOOM = 6  # the first whole factor by which a tile of SIDE is wide enough to see
+ZOOM = 6  # the smallest integer factor that makes a tile of SIDE wide enough
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def training_set(*overrides):
 
 
 def find(tile, picture):
-    """Upper left corner (y, x) and pixels of what is most like ``tile`` in a picture."""
+    """Upper left corner (y, x) and pixels of the part of a picture that is most like ``tile``."""
     drawn = np.asarray(Image.open(picture).convert("RGB"))
     wanted = np.broadcast_to(tile, (*tile.shape[:2], 3)).repeat(ZOOM, 0).repeat(ZOOM, 1)
     unlike = cv2.matchTemplate(drawn, wanted, cv2.TM_SQDIFF)
@@ -60,7 +60,7 @@ def test_tiles_are_the_pixels_of_the_batches_of_each_epoch(preview, make_folder,
     assert places == sorted(set(places))  # in reading order
 
 
-def test_image_of_ones_own_is_changed_as_the_same_image_in_training(preview, make_folder, tmp_path):
+def test_image_of_the_users_own_is_augmented_as_the_same_image_in_training(preview, make_folder, tmp_path):
     root = make_folder(layout="tokens")
     data = ["data=folder", f"data.root={root}", "augment=study"]
     assert preview(str(root / "train/b_0.jpg"), "preview.index=6", "preview.epochs=2").status == 0
@@ -102,7 +102,7 @@ def test_fixed_transforms_are_what_numpy_and_scipy_compute(preview, tmp_path):
         np.testing.assert_allclose(found[..., 0], scaled, atol=2)  # OpenCV's weights are multiples of 1/32
 
 
-def test_without_an_image_a_simulated_one_is_shown_and_called_so(command):
+def test_without_an_image_a_simulated_one_is_shown_and_labelled_so(command):
     result = command("medcls.preview", "data=skin", SMALL, f"image_size={SIDE}", "preview.index=4", "preview.epochs=1")
     pictures = [result.folder / f"runs/preview_skin_4_SIMULATED/{n}.png" for n in ("transforms", "augmentation")]
     assert result.out.split() == [str(path.relative_to(result.folder)) for path in pictures]
@@ -112,7 +112,7 @@ def test_without_an_image_a_simulated_one_is_shown_and_called_so(command):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["gone.png"], "gone.png: no such file"),
         (["notes.txt"], "notes.txt cannot be read: not an image"),
@@ -133,7 +133,7 @@ def test_without_an_image_a_simulated_one_is_shown_and_called_so(command):
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_mistake_ends_with_one_message_and_writes_nothing(preview, tmp_path, words, told):
+def test_mistake_ends_with_one_message_and_writes_nothing(preview, tmp_path, words, message):
     working = tmp_path / "working"
     (working / "images").mkdir()
     (working / "notes.txt").write_text("no image")
@@ -141,7 +141,7 @@ def test_mistake_ends_with_one_message_and_writes_nothing(preview, tmp_path, wor
     before = sorted(working.rglob("*"))
     result = preview(*words)
     assert result.status == 2
-    assert told in result.err
+    assert message in result.err
     assert "Traceback" not in result.err
     assert sorted(working.rglob("*")) == before
     assert not (tmp_path / "pictures").exists()

@@ -5,10 +5,11 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 
-from medcls.evaluation.scores import METRICS
+from medcls.evaluation.metrics import METRICS
+from medcls.report.closing_table import print_closing_table
+from medcls.report.confusion_roc import plot_confusion, plot_roc
 from medcls.report.curves import plot_curves
-from medcls.report.pictures import plot_confusion, plot_roc
-from medcls.report.summary import print_summary
+from medcls.runs.predictions import Predictions
 
 
 def history(n_epochs):
@@ -35,8 +36,8 @@ def pixels(path):
 
 def metrics_json(*, simulated=False, test=False):
     def scored(shift):
-        figures = {name: {"value": 0.8 + shift, "low": 0.7 + shift, "high": 0.9 + shift} for name in METRICS}
-        return {"loss": 0.4 + shift, **figures}
+        metrics = {name: {"value": 0.8 + shift, "low": 0.7 + shift, "high": 0.9 + shift} for name in METRICS}
+        return {"loss": 0.4 + shift, **metrics}
 
     content = {"simulated": simulated, "data": "skin", "model": "vgg16", "classes": ["benign", "melanoma"]}
     content |= {"positive": "melanoma", "n_val": 96, "best": {"epoch": 12, "val": scored(0.042)}}
@@ -46,11 +47,11 @@ def metrics_json(*, simulated=False, test=False):
 
 @pytest.fixture
 def printed(capsys, monkeypatch):
-    """What ``print_summary`` writes into a pipe of 80 columns."""
+    """What ``print_closing_table`` writes into a pipe of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def lines(metrics, folder=Path("outputs/run")):
-        print_summary(metrics, folder)
+        print_closing_table(metrics, folder)
         return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
     return lines
@@ -84,8 +85,9 @@ def test_confusion_and_roc_are_drawn_even_with_a_class_without_images(tmp_path, 
     drawn = []
     for n_present in (n_classes, n_classes - 1):
         labels = rng.integers(n_present, size=80)
-        plot_confusion(labels, probabilities, classes, "a title", tmp_path / "confusion.png")
-        plot_roc(labels, probabilities, classes, 1, "a title", tmp_path / "roc.png")
+        found = Predictions("skin", tuple(map(str, range(80))), labels, probabilities, 1)
+        plot_confusion(found, classes, "a title", tmp_path / "confusion.png")
+        plot_roc(found, classes, "a title", tmp_path / "roc.png")
         drawn += [pixels(tmp_path / "confusion.png"), pixels(tmp_path / "roc.png")]
     for image in drawn:
         assert min(image.shape[:2]) > 600
@@ -100,7 +102,7 @@ def test_a_plot_stays_in_no_list_of_pyplot(tmp_path):
     assert pyplot.get_fignums() == before
 
 
-def test_summary_gives_every_figure_with_its_interval_under_its_epoch(printed):
+def test_closing_table_gives_every_metric_with_its_interval_under_its_epoch(printed):
     lines = printed(metrics_json())
     assert any(line.split() == ["best", "epoch", "12", "last", "epoch", "100"] for line in lines)
     for name in ("accuracy", "balanced accuracy", "AUROC", "sensitivity (melanoma)", "specificity", "F1"):
@@ -109,22 +111,22 @@ def test_summary_gives_every_figure_with_its_interval_under_its_epoch(printed):
     assert any(line.split() == ["loss", "0.442", "0.401"] for line in lines)
     text = " ".join(lines)
     assert "vgg16 on skin: 96 validation images" in text
-    assert "Validation figures of epoch 12 are optimistic" in text
+    assert "Validation metrics of epoch 12 are optimistic" in text
     assert "SIMULATED" not in text
 
 
-def test_summary_with_a_test_column_fits_80_columns_uncut(printed):
+def test_closing_table_with_a_test_column_fits_80_columns_uncut(printed):
     folder = Path("outputs") / ("a-long-name-" * 10)
     lines = printed(metrics_json(simulated=True, test=True), folder)
     assert lines[-1] == str(folder)  # not wrapped: it is there to be copied
     assert max(map(len, lines[:-1])) <= 80
-    # "balanced" and "(melanoma)" may wrap, the figures not.
+    # "balanced" and "(melanoma)" may wrap, the numbers not.
     rows = [line for line in lines if line.endswith("0.842 [0.742, 0.942]  0.801 [0.701, 0.901]  0.767 [0.667, 0.867]")]
     assert len(rows) == len(METRICS)
     assert any(line.startswith("SIMULATED DATA") for line in lines)
 
 
-def test_summary_says_undefined_for_nan_and_null(printed):
+def test_closing_table_says_undefined_for_nan_and_null(printed):
     metrics = metrics_json() | {"classes": ["a", "b", "c"], "positive": None}
     metrics["best"]["val"]["auroc"] = {"value": float("nan"), "low": float("nan"), "high": float("nan")}
     metrics["last"]["val"]["auroc"] = {"value": None, "low": None, "high": None}

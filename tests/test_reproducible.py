@@ -1,6 +1,9 @@
 import csv
+import random
 from pathlib import Path
 
+import albumentations
+import cv2
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -9,17 +12,25 @@ import yaml
 from conftest import TINY
 
 from medcls.config import check_config
+from medcls.config.augment import AugmentConfig
 from medcls.data.augment import Augmenter
 from medcls.data.batches import BatchDataset, batch_loader
 from medcls.data.datamodule import ImageDataModule
 from medcls.errors import UserError
 from medcls.sources.load import load_image_set
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 STUDY, MEDICAL = (
     yaml.safe_load((Path(__file__).parents[1] / f"conf/augment/{name}.yaml").read_text())["transforms"]
     for name in ("study", "medical")
 )
 RANDOM = [*TINY, "model.dropout=0.3", "model.spatial_dropout=0.2", "augment=study", "trainer.threads=1", "epochs=3"]
+
+
+@pytest.fixture(autouse=True)
+def own_files(monkeypatch):
+    """The files of examples/ lie where a user's own would."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
 
 
 @pytest.fixture
@@ -129,15 +140,127 @@ def test_images_in_memory_stay_as_they_are_over_augmented_epochs(noise):
 @pytest.mark.parametrize(
     ("transforms", "named"),
     [
-        ({"Afine": {}}, "Did you mean Affine?"),
-        ({"Affine": {"rotat": [-10, 10]}}, "augment.transforms.Affine: .*rotat"),
+        ({"Afine": {}}, "augment.transforms.Afine: .*Did you mean Affine?"),
+        ({"Affine": {"rotat": [-10, 10]}}, "augment.transforms.Affine.rotat: unknown argument. Did you mean rotate?"),
+        ([{"Blur": {}}, {"Afine": {}}], "augment.transforms.1.Afine: .*Did you mean Affine?"),
+        ([{"OneOf": {"transforms": [{"Blur": {"p": 2}}]}}], "augment.transforms.0.OneOf.transforms.0.Blur: "),
+        (
+            [{"OneOf": {"transforms": {"Sequential": {"transforms": [{"Blr": {}}]}}}}],
+            "augment.*OneOf.transforms.Sequential.transforms.0.Blr: ",
+        ),
+        ([{"OneOf": {"transforms": []}}], "augment.transforms.0.OneOf.transforms: found none"),
+        ([{"OneOf": {"transforms": [{"Blur": {"p": 0}}]}}], "augment.transforms.0.OneOf: "),
+        ([{"SomeOf": {"transforms": [{"Blur": {}}], "n": 2}}], "augment.transforms.0.SomeOf: .*`n` is greater"),
+        ([{"OneOf": {"p": 0.5}}], "augment.transforms.0.OneOf: .*missing .*transforms"),
+        ([{"_target_": "mytransforms.Wav"}], "augment.transforms.0: .*Did you mean mytransforms.Wave?"),
+        (
+            [{"_target_": "mytransforms.Wave", "amplitud": 1}],
+            "augment.transforms.0.amplitud: .*Did you mean amplitude?",
+        ),
+        ([{"_target_": "collections.Counter"}], "augment.transforms.0: .*Expected a subclass"),
+        ([{"Blur": {}, "Affine": {}}], "augment.transforms.0: found .*expected one transform"),
         ({"HorizontalFlip": {"p": 2}}, "augment.transforms.HorizontalFlip: "),
-        ({"Compose": {}}, "has no such transform"),
+        ({"Compose": {}}, "augment.transforms.Compose: .*has no such transform"),
     ],
 )
 def test_unknown_transform_or_argument_is_an_error(transforms, named):
-    with pytest.raises(UserError, match=f"(?s){named}"):
+    with pytest.raises(UserError, match=f"(?s)^{named}"):
         Augmenter(transforms)
+
+
+def test_normalised_images_are_refused_and_not_cut_to_bytes(noise):
+    with pytest.raises(UserError, match="make float32 of uint8"):
+        Augmenter({"Normalize": {"mean": 0.5, "std": 0.5, "p": 1.0}})(noise, 0)
+
+
+def test_a_list_draws_as_the_mapping_of_the_same_transforms(noise):
+    listed = Augmenter([{name: arguments} for name, arguments in MEDICAL.items()])
+    for index in range(20):
+        assert np.array_equal(listed(noise, 0, 0, index), Augmenter(MEDICAL)(noise, 0, 0, index))
+
+
+def test_two_transforms_of_a_kind_are_both_applied_in_the_order_of_the_list():
+    corner = np.zeros((8, 8, 1), np.uint8)
+    corner[0, 0] = 255
+    flips = [{"HorizontalFlip": {"p": 1}}, {"VerticalFlip": {"p": 1}}, {"HorizontalFlip": {"p": 1}}]
+    assert Augmenter(flips)(corner, 0)[-1, 0] == 255
+    pad_and_crop = [{"RandomScale": {"scale_limit": [1, 1], "p": 1}}, {"Resize": {"height": 8, "width": 8}}]
+    assert Augmenter(pad_and_crop)(corner, 0).shape == (8, 8, 1)
+
+
+def test_of_nested_transforms_one_is_drawn_by_its_weight(noise):
+    flips = {"HorizontalFlip": {"p": 0.75}, "VerticalFlip": {"p": 0.25}}
+    augmenter = Augmenter([{"OneOf": {"transforms": flips, "p": 1.0}}])
+    drawn = [augmenter(noise, 0, epoch, 0) for epoch in range(400)]
+    across, down = (sum(np.array_equal(image, np.flip(noise, axis)) for image in drawn) for axis in (1, 0))
+    assert across + down == 400
+    assert 265 <= across <= 335  # 4 deviations of 400 draws
+
+
+NESTED = [
+    {"Affine": {"rotate": [-10, 10], "p": 0.5}},
+    {"OneOf": {"transforms": [{"GaussNoise": {}}, {"Blur": {}}, {"_target_": "mytransforms.Wave"}], "p": 0.7}},
+    {"SomeOf": {"transforms": {"HorizontalFlip": {}, "VerticalFlip": {}, "Transpose": {}}, "n": 2}},
+    {"_target_": "mytransforms.Wave", "amplitude": 3, "p": 1.0},
+]
+
+
+MINE = yaml.safe_load((EXAMPLES / "conf/augment/mine.yaml").read_text())["transforms"]
+
+
+class Careless(albumentations.ImageOnlyTransform):
+    """Draws from every generator of the process but those that it was given."""
+
+    def __init__(self):
+        super().__init__(p=1.0)
+
+    def apply(self, img, **params):
+        noise = random.random() + np.random.random() + torch.rand(img.shape).numpy()
+        return (img // 2 + 40 * noise).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "transforms", [NESTED, MINE, [{"_target_": f"{__name__}.Careless"}]], ids=["nested", "mine", "careless"]
+)
+def test_nested_and_own_transforms_draw_the_same_for_any_number_of_workers_and_anew_each_epoch(transforms, noise):
+    dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(transforms))
+    few, many = (record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3) for workers in (0, 2))
+    for one, other in zip(few, many, strict=True):
+        assert torch.equal(one[0], other[0])
+    drawn = {image.numpy().tobytes() for images, _ in few for image in images}
+    assert len(drawn) > 2 * 8  # some may be left as they are, by chance
+
+
+def test_own_transform_leaves_the_generators_of_the_process_as_they_were(noise):
+    def drawn():
+        return random.random(), np.random.random(), torch.rand(1).item()
+
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    expected = drawn()
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    Augmenter([{"_target_": f"{__name__}.Careless"}])(noise, 0)
+    assert drawn() == expected
+
+
+def test_opencv_has_its_threads_back_after_each_image(noise):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    try:
+        Augmenter(STUDY)(noise, 0)
+        assert cv2.getNumThreads() == 3
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_own_transforms_train_and_have_a_name(train, make_folder):
+    transforms = "[{OneOf: {transforms: [{Blur: {}}, {_target_: mytransforms.Wave}]}}, {Blur: {}}, {Blur: {}}]"
+    result = train(
+        *TINY, "data=folder", f"data.root={make_folder()}", "augment=own", f"augment.transforms={transforms}"
+    )
+    assert result.status == 0, result.err
+    config = check_config(yaml.safe_load((result.folder / "config.yaml").read_text()))
+    assert config.augment.title == "OneOf(Blur, Wave)+Blur+Blur"
+    assert AugmentConfig(transforms={}).title == "none"
 
 
 def test_wrong_transform_ends_the_command_with_a_message(make_folder, train):

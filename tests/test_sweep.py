@@ -1,4 +1,4 @@
-"""Sweeps through the public command: planned and checked at once, skipped where finished, the same however launched."""
+"""Sweeps through the public command: planned and checked together, finished jobs skipped, the same however launched."""
 
 import csv
 import json
@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPT
 from hydra import initialize_config_dir
-from sweeping import TINY, figures, states
+from sweeping import TINY, histories, states
 
 from medcls.config.run_name import register_resolvers
+from medcls.runs.folder import RunFolder
+from medcls.sweep.launch import record_silent_end
 from medcls.sweep.plan import plan_sweep
+from medcls.sweep.sweep_folder import read_status
 
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
 
@@ -67,16 +70,14 @@ def test_cross_validation_runs_all_folds_unless_some_are_chosen(overrides, folds
         plan = plan_sweep(line)
     assert [variant["name"] for variant in plan.variants] == ["lr=1e-3", "lr=1e-4"]
     assert plan.keys == ["lr"]
-    of_each = [(seed, *fold) for seed in (0, 1) for fold in folds]
-    assert [(job.seed, job.fold, job.folds) for job in plan.jobs] == of_each * 2
+    expected = [(seed, *fold) for seed in (0, 1) for fold in folds]
+    assert [(job.seed, job.fold, job.folds) for job in plan.jobs] == expected * 2
     assert [(c.data.split.folds, c.data.split.fold) for c in plan.configs.values()] == [
-        (of, number or 0) for _, number, of in of_each
+        (n_folds, fold or 0) for _, fold, n_folds in expected
     ] * 2
 
 
-def test_cross_validation_ends_in_one_result_of_all_images_and_a_lacking_fold_is_told_and_made_up_for(
-    sweep, make_folder
-):
+def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is_reported_and_rerun(sweep, make_folder):
     root = make_folder(counts={"": 8})
     images = ["data=folder", f"data.root={root}", r"data.group_pattern='/([0-9])'", "audit.on_leak=warn"]
     grid = [*(o for o in TINY if not o.startswith("data")), *images, "data.split.folds=2"]
@@ -92,7 +93,7 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_lacking_fold_is
     assert [(row["variant"], row["images"], row["patients"]) for row in pooled] == [("lenet on images", "16", "8")]
     shutil.rmtree(result.folder / "lenet-on-images_seed-0_fold-1")
     assert sweep(f"report={result.folder}").status == 0
-    assert "lacking: fold 1 not finished" in (result.folder / "report.md").read_text()
+    assert "missing: fold 1 not finished" in (result.folder / "report.md").read_text()
     assert sweep(*grid).status == 0
     assert list(csv.DictReader((result.folder / "pooled.csv").open())) == pooled
 
@@ -111,7 +112,7 @@ def test_sweep_leaves_the_contract_and_its_report(sweep):
     assert sweep(f"report={result.folder}").status == 0
 
 
-def test_all_bad_values_are_told_before_anything_starts(sweep, folder):
+def test_all_bad_values_are_reported_before_anything_starts(sweep, folder):
     result = sweep(*TINY, "lr=1e-3,-1", "model.dropout=0.1,2", "seed=0,1")
     assert result.status == 2
     assert "lr: found -1" in result.err
@@ -121,7 +122,7 @@ def test_all_bad_values_are_told_before_anything_starts(sweep, folder):
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("lr=1e-3,0.001", "twice"),
         ("lrr=1e-3,1e-4", "Did you mean lr"),
@@ -131,18 +132,20 @@ def test_all_bad_values_are_told_before_anything_starts(sweep, folder):
         ("image_size=2,32", "image_size=2"),
         ("hydra/sweeper=basic", "train.py -m"),
         ("data.root=nowhere", "nowhere"),
+        ("resume=runs/a", "To resume a sweep, re-run the same command"),
+        ("report=runs/a", "report: found beside other overrides"),
     ],
 )
-def test_mistake_ends_the_sweep_before_anything_is_written(sweep, folder, override, told):
+def test_mistake_ends_the_sweep_before_anything_is_written(sweep, folder, override, message):
     result = sweep(*TINY, override)
-    assert (result.status, told in result.err) == (2, True), result.err
+    assert (result.status, message in result.err) == (2, True), result.err
     assert "Traceback" not in result.err
     assert not folder.exists()
 
 
 def test_second_run_finishes_only_what_is_missing(sweep):
     first = sweep(*TINY, "lr=1e-3,1e-4", "seed=0,1")
-    before = figures(first.folder)
+    before = histories(first.folder)
     gone, kept = sorted(before)[0], sorted(before)[1:]
     for file in sorted((first.folder / gone).rglob("*"), reverse=True):
         file.unlink() if file.is_file() else file.rmdir()
@@ -151,10 +154,10 @@ def test_second_run_finishes_only_what_is_missing(sweep):
     assert again.status == 0, again.err
     assert "3 of them done" in again.out
     assert {name: (first.folder / name / "metrics.json").stat().st_mtime_ns for name in kept} == written
-    assert figures(first.folder) == before
+    assert histories(first.folder) == before
 
 
-def test_more_epochs_go_on_with_the_sweep_and_another_configuration_is_refused(sweep, tmp_path):
+def test_more_epochs_resume_the_sweep_and_another_configuration_is_refused(sweep, tmp_path):
     short = sweep(*TINY, "lr=1e-3,1e-4")
     refused = sweep(*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.3")
     assert refused.status == 2
@@ -162,7 +165,7 @@ def test_more_epochs_go_on_with_the_sweep_and_another_configuration_is_refused(s
     longer = [override.replace("epochs=2", "epochs=4") for override in TINY]
     assert sweep(*longer, "lr=1e-3,1e-4").status == 0
     assert sweep(*longer, "lr=1e-3,1e-4", f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
-    assert figures(short.folder) == figures(tmp_path / "alone")
+    assert histories(short.folder) == histories(tmp_path / "alone")
     assert sweep(*TINY, "lr=1e-3,1e-4").status == 2
 
 
@@ -175,9 +178,16 @@ def test_failing_job_leaves_the_others_alone_and_is_listed(sweep):
     assert "train.log" in result.err
 
 
-def test_parallel_jobs_with_a_thread_each_give_the_numbers_of_those_run_in_turn(sweep, tmp_path):
+def test_run_that_an_earlier_version_marked_for_resuming_counts_as_not_started(tmp_path):
+    run = RunFolder(tmp_path)
+    run.write_status("stopped", 3, "to be gone on with")
+    record_silent_end(run)
+    assert read_status(run) == {"state": "failed", "epoch": 3, "reason": "was not started"}
+
+
+def test_parallel_jobs_with_one_thread_each_give_the_numbers_of_jobs_run_one_after_another(sweep, tmp_path):
     grid = [*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
     assert sweep(*grid).status == 0
     parallel = [*grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'parallel'}"]
     assert sweep(*parallel).status == 0
-    assert figures(tmp_path / "parallel") == figures(tmp_path / "sweep")
+    assert histories(tmp_path / "parallel") == histories(tmp_path / "sweep")

@@ -1,4 +1,4 @@
-"""However jobs or a whole sweep end, the others are not touched, all is kept, and the same line finishes the rest."""
+"""However a job or a whole sweep ends, other jobs are not touched, nothing is lost, and the same command resumes."""
 
 import json
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from conftest import SWEEP
-from sweeping import TINY, eventually, figures, pids_of, results, states
+from sweeping import TINY, eventually, histories, pids_of, results, states
 
 TWO_AT_A_TIME = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
 def limit_memory():
-    """Let a process and those that it starts have 16 GiB of addresses each; PyTorch alone takes 5."""
+    """Limit a process and those that it starts to 16 GiB of address space each; PyTorch alone takes 5."""
     resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
 
 
@@ -52,12 +52,12 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
     assert again.returncode == 1, err
     assert "1 of them done" in out
     assert states(folder) == {good: "done", killed: "done", raises: "failed", large: "failed"}
-    assert len(figures(folder)[killed]) == 61
+    assert len(histories(folder)[killed]) == 61
     assert (folder / good / "metrics.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
-def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_path, launcher):
+def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folder, tmp_path, launcher):
     grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
     process = started(*grid, f"hydra/launcher={launcher}")
     first = folder / "lr-1e-3_seed-0_SIMULATED"
@@ -65,27 +65,27 @@ def test_ctrl_c_keeps_all_and_the_same_line_goes_on(started, sweep, folder, tmp_
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate()
     assert process.returncode == 130
-    assert f"Go on: python {SWEEP} model=lenet" in out
+    assert f"Resume with: python {SWEEP} model=lenet" in out
     assert states_so_far(folder)[first.name] in ("stopped", "done")
     assert sweep(*grid).status == 0
     assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0
-    assert figures(folder) == figures(tmp_path / "alone")
+    assert histories(folder) == histories(tmp_path / "alone")
 
 
 @pytest.mark.slow
-def test_nothing_of_a_sweep_outlives_it_when_it_is_killed_and_its_jobs_stop_in_order(started, folder):
+def test_no_process_of_a_sweep_outlives_it_when_it_is_killed_and_its_jobs_shut_down_cleanly(started, folder):
     process = started(*TINY, *TWO_AT_A_TIME, "epochs=2000", "lr=1e-3,1e-4,1e-5,1e-6")
     eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
-    process.kill()  # and not yet waited for, as in a container whose first process waits for none
+    process.kill()  # and not yet waited for, as in a container whose init process reaps no zombies
     eventually(lambda: not pids_of(folder))
     assert sorted(states_so_far(folder).values()) == ["stopped", "stopped"]
-    process.communicate(timeout=30)  # ends when the last process that could write there is gone
+    process.communicate(timeout=30)  # returns when the last process that could write there is gone
     time.sleep(10)
     assert not pids_of(folder)
 
 
 @pytest.mark.slow
-def test_launcher_that_loses_a_process_of_its_own_is_started_anew_for_the_jobs_that_had_not_begun(started, folder):
+def test_launcher_that_loses_one_of_its_processes_is_restarted_for_the_jobs_that_had_not_begun(started, folder):
     process = started(*TINY, *TWO_AT_A_TIME, "epochs=40", "lr=1e-3,1e-4,1e-5,1e-6")
     victim = "lr-1e-3_seed-0_SIMULATED"
     eventually((folder / victim / "history.csv").exists)
@@ -116,14 +116,14 @@ def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder
     for kill in range(10):
         before = sum(len(rows(path)) for path in folder.glob("*/history.csv"))
         process = started(*grid, f"hydra/launcher={launcher}")
-        if kill % 2:  # in the training, the others at any time, so that it gets on
+        if kill % 2:  # during training, the other kills at any time, so that it makes progress
             eventually(lambda: sum(len(rows(path)) for path in folder.glob("*/history.csv")) > before)  # noqa: B023
         time.sleep(draw.uniform(0, seconds / 12))
         assert process.poll() is None, "over before it was killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     assert sweep(*grid).status == 0
-    assert figures(folder) == figures(alone)
+    assert histories(folder) == histories(alone)
     assert results(folder) == results(alone)
 
 

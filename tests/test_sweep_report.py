@@ -9,8 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from medcls.config.targets import Target
 from medcls.errors import UserError
-from medcls.evaluation.scores import METRICS, scores
+from medcls.evaluation.metrics import METRICS, scores
 from medcls.report.sweep import write_report
 
 CLASSES = ["nevus", "melanoma <b>|*"]
@@ -19,7 +20,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def history(skill, seed, rises=True):
-    """Curves as training leaves them: the better the net the faster, over-fitting after the middle."""
+    """Curves as training leaves them: the better the net the faster, overfitting after the middle."""
     rng = np.random.default_rng(seed)
     rows = []
     for epoch in range(1, EPOCHS + 1):
@@ -129,13 +130,13 @@ def row_of(text, heading, variant):
 
 def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     names = write_sweep(tmp_path)
-    assert write_report(tmp_path) == tmp_path / "report.html"
+    assert write_report(tmp_path).page == tmp_path / "report.html"
     text = text_of(tmp_path)
     assert "Does n_base 16 help?" in text
     assert "SIMULATED" in text
     assert shlex.split(text.partition("    python ")[2].splitlines()[0]) == ["sweep.py", "lr=1e-3,1e-5", "k='a b'"]
-    assert f"AUROC: {names[2]} against {names[0]}: higher with {names[2]}." in text
-    assert f"AUROC: {names[3]} against {names[2]}: no difference shown." in text
+    assert f"AUROC: {names[2]} vs. {names[0]}: higher with {names[2]}." in text
+    assert f"AUROC: {names[3]} vs. {names[2]}: no difference shown." in text
     assert "Varied: lr (1e-3, 1e-5); model.n_base (8, 16). Each with seeds 0, 1, 2." in text
     # What holds for all comparisons is said once.
     assert text.count("3 seeds each on the same 120 images: intervals are about other seeds and other images") == 1
@@ -181,7 +182,7 @@ def test_reports_of_the_same_runs_are_the_same(tmp_path):
     assert len(before) == 3
 
 
-def test_leaks_of_the_images_are_told_beside_the_figures(tmp_path):
+def test_leaks_of_the_images_are_told_beside_the_metrics(tmp_path):
     write_sweep(tmp_path)
     notice = "7 training images left out: copies of held-out images, or of held-out patients"
     for path in tmp_path.glob("lr-1e-5*/metrics.json"):
@@ -217,7 +218,7 @@ def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_pa
     for part in ("still running, or killed, after epoch 5", "status.json cannot be read", "incomplete or damaged"):
         assert part in failed
     assert "not started" in next(line for line in failed.splitlines() if jobs[7] in line)
-    assert f"{names[2]} against {names[0]}: not compared. one of the two has no finished run." in text
+    assert f"{names[2]} vs. {names[0]}: not compared. one of the two has no finished run." in text
     assert "Only one seed of each is compared (2 and 2)" in text
     states = [row["state"] for row in csv.DictReader((tmp_path / "results.csv").open())]
     assert states == ["failed", "running", *["failed"] * 4, "stopped", "not started", *["done"] * 4]
@@ -244,8 +245,8 @@ def test_variants_are_derived_from_the_configurations_of_any_runs(tmp_path):
     ]
     text = text_of(tmp_path)
     assert "1 repetition" in text
-    assert "model=vgg16, n_base=16 against model=vgg16, n_base=8" in text
-    assert "model=vgg16, n_base=16 against model=lenet, n_base=8" not in text  # they differ in two settings
+    assert "model=vgg16, n_base=16 vs. model=vgg16, n_base=8" in text
+    assert "model=vgg16, n_base=16 vs. model=lenet, n_base=8" not in text  # they differ in two settings
 
 
 def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
@@ -265,7 +266,7 @@ def write_folds(folder, *, lrs=(1e-3, 1e-4), seeds=(0,), test=False):
                 write_run(where, seed=seed, skill=1 + 2 * i, fold=fold, n=60, test=test, config={"lr": lr})
 
 
-def figures_of(folder, part="best"):
+def auroc_of(folder, part="best"):
     metrics = json.loads((folder / "metrics.json").read_text())
     return metrics[part]["val"]["auroc"]["value"]
 
@@ -281,21 +282,21 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
         (name, seed, fold) for name in names for seed in seeds for fold in range(3)
     ]
     # One comparison, of all images, though each fold has test images too; each patient has three images.
-    assert text.count(f"AUROC: {names[1]} against {names[0]}: ") == 1
+    assert text.count(f"AUROC: {names[1]} vs. {names[0]}: ") == 1
     assert "on validation images of all folds pooled" in text
     each = "2 seeds each" if len(seeds) > 1 else "One seed each"
-    unit = "other seeds and other patients" if len(seeds) > 1 else "other patients alone"
+    unit = "other seeds and other patients" if len(seeds) > 1 else "other patients only"
     assert f"{each} on the same 180 images of 60 patients: intervals are about {unit}" in text
     assert text.count("patients as clusters)") == 2
     assert f"Varied: lr (1e-4, 1e-3). Each with seed{'s' if seeds[1:] else ''} {', '.join(map(str, seeds))}" in text
-    per_seed = [[figures_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
+    per_seed = [[auroc_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
     means = np.mean(per_seed, axis=1)
     expected = f"{means.mean():.3f}" + (f" ± {means.std(ddof=1):.3f}" if len(seeds) > 1 else "")
     assert row_of(text, "## Variants", names[0])[1] == str(3 * len(seeds))
     assert row_of(text, "## Variants", names[0])[5] == expected
 
 
-def test_pooled_figures_stand_beside_those_of_the_folds_and_their_mean(tmp_path):
+def test_pooled_metrics_are_shown_beside_those_of_the_folds_and_their_mean(tmp_path):
     write_folds(tmp_path)
     write_report(tmp_path)
     rows = [
@@ -309,24 +310,24 @@ def test_pooled_figures_stand_beside_those_of_the_folds_and_their_mean(tmp_path)
     pooled = next(row for row in csv.DictReader((tmp_path / "pooled.csv").open()) if row["variant"] == "lr=1e-3")
     assert {metric: float(pooled[metric]) for metric in METRICS} == pytest.approx(expected)
     assert (pooled["folds"], pooled["images"], pooled["patients"]) == ("3", "180", "60")
-    each = [figures_of(tmp_path / f"0_0_{fold}") for fold in range(3)]
+    each = [auroc_of(tmp_path / f"0_0_{fold}") for fold in range(3)]
     assert float(pooled["auroc_mean_of_folds"]) == pytest.approx(np.mean(each))
     _, _, shown, *folds, mean = row_of(text_of(tmp_path), "## Cross-validation", "lr=1e-3")
     assert shown == f"{expected['auroc']:.3f} [{float(pooled['auroc_low']):.3f}, {float(pooled['auroc_high']):.3f}]"
     assert [*folds, mean] == [f"{value:.3f}" for value in [*each, np.mean(each)]]
 
 
-def test_without_every_fold_there_are_no_pooled_figures_and_nothing_is_compared(tmp_path):
+def test_without_every_fold_there_are_no_pooled_metrics_and_nothing_is_compared(tmp_path):
     write_folds(tmp_path, seeds=(0, 1))
     for seed in (0, 1):
         write_state(tmp_path / f"0_{seed}_1", "failed", 7, "OutOfMemoryError")
     write_state(tmp_path / "1_0_2", "running", 3)
     write_report(tmp_path)
     text = text_of(tmp_path)
-    assert row_of(text, "## Cross-validation", "lr=1e-3")[2] == "lacking: fold 1 not finished"
-    assert "no seed of which all folds are finished" in text
-    lacking = [row["auroc"] == "" for row in csv.DictReader((tmp_path / "pooled.csv").open())]
-    assert lacking == [True, False, True, True]
+    assert row_of(text, "## Cross-validation", "lr=1e-3")[2] == "missing: fold 1 not finished"
+    assert "no seed with all folds finished" in text
+    missing = [row["auroc"] == "" for row in csv.DictReader((tmp_path / "pooled.csv").open())]
+    assert missing == [True, False, True, True]
     assert "Only 9 of 12 runs are finished" in text
     assert row_of(text, "## Variants", "lr=1e-3")[1] == "4 of 6"
 
@@ -337,10 +338,10 @@ def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
     write_report(tmp_path)
     assert "## Cross-validation" not in text_of(tmp_path)
     assert "One seed each on the same 120 images of 40 patients" in text_of(tmp_path)
-    assert "higher with lr=1e-4, of these nets alone." in text_of(tmp_path)
+    assert "higher with lr=1e-4, for these nets only." in text_of(tmp_path)
 
 
-def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_path):
+def test_test_images_are_compared_and_show_how_optimistic_the_best_epoch_is(tmp_path):
     write_sweep(tmp_path, test=True)
     write_report(tmp_path)
     text = text_of(tmp_path)
@@ -351,11 +352,11 @@ def test_test_images_are_compared_and_show_how_much_the_best_epoch_flatters(tmp_
     assert f"AUROC {gap:+.3f} (runs: 12)" in text
 
 
-def test_over_fitting_and_convergence_are_read_off_the_histories(tmp_path):
+def test_overfitting_and_convergence_are_read_off_the_histories(tmp_path):
     names = write_sweep(tmp_path, reach=[{"metric": "train_accuracy", "final_of": "lr=1e-3, n_base=8"}])
     write_report(tmp_path)
     text = text_of(tmp_path)
-    _, at_best, at_last, rises = row_of(text, "## Over-fitting", names[3])
+    _, at_best, at_last, rises = row_of(text, "## Overfitting", names[3])
     assert float(at_last.split()[0]) > float(at_best.split()[0]) + 0.3
     assert 15 <= float(rises.split()[0]) <= 24  # the loss was made to rise after epoch 20
     final = 0.5 + 0.48 * (1 - np.exp(-EPOCHS / 12 * np.array([1.0, 1.05, 1.1]))).mean()
@@ -366,11 +367,11 @@ def test_over_fitting_and_convergence_are_read_off_the_histories(tmp_path):
     assert "1 of 3 runs not within 40 epochs" in row_of(text, "## Convergence", names[0])[1]
 
 
-def test_a_loss_that_keeps_falling_is_not_called_over_fitting(tmp_path):
+def test_a_loss_that_keeps_falling_is_not_called_overfitting(tmp_path):
     for seed in (0, 1, 2):
         write_run(tmp_path / str(seed), seed=seed, rises=False)
     write_report(tmp_path)
-    assert row_of(text_of(tmp_path), "## Over-fitting", "all runs")[3] == "not within 40 epochs"
+    assert row_of(text_of(tmp_path), "## Overfitting", "all runs")[3] == "not within 40 epochs"
 
 
 def test_foreign_names_stay_text_in_both_reports(tmp_path):
@@ -412,5 +413,142 @@ def test_metrics_left_undefined_by_the_images_do_not_stop_the_report(tmp_path):
         write_run(tmp_path / name, config={"lr": lr}, n=2)
     write_report(tmp_path)
     text = text_of(tmp_path)
-    assert "accuracy: lr=1e-3 against lr=1e-4" in text
+    assert "accuracy: lr=1e-3 vs. lr=1e-4" in text
     assert "AUROC: lr=" not in text
+
+
+COLUMNS_OF_MINE = """
+def loss_gap(run):
+    return run.history[-1]["val_loss"] - run.history[-1]["train_loss"]
+
+def net(run, prefix=""):
+    return prefix + run.config["model"]["family"]
+
+def nothing(run):
+    return None
+
+def zero(run):
+    return 0
+
+def fails(run):
+    raise LookupError("no such thing")
+
+def seed(run):
+    return run.seed
+
+def history(run):
+    return run.history
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Targets of functions of the module ``my_columns``, which is on the Python path for the test."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "my_columns.py").write_text(COLUMNS_OF_MINE)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    return lambda function, **given: Target.model_validate({"_target_": f"my_columns.{function}", **given})
+
+
+def test_own_columns_stand_in_the_table_of_variants_and_in_results(tmp_path, own):
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    names = write_sweep(folder)
+    given = [own("loss_gap"), own("net", prefix="a ", name="kind_of_net"), own("nothing"), own("zero")]
+    write_report(folder, given)
+    rows = list(csv.DictReader((folder / "results.csv").open()))
+    gaps = [float(row["last_val_loss"]) - float(row["last_train_loss"]) for row in rows[:3]]
+    # Here the losses of metrics.json are those of the history.
+    assert [float(row["loss_gap"]) for row in rows[:3]] == pytest.approx(gaps)
+    assert {(row["kind_of_net"], row["nothing"], row["zero"]) for row in rows} == {("a vgg16", "", "0")}
+    text = text_of(folder)
+    assert "| seconds per run | loss gap | kind of net | nothing | zero |" in text
+    shown = f"{np.mean(gaps):.3f} ± {np.std(gaps, ddof=1):.3f}"
+    assert row_of(text, "## Variants", names[0])[8:] == [shown, "a vgg16", "\N{EN DASH}", "0 ± 0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("fails", {}, "my_columns.fails failed on the run lr-1e-3-n-base-8_seed-0: LookupError"),
+        ("seed", {}, "results.csv already has a column seed"),
+        ("history", {}, "returned list for the run"),
+        ("zero", {"wrong": 1}, "wrong: unknown argument"),
+    ],
+)
+def test_own_column_that_cannot_be_is_refused_and_nothing_is_written(tmp_path, own, name, given, message):
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    write_sweep(folder, seeds=(0,))
+    before = sorted(folder.iterdir())
+    with pytest.raises(UserError, match=message):
+        write_report(folder, [own(name, **given)])
+    assert sorted(folder.iterdir()) == before
+
+
+def test_columns_that_a_folder_names_are_not_run(tmp_path, own):
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    write_sweep(folder, seeds=(0,), columns=[{"_target_": "my_columns.fails"}])
+    write_report(folder)
+    assert "fails" not in (folder / "results.csv").read_text()
+
+
+@pytest.mark.parametrize("longer", ["", " and a name as long as sweeps of many settings have, which no terminal shows"])
+def test_the_answer_fits_a_terminal(tmp_path, longer):
+    names = write_sweep(tmp_path, compare="all")
+    path = tmp_path / "sweep.json"
+    path.write_text(path.read_text().replace("n_base=16", f"n_base=16{longer}"))
+    write_state(tmp_path / "lr-1e-3-n-base-8_seed-0", "failed", 3, "OutOfMemoryError")
+    lines = write_report(tmp_path).answers
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("SIMULATED")
+    assert lines[1] == "Only 11 of 12 runs are finished."
+    assert re.fullmatch(r"\d of 12 tests show a difference on validation images \(adjusted p\):", lines[2])
+    assert lines[-1] == "  and 3 more pairs in the report"
+    # The pairs that differ most surely come first, with what the report says of them.
+    statements = [line for line in lines if line.startswith("    AUROC")]
+    assert all("AUROC" in line and "(shown, p " in line for line in statements)
+    if not longer:
+        assert f"  {names[2]} vs. {names[0]}" in lines
+    for line in statements:
+        difference = line.split()[1]
+        assert f"a difference of {difference} " in text_of(tmp_path)
+
+
+def test_a_sweep_of_one_variant_ends_with_its_metrics(tmp_path):
+    for seed in (0, 1):
+        write_run(tmp_path / str(seed), seed=seed)
+    write_report(tmp_path)
+    answer = " ".join(write_report(tmp_path).answers)
+    mean = np.mean([auroc_of(tmp_path / str(seed)) for seed in (0, 1)])
+    assert "Nothing is compared" in answer
+    assert f"AUROC {mean:.3f}" in answer
+
+
+def test_a_diverging_variant_does_not_flatten_the_curves_of_the_others(tmp_path):
+    write_run(tmp_path / "a", config={"lr": 1e-5})
+    write_run(tmp_path / "b", config={"lr": 1e-3}, skill=4)
+    rows = list(csv.DictReader((tmp_path / "b" / "history.csv").open()))
+    for row in rows[-3:]:
+        row["val_loss"] = str(float(row["val_loss"]) * 1000)
+    write_csv(tmp_path / "b" / "history.csv", rows)
+    write_report(tmp_path)
+    pixels = np.asarray(Image.open(tmp_path / "pictures" / "curves.png").convert("RGB")).astype(int)
+    height, width, _ = pixels.shape
+    of_losses = pixels[: height // 2, width // 2 :]  # the validation loss is above, on the right
+    first = np.abs(of_losses - (0x00, 0x72, 0xB2)).max(axis=2) < 12
+    seen = np.flatnonzero(first.any(axis=1))
+    assert np.ptp(seen) > height / 20  # of a scale of thousands nothing would be left but a line
+
+
+def test_convergence_of_an_own_metric_is_read_off_its_column(tmp_path):
+    names = write_sweep(tmp_path, reach=[{"metric": "val_my_score", "value": 0.5}])
+    for path in tmp_path.glob("*/history.csv"):
+        rows = list(csv.DictReader(path.open()))
+        write_csv(path, [row | {"val_my_score": int(row["epoch"]) / EPOCHS} for row in rows])
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert "Epochs to reach validation my score 0.500" in text
+    assert row_of(text, "## Convergence", names[0])[1] == f"{EPOCHS // 2} ({EPOCHS // 2})"

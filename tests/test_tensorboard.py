@@ -112,7 +112,7 @@ def test_resumed_run_leaves_one_event_file_with_each_epoch_once(run, train):
     assert len(events(result.folder).Images("training images as the net sees them")) == 1
 
 
-def test_page_of_hyper_parameters_shows_every_knob_and_the_best_epochs_figures(run, train):
+def test_page_of_hyper_parameters_shows_every_knob_and_the_best_epochs_metrics(run, train):
     result = run("lr=3e-4", "model.dropout=0.25", "augment=study", "optimizer.betas=[0.8,0.99]", "seed=5")
     assert train(f"resume={result.folder}", "epochs=3").status == 0
     page = Page(result.folder)
@@ -146,15 +146,15 @@ def test_page_of_hyper_parameters_shows_every_knob_and_the_best_epochs_figures(r
     assert {name: shown[name] for name in expected} == expected
     assert "Affine: {rotate: [-10, 10]," in shown["augment.transforms"]
     best = json.loads((result.folder / "metrics.json").read_text())["best"]
-    figures = {name: best["val"][name]["value"] for name in ("accuracy", "balanced_accuracy", "auroc")}
-    figures |= {"loss": best["val"]["loss"], "epoch": best["epoch"]}
-    assert {f"best/{name}": shown[f"best/{name}"] for name in figures} == pytest.approx(
-        {f"best/{name}": value for name, value in figures.items()}, rel=1e-6
+    values = {name: best["val"][name]["value"] for name in ("accuracy", "balanced_accuracy", "auroc")}
+    values |= {"loss": best["val"]["loss"], "epoch": best["epoch"]}
+    assert {f"best/{name}": shown[f"best/{name}"] for name in values} == pytest.approx(
+        {f"best/{name}": value for name, value in values.items()}, rel=1e-6
     )
     assert [point.step for point in events(result.folder).Scalars("best/loss")] == [best["epoch"]]
 
 
-def test_page_of_a_sweep_begins_with_its_knobs_and_the_best_epochs_figures(command, tmp_path):
+def test_page_of_a_sweep_begins_with_its_knobs_and_the_best_epochs_metrics(command, tmp_path):
     folder = tmp_path / "sweep"
     swept = ["seed=0,1", "augment.transforms.HorizontalFlip.p=0.25,0.75"]
     fixed = [*TINY, "trainer.threads=1", *SIMULATED, "epochs=1", "augment=study", f"hydra.sweep.dir={folder}"]

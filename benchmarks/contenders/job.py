@@ -1,4 +1,4 @@
-"""What each contender is asked to train, and how it answers: the same for all, with nothing of medcls in it."""
+"""What each contender is asked to train, and how it answers: the same for all, independent of medcls."""
 
 import argparse
 import json
@@ -43,13 +43,13 @@ class Arrays(NamedTuple):
 
     @classmethod
     def load(cls, data: Path) -> "Arrays":
-        """Arrays that the driver decoded once."""
+        """Arrays that the benchmark decoded once."""
         with np.load(data / "arrays.npz") as file:
             return cls(**file)
 
 
 class Job:
-    """Training of one net for ``epochs`` epochs, counted or not; read from the command line.
+    """Training of one net for ``epochs`` epochs, including uncounted ones; read from the command line.
 
     ``data``: folder with arrays.npz and images/{train,val}/<class>/*.jpg.
     """
@@ -72,17 +72,17 @@ class Job:
         self.val_losses: list[float] = []
 
     def epoch_ended(self, val_loss: float) -> None:
-        """To be called at the end of every epoch, validation included."""
+        """To be called at the end of every epoch, after its validation."""
         self.ends.append(time.perf_counter())
         self.val_losses.append(val_loss)
 
     def answer(self, parameters: int) -> None:
-        """Write the seconds from one end of an epoch to the next, so that what happens in between counts."""
+        """Write the seconds from the end of one epoch to the end of the next, so that everything in between counts."""
         seconds = [after - before for before, after in pairwise(self.ends)]
         content = {"seconds": seconds, "val_losses": self.val_losses, "parameters": parameters}
         self.options.answer.write_text(json.dumps(content))
 
     def cannot_run(self, reason: str) -> NoReturn:
-        """End without a time, for a reason that lies in the machine."""
+        """Exit without a time because the machine lacks something."""
         self.options.answer.write_text(json.dumps({"unavailable": reason}))
         raise SystemExit

@@ -1,6 +1,6 @@
-"""Keras 3 on TensorFlow, which the study ran in: ``model.fit`` on arrays in memory, with its default settings.
+"""Keras 3 on TensorFlow, as used in the study: ``model.fit`` on arrays in memory, with its default settings.
 
-They compile the step with XLA on a GPU and not where there is none.
+These compile the step with XLA on a GPU but not on a CPU.
 """
 
 import os

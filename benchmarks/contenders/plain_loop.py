@@ -17,7 +17,7 @@ def main() -> None:
     job = Job()
     torch.manual_seed(0)
     device = torch.device("cuda" if job.accelerator == "gpu" else "cpu")
-    # On a GPU the images lie in its memory for the whole training.
+    # On a GPU the images stay in its memory for the whole training.
     images, labels, val_images, val_labels = (torch.from_numpy(array).to(device) for array in Arrays.load(job.data))
     sizes = {"n_base": job.net.n_base, "dense": job.net.dense}
     part = read_part("model", read_conf(f"model/{job.options.net}") | sizes)

@@ -1,7 +1,7 @@
-"""PyTorch Lightning as it is usually written: a file per item, a metric per step, the Trainer's own defaults.
+"""PyTorch Lightning as it is usually written: one file per item, metrics logged at every step, the Trainer's defaults.
 
-Each item is a JPEG that Pillow decodes and shrinks, albumentations' with ``--augmented``; batches are collated by
-a DataLoader with ``--workers`` processes, by default none, which is its own default.
+Each item is a JPEG that Pillow decodes and shrinks, with ``--augmented`` also augmented by albumentations; batches are
+collated by a DataLoader with ``--workers`` worker processes, none by default, as in DataLoader itself.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from torchmetrics.classification import BinaryAccuracy
 
 
 class ImageFiles(Dataset[tuple[Tensor, Tensor]]):
-    """Images of a folder with a sub-folder per class."""
+    """Images of a folder with one sub-folder per class."""
 
     def __init__(self, folder: Path, transform: Callable[[Image.Image], Tensor]) -> None:
         self.paths = sorted(folder.glob("*/*.jpg"))
@@ -122,7 +122,7 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 
 def augmentation() -> Callable[[Image.Image], Tensor]:
-    """The changes of conf/augment/study.yaml, then as ``to_tensor``."""
+    """The transforms of conf/augment/study.yaml, then as ``to_tensor``."""
     import albumentations
     import cv2
     from albumentations.pytorch import ToTensorV2

@@ -1,1 +1,1 @@
-"""What can be said of a data set before any training: copies, shared patients, classes that differ by their files."""
+"""What a data set shows before any training: copies, shared patients, classes that differ in their files."""

@@ -1,6 +1,6 @@
-"""Whether two images show the same picture once one is moved and stretched a little, as a second scan or crop would be.
+"""Whether two images show the same picture once one is shifted and stretched a little, as in a second scan or a crop.
 
-By the enhanced correlation coefficient (Evangelidis & Psarakis, 2008, doi 10.1109/TPAMI.2008.113), as OpenCV has it.
+By the enhanced correlation coefficient (Evangelidis & Psarakis, 2008, doi 10.1109/TPAMI.2008.113), in OpenCV's version.
 """
 
 import cv2
@@ -9,21 +9,19 @@ from numpy.typing import NDArray
 
 from medcls.audit.similarity import correlation, thumbnails, usable
 
-cv2.setNumThreads(0)  # pairs are aligned in threads of our own
-
-SIDE = 128  # pixels a side that images are aligned at: fewer, and unrelated joints look alike once they are aligned
-_STEPS = ((SIDE // 2, 8), (SIDE, 25))  # pixels a side and iterations, coarse to fine
-_HOPELESS = 0.45  # similarity after the first step, below which the second, ten times dearer one is not worth it
-_FURTHEST = 0.12  # of the side, that the centre may move; and of 1, that a side may be stretched or sheared
-_MARGIN = SIDE // 16  # what a filter or the move itself brought in from outside the image
+SIDE = 128  # pixels per side at which images are aligned: with fewer, unrelated joints look alike once aligned
+_STEPS = ((SIDE // 2, 8), (SIDE, 25))  # pixels per side and iterations, coarse to fine
+_HOPELESS = 0.45  # similarity after the first step below which the second, ten times as expensive, is skipped
+_LARGEST = 0.12  # shift of the centre, as a fraction of the side; and stretch or shear of a side of length 1
+_MARGIN = SIDE // 16  # pixels that a filter or the shift itself may have brought in from outside the image
 
 Warp = NDArray[np.float32]  # (2, 3)
 
 
 def aligned_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Correlation of the details of two images (SIDE, SIDE) where ``second`` is moved to fit ``first``.
+    """Correlation of the details of two images (SIDE, SIDE) after ``second`` is aligned to ``first``.
 
-    0 where no small move makes them fit.
+    0 if no small transform aligns them.
     """
     warp: Warp = np.eye(2, 3, dtype=np.float32)
     similarity = 0.0
@@ -41,7 +39,7 @@ def aligned_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> f
 
 
 def fitted(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: Warp, iterations: int) -> Warp | None:
-    """The affine move, begun with ``warp``, that fits ``second`` to ``first``; None where the search leads nowhere."""
+    """Affine transform that aligns ``second`` to ``first``, searched from ``warp``; None if it does not converge."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, iterations, 1e-4)
     try:
         found = cv2.findTransformECC(first, second, warp.copy(), cv2.MOTION_AFFINE, stop, None, 3)  # type: ignore[call-overload]
@@ -51,14 +49,14 @@ def fitted(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: Warp, iter
 
 
 def is_small(warp: Warp, side: int) -> bool:
-    """Whether a move is small enough for the two to be called the same picture."""
+    """Whether a transform is small enough for the two to be called the same picture."""
     stretch, centre = warp[:, :2], np.full(2, (side - 1) / 2)
     shift = stretch @ centre + warp[:, 2] - centre
-    return bool(np.abs(stretch - np.eye(2)).max() <= _FURTHEST and np.abs(shift).max() <= _FURTHEST * side)
+    return bool(np.abs(stretch - np.eye(2)).max() <= _LARGEST and np.abs(shift).max() <= _LARGEST * side)
 
 
 def similarity_under(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: Warp) -> float:
-    """Correlation of the details of ``first`` and the moved ``second``, where they overlap."""
+    """Correlation of the details of ``first`` and the transformed ``second``, where they overlap."""
     side = len(first)
     flags = cv2.WARP_INVERSE_MAP
     linear, nearest = cv2.INTER_LINEAR | flags, cv2.INTER_NEAREST | flags
@@ -68,13 +66,13 @@ def similarity_under(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: 
     margin = _MARGIN * side // SIDE
     inside[:margin] = inside[-margin:] = inside[:, :margin] = inside[:, -margin:] = False
     both = inside & usable(first) & usable(moved)
-    if both.sum() < inside.sum() / 5:  # mostly black or burnt out: then that is what the picture is
+    if both.sum() < inside.sum() / 5:  # mostly black or overexposed: then that is the picture
         both = inside
     a, b = (details(image)[both][None] for image in (first, moved))
     return float(correlation(a, b, np.ones(a.shape, bool))[0])
 
 
 def details(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What is left of an image (S, S) without its coarse shape."""
+    """An image (S, S) minus its coarse shape."""
     shade = image.astype(np.float32)
     return shade - np.asarray(cv2.GaussianBlur(shade, (0, 0), len(image) / 64))

@@ -5,12 +5,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medcls.audit.wording import summary, tell_pairs
+from medcls.audit.wording import pairs_text, summary
 
 
 def print_findings(findings: dict[str, Any]) -> None:
-    """Print all findings, the first of each long list."""
-    # No markup: a bracket in a file name would be read as a style.
+    """Print all findings, long lists shortened."""
+    # No markup: brackets in a file name would be read as a style.
     console = Console(markup=False, highlight=False, emoji=False)
     console.width = max(console.width, 80)
     console.print(f"\n{findings['data']}: {findings['images']} images in {findings['root']}\n", style="bold")
@@ -20,11 +20,11 @@ def print_findings(findings: dict[str, Any]) -> None:
         console.print(finding.text, soft_wrap=True)
     if findings["copies"]["listed"]:
         console.print("\nPairs, with the correlation of their details", style="bold")
-        console.print(tell_pairs(findings["copies"]), soft_wrap=True)
+        console.print(pairs_text(findings["copies"]), soft_wrap=True)
 
 
 def counts(findings: dict[str, Any]) -> Table:
-    """Images per class and split."""
+    """Number of images per class and split."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     splits = list(findings["counts"])
     table.add_column("class")

@@ -1,7 +1,6 @@
-"""Images of a data set that show the same picture: resized, recompressed, turned, mirrored, brightened, shifted."""
+"""Images of a data set that show the same picture: resized, recompressed, rotated, mirrored, brightened, shifted."""
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from medcls.audit.hashes import HashSearch, perceptual_hashes
 from medcls.audit.judge import MOST_ALIGNED, Judge, Scored
 from medcls.audit.similarity import COARSE, flat, thumbnails
 from medcls.config.schema import AuditConfig
+from medcls.process import opencv_in_one_thread, usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Copies:
-    """Which images show the same.
+    """Which images show the same picture.
 
-    ``picture`` (N,): number of the first image with the same pixels, the image's own where there is none before it.
-    ``first``, ``second``, ``orientation``, ``similarity`` (P,): pairs of pictures (by those numbers) that are near
-    copies, ``first`` < ``second``; turning ``second`` by ``orientation`` makes it look like ``first``, where ``moved``
-    (P,) only once it is also moved or stretched a little.
-    ``flat`` (N,): images of one gray, which are compared by their pixels alone.
-    ``unaligned``: number of pairs that might be copies if one were moved, too many for all to be tried.
+    ``picture`` (N,): position of the first image with the same pixels, an image's own position if it is the first.
+    ``first``, ``second``, ``orientation``, ``similarity`` (P,): pairs of pictures (by those positions) that are near
+    copies, ``first`` < ``second``; laid in ``orientation``, ``second`` looks like ``first``, where ``moved`` (P,) only
+    once it is also shifted or stretched a little.
+    ``flat`` (N,): images of a single gray level, which are compared by their exact pixels only.
+    ``unaligned``: number of pairs that might be copies if one were shifted, but were too many to try them all.
     """
 
     picture: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Copies:
 def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig) -> Copies:
     """Copies among images (N, S, S, C); ``sides`` (N,): the shorter side of each file in pixels.
 
-    Compares hashes of all pairs in all orientations, then the pixels of those whose hashes are near.
+    Compares the hashes of all pairs in all orientations, then the pixels of pairs with similar hashes.
     """
     picture = same_pixels(images)
     gray = as_gray(images)
@@ -65,13 +65,13 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], config: Aud
 
 
 def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each image (N, ...) the position of the first with the same pixels."""
+    """For each image (N, ...) the position of the first one with the same pixels."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(sha256(image).digest(), i) for i, image in enumerate(images)], np.int64)
 
 
 def as_gray(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images (N, S, S, C) as (N, S, S): their channel, or the mean of three weighted as ITU-R 601 does."""
+    """Images (N, S, S, C) as (N, S, S): their only channel, or the mean of three with the weights of ITU-R 601."""
     if images.shape[3] == 1:
         return images[..., 0]
     gray = np.empty(images.shape[:3], np.uint8)
@@ -83,22 +83,22 @@ def as_gray(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def near_pairs(
     gray: NDArray[np.uint8], chosen: NDArray[np.int64], judge: Judge, config: AuditConfig
 ) -> tuple[Scored, int]:
-    """Pairs of the ``chosen`` of images (N, S, S) that are near copies, each once; and how many were not aligned."""
+    """Pairs of the ``chosen`` among images (N, S, S) that are near copies, each once; and how many were not aligned."""
     if not sys.stderr.isatty() and len(gray) > 5000:
         log.info("audit: comparing %d images with each other", len(gray))
     bits = np.zeros((len(chosen), 16, 16), bool)
-    hashes = perceptual_hashes(gray[i] for i in chosen)  # one by one: a copy of the chosen may be a second of them all
+    hashes = perceptual_hashes(gray[i] for i in chosen)  # one by one: gray[chosen] may double the memory
     for i, found in enumerate(shown(hashes, "Hashing images", len(chosen))):
         bits[i] = found
     search = HashSearch(bits, config.hash_distance_low, config.hash_distance)
 
-    def look(start: int) -> tuple[Scored, Scored, int]:
+    def compare(start: int) -> tuple[Scored, Scored, int]:
         parts: list[tuple[Scored, Scored]] = []
-        search.search(start, lambda near: parts.append(judge.compare(near.of(chosen))))
+        search.search(start, lambda near: parts.append(judge.compare(near.at(chosen))))
         alike, doubtful = (Scored.joined([part[which] for part in parts]) for which in (0, 1))
         return alike, doubtful.most_alike(MOST_ALIGNED), len(doubtful.similarity)
 
-    blocks = in_threads(look, search.blocks(), "Comparing images")
+    blocks = in_threads(compare, search.blocks(), "Comparing images")
     tried = Scored.joined([doubtful for _, doubtful, _ in blocks]).most_alike(MOST_ALIGNED)
     moved = aligned(judge, tried, config.similarity_moved)
     unaligned = sum(count for _, _, count in blocks) - len(tried.similarity)
@@ -106,7 +106,7 @@ def near_pairs(
 
 
 def aligned(judge: Judge, doubtful: Scored, least: float) -> Scored:
-    """The pairs that are copies once the second image is moved, with the similarity that they then have."""
+    """The pairs that are copies once the second image is aligned, with their similarity after alignment."""
 
     def similarity(i: int) -> float:
         return judge.align(pairs.first[i], pairs.second[i], pairs.orientation[i])
@@ -117,15 +117,15 @@ def aligned(judge: Judge, doubtful: Scored, least: float) -> Scored:
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
-    """The result of each item. Threads suffice: NumPy and OpenCV let go of the interpreter lock."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pool = ThreadPoolExecutor(cores)
+    """The result of each item. Threads suffice: NumPy and OpenCV release the interpreter lock."""
+    pool = ThreadPoolExecutor(usable_cores())
     try:
-        return list(shown(pool.map(work, items), what, len(items)))
+        with opencv_in_one_thread():
+            return list(shown(pool.map(work, items), what, len(items)))
     finally:
-        pool.shutdown(cancel_futures=True)  # at an interruption do not do the rest first
+        pool.shutdown(cancel_futures=True)  # an interruption does not wait for the remaining items
 
 
 def shown(results: Iterable[Result], what: str, count: int) -> Iterable[Result]:
-    """The same results, with a progress bar where somebody watches."""
+    """The same results, with a progress bar on a terminal."""
     return tqdm(results, what, count, disable=not sys.stderr.isatty())

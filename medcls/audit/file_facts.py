@@ -1,4 +1,4 @@
-"""What a file says of its image without the pixels: size, mode, format; and whether two files hold the same pixels."""
+"""What a file says about its image besides the pixels: size, mode, format; and a digest of its pixels."""
 
 import hashlib
 import logging
@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
+from medcls.sources.formats import PILLOW_FORMATS
+from medcls.sources.pillow import reading
+
 log = logging.getLogger(__name__)
 
-_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
-_DICOM_TAGS = (
-    "Rows",
-    "Columns",
-    "PhotometricInterpretation",
-    "BitsStored",
-)  # all else of a patient's file is passed over
+# Nothing else of a patient's file is read.
+_DICOM_TAGS = ("Rows", "Columns", "PhotometricInterpretation", "BitsStored")
 
 
 class FileFacts(NamedTuple):
-    """Pixels a side, Pillow's mode ("L", "RGB", ...), format and size in bytes; 0 and "" where unknown."""
+    """Width and height in pixels, Pillow's mode ("L", "RGB", ...), format and size in bytes; 0 and "" where unknown."""
 
     width: int = 0
     height: int = 0
@@ -31,27 +29,29 @@ class FileFacts(NamedTuple):
     bytes: int = 0
 
 
-def read_facts(root: Path, names: Sequence[str]) -> list[FileFacts]:
-    """Facts of the files ``root/name``, from their headers."""
+def read_all_facts(root: Path | None, names: Sequence[str]) -> list[FileFacts]:
+    """Facts of the files ``root/name``, from their headers; unknown for images without files (``root`` None)."""
+    if root is None:
+        return [FileFacts()] * len(names)
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda name: facts(root / name), names))
+        return list(pool.map(lambda name: read_facts(root / name), names))
 
 
-def facts(path: Path) -> FileFacts:
-    """Facts of one file. What is not there (as with images that come as one array) or not understood stays unknown."""
+def read_facts(path: Path) -> FileFacts:
+    """Facts of one file; unknown if there is no such file (images that come as one array) or it cannot be parsed."""
     try:
         size = os.stat(path).st_size
     except OSError:
         return FileFacts()
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with reading, Image.open(path, formats=PILLOW_FORMATS) as image:
             return FileFacts(image.width, image.height, image.mode, str(image.format), size)
-    except Exception:  # Pillow's parsers raise nearly anything; DICOM files are read by their own
+    except Exception:  # Pillow's parsers raise nearly anything; DICOM files have a parser of their own
         return dicom_facts(path, size)
 
 
 def dicom_facts(path: Path, size: int) -> FileFacts:
-    """Facts of a DICOM file, or the ending of the name of any other."""
+    """Facts of a DICOM file; for any other file only its suffix and size."""
     unknown = FileFacts(format=path.suffix.lstrip(".").upper(), bytes=size)
     try:
         import pydicom
@@ -64,11 +64,11 @@ def dicom_facts(path: Path, size: int) -> FileFacts:
 
 
 def pixel_digest(path: Path) -> str:
-    """Digest of the pixels at full size, upright, in the file's own mode; "" where Pillow cannot tell."""
+    """Digest of the pixels at full size, upright, in the file's own mode; "" if Pillow cannot read them."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with reading, Image.open(path, formats=PILLOW_FORMATS) as image:
             upright = ImageOps.exif_transpose(image)
-            # A palette, or an alpha channel, is another way to store the same colours.
+            # A palette or an alpha channel is just another way to store the same colours.
             if upright.mode in ("P", "1", "RGBA", "LA", "PA", "CMYK"):
                 upright = upright.convert("RGB")
             if upright.mode == "RGB":

@@ -1,4 +1,4 @@
-"""One audit from images to findings: what is in audit.json."""
+"""The findings of an audit as plain values: the content of audit.json."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,27 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.audit.copies import Copies, find_copies
-from medcls.audit.file_facts import FileFacts, read_facts
+from medcls.audit.file_facts import FileFacts, read_all_facts
 from medcls.audit.leaks import find_leaks
 from medcls.audit.pairs import describe_pairs
+from medcls.audit.saved_results import images_key, key, load_copies, save_copies
 from medcls.audit.shortcuts import find_shortcut
-from medcls.audit.stored import images_key, key, load_copies, save_copies
 from medcls.config.schema import AuditConfig
 from medcls.data.image_set import ImageSet
 from medcls.data.table import SampleTable
 
-SHOWN_SIZES = 10  # of the sizes of the files, the most frequent
+SHOWN_SIZES = 10  # sizes of files listed, the most frequent first
 
 
-def audit(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, Any]:
-    """All findings on a data set with files, as plain values; ``folder``: where copies found are kept.
+def make_findings(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, Any]:
+    """All findings on an image set, as plain values; ``folder``: where found copies are cached.
 
-    ``leaks.training`` and every ``position`` count the images in the order of the table.
+    ``leaks.training`` and every ``position`` are indices into the table's samples.
     """
     table = image_set.table
-    assert table.root is not None
-    facts = read_facts(table.root, [sample.name for sample in table.samples])
-    copies = known_copies(image_set, facts, config, folder)
+    facts = read_all_facts(table.root, [sample.name for sample in table.samples])
+    copies = cached_copies(image_set, facts, config, folder)
     leaks = find_leaks(table.samples, copies)
     gray = image_set.images.mean(axis=(1, 2, 3), dtype=np.float64)
     shortcut = find_shortcut(table, facts, gray)
@@ -58,8 +57,8 @@ def audit(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, A
     }
 
 
-def known_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: AuditConfig, folder: Path) -> Copies:
-    """Copies among the images, from ``folder`` where these images were compared before, whatever their splits then."""
+def cached_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: AuditConfig, folder: Path) -> Copies:
+    """Copies among the images, from ``folder`` if the same images were compared before, in whatever splits."""
     sides: NDArray[np.int64] = np.array([min(f.width, f.height) or image_set.images.shape[1] for f in facts], np.int64)
     thresholds = config.model_dump(exclude={"enabled", "on_leak", "shortcut_auroc"})
     name = key(images_key(image_set.images, image_set.digests), image_set.images.shape, thresholds)
@@ -72,7 +71,7 @@ def known_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: AuditC
 
 
 def describe_files(facts: Sequence[FileFacts]) -> dict[str, Any]:
-    """How many files there are of each size, mode and format."""
+    """Number of files of each size, mode and format."""
     sizes = Counter(f"{fact.width}x{fact.height}" for fact in facts)
     return {
         "sizes": dict(sizes.most_common(SHOWN_SIZES)),

@@ -1,4 +1,4 @@
-"""The audit at the start of a run: findings looked up or made, and leaking data stopped, told of or left out."""
+"""The audit at the start of a run: findings from the cache or made now; leaks stop the run, warn, or are left out."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from medcls.atomic import write_json, write_text
-from medcls.audit.stored import FINDINGS, PAGE, key, load_audit, save_audit
-from medcls.audit.wording import explain_leaks, notice, tell_shortcut
+from medcls.audit.saved_results import FINDINGS, PAGE, key, load_audit, save_audit
+from medcls.audit.wording import explain_leaks, leak_notice, shortcut_text
 from medcls.config import Config
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.table import check_counts
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Audit:
-    """``findings``: the content of audit.json; ``page``: of audit.html; ``kept``: where the page is found again."""
+    """``findings``: content of audit.json, plain values; ``page``: content of audit.html; ``cached``: its folder."""
 
     findings: dict[str, Any]
     page: str
-    kept: Path | None
+    cached: Path | None
 
     def write(self, folder: Path) -> None:
         """Write audit.json and audit.html into ``folder``."""
@@ -35,32 +35,38 @@ class Audit:
 def audited(image_set: ImageSet, config: Config) -> tuple[ImageSet, Audit | None]:
     """The image set with its findings and, with ``audit.on_leak=drop``, without the training images that leak.
 
-    No audit of simulated images, or where it is switched off. Raises UserError for leaks with ``audit.on_leak=stop``,
-    and when a class is left without training images.
+    Simulated images are not audited, and none if the audit is switched off. Raises UserError for leaks with
+    ``audit.on_leak=stop``, and if a class is left without training images.
     """
     if not config.audit.enabled or image_set.table.simulated:
         return image_set, None
-    audit = find_or_make(image_set, config)
+    audit = audit_images(image_set, config)
     findings = audit.findings
-    tell(findings)
+    log_findings(findings)
     leaking = findings["leaks"]["training"]
     if leaking and config.audit.on_leak == "stop":
-        raise UserError(explain_leaks(findings, audit.kept))
+        raise UserError(explain_leaks(findings, audit.cached))
     if not leaking:
         return replace(image_set, audit=findings), audit
     dropped = config.audit.on_leak == "drop"
-    findings["leaks"] |= {"dropped": dropped, "notice": notice(len(leaking), dropped=dropped)}
+    findings["leaks"] |= {"dropped": dropped, "notice": leak_notice(len(leaking), dropped=dropped)}
     log.warning("%s", findings["leaks"]["notice"])
     if dropped:
         image_set = without(image_set, leaking)
     return replace(image_set, audit=findings), audit
 
 
-def find_or_make(image_set: ImageSet, config: Config) -> Audit:
-    """The audit from the cache, or a new one."""
+def audit_images(image_set: ImageSet, config: Config) -> Audit:
+    """The audit of an image set, from the cache or made now; whatever is found, nothing is stopped or left out.
+
+    config: the one that the images were loaded with; its section ``audit`` holds the thresholds (the defaults are
+    those of conf/audit/default.yaml). Raises UserError for simulated images.
+    """
     data, table = config.data, image_set.table
+    if table.simulated:
+        raise UserError(f"data.root: nothing to audit, {data.default_root} does not exist. Name a folder.")
     folder = data.cache_dir.expanduser() / "audit"
-    made_of = [
+    inputs = [
         data.title,
         image_set.fingerprint,
         list(image_set.images.shape),
@@ -70,20 +76,21 @@ def find_or_make(image_set: ImageSet, config: Config) -> Audit:
         data.model_dump(mode="json", include={"channels", "window", "max_pixels"}),
         config.audit.model_dump(exclude={"enabled", "on_leak"}),
     ]
-    kept = folder / key(made_of)
-    if (known := load_audit(kept)) is not None:
-        return Audit(*known, kept)
+    cached = folder / key(inputs)
+    if (known := load_audit(cached)) is not None:
+        return Audit(*known, cached)
 
-    from medcls.audit.findings import audit
+    from medcls.audit.findings import make_findings
     from medcls.audit.page import render
 
-    findings = {"data": data.title, "root": str(table.root)} | audit(image_set, config.audit, folder)
+    root = str(table.root or data.target)
+    findings = {"data": data.title, "root": root} | make_findings(image_set, config.audit, folder)
     page = render(findings, image_set.images)
-    return Audit(findings, page, kept if save_audit(kept, findings, page) else None)
+    return Audit(findings, page, cached if save_audit(cached, findings, page) else None)
 
 
-def tell(findings: dict[str, Any]) -> None:
-    """Log what a training should not begin without knowing, a line each."""
+def log_findings(findings: dict[str, Any]) -> None:
+    """Log what should be known before training starts, one line each."""
     copies, shortcut, flat = findings["copies"], findings["shortcut"], findings["flat"]
     if copies["pairs"]:
         log.info(
@@ -91,16 +98,16 @@ def tell(findings: dict[str, Any]) -> None:
             *(copies[number] for number in ("pairs", "across_splits", "conflicting")),
         )
     if flat:
-        log.warning("audit: %d images show nothing but one gray, such as %s", len(flat), flat[0])
+        log.warning("audit: %d images are blank (a single gray level), such as %s", len(flat), flat[0])
     if findings["leaks"]["validation_in_test"]:
         number = findings["leaks"]["validation_in_test"]
         log.warning("audit: %d validation images, or their patients, are also in test", number)
     if shortcut and shortcut["suspicious"]:
-        log.warning("audit: %s", tell_shortcut(shortcut))
+        log.warning("audit: %s", shortcut_text(shortcut))
 
 
 def without(image_set: ImageSet, positions: list[int]) -> ImageSet:
-    """The image set without the images at ``positions``. Raises UserError when a class has no training image left."""
+    """The image set without the images at ``positions``. Raises UserError if a class has no training image left."""
     keep = np.setdiff1d(np.arange(len(image_set.table.samples)), positions)
     table = replace(image_set.table, samples=tuple(image_set.table.samples[i] for i in keep))
     check_counts(table)

@@ -1,4 +1,4 @@
-"""Of pairs of images whose hashes are near, those whose pixels agree."""
+"""Which of the pairs with similar hashes are copies: the comparison of their pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from medcls.audit.alignment import SIDE, aligned_similarity
 from medcls.audit.hashes import Candidates
-from medcls.audit.orientation import turned
+from medcls.audit.orientation import oriented
 from medcls.audit.similarity import FINE, Grid, thumbnails
 from medcls.config.schema import AuditConfig
 
-_DETAILED_FROM = 80  # pixels at the shorter side of a file, from which on there is something to see at FINE pixels
-_MAY_BE_MOVED = 0.4  # similarity from which on it is worth to align two images
-MOST_ALIGNED = 10_000  # pairs, about 20 s on one core: of thousands of radiographs of one joint there may be millions
+_DETAILED_FROM = 80  # pixels on the shorter side of a file; smaller images have no detail to compare at FINE pixels
+MAY_BE_MOVED = 0.4  # similarity from which aligning two images is worthwhile
+MOST_ALIGNED = 10_000  # pairs, about 20 s on one core: thousands of radiographs of one joint may have millions
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Candidates with their ``similarity`` (P,), and whether they are so alike only once ``moved`` (P,)."""
+    """Candidates with their ``similarity`` (P,); ``moved`` (P,): whether it was reached only by aligning them."""
 
     candidates: Candidates
     similarity: NDArray[np.float32]
@@ -28,7 +28,7 @@ class Scored:
 
     @classmethod
     def joined(cls, parts: Sequence["Scored"]) -> "Scored":
-        """All pairs of all parts."""
+        """The pairs of all parts."""
         none = np.empty(0, np.int64)
         first, second, orientation = (
             np.concatenate([none, *(getattr(part.candidates, name) for part in parts)])
@@ -41,15 +41,15 @@ class Scored:
         )
 
     def take(self, chosen: NDArray[Any]) -> "Scored":
-        """The pairs at some positions, or where a mask is true."""
+        """The pairs at the given indices, or where a mask is true."""
         return Scored(self.candidates.take(chosen), self.similarity[chosen], self.moved[chosen])
 
     def most_alike(self, count: int) -> "Scored":
-        """The ``count`` pairs of highest similarity, or all where there are fewer."""
+        """The ``count`` pairs with the highest similarity, or all if there are fewer."""
         return self.take(np.argsort(-self.similarity, kind="stable")[:count])
 
     def once(self) -> "Scored":
-        """Each pair in the orientation in which it is most alike, sorted by position."""
+        """Each pair only in the orientation with the highest similarity, sorted by position."""
         pairs = self.candidates
         order = np.lexsort((pairs.orientation, -self.similarity, self.moved, pairs.second, pairs.first))
         first, second = pairs.first[order], pairs.second[order]
@@ -73,18 +73,18 @@ class Judge:
         self.config = config
 
     def compare(self, candidates: Candidates) -> tuple[Scored, Scored]:
-        """The pairs that are copies as they lie, and those that may be once they are aligned."""
+        """The pairs that are copies without alignment, and those that may be copies once they are aligned."""
         similarity = self.coarse.similarity(candidates)
         detailed = self.detailed[candidates.first] & self.detailed[candidates.second]
         alike = similarity >= np.where(detailed, self.config.similarity, self.config.similarity_small)
         finer = alike & detailed
         alike[finer] = self.alike_in_detail(candidates.take(finer))
-        doubtful = detailed & ~alike & (similarity >= _MAY_BE_MOVED) & (self.gray.shape[1] >= SIDE)
+        doubtful = detailed & ~alike & (similarity >= MAY_BE_MOVED) & (self.gray.shape[1] >= SIDE)
         scored = Scored(candidates, similarity, np.zeros(len(similarity), bool))
         return scored.take(alike), scored.take(doubtful)
 
     def alike_in_detail(self, candidates: Candidates) -> NDArray[np.bool_]:
-        """Which pairs (P,) are alike at FINE pixels too."""
+        """Which pairs (P,) are also alike at FINE pixels."""
         used, position = np.unique([candidates.first, candidates.second], return_inverse=True)
         first, second = position.reshape(2, -1)
         grid = Grid(thumbnails(self.gray[used], FINE))
@@ -92,6 +92,6 @@ class Judge:
         return np.asarray(similarity >= self.config.similarity_fine)
 
     def align(self, first: int, second: int, orientation: int) -> float:
-        """Similarity of two images once the second is moved to fit the first."""
+        """Similarity of two images once the second is aligned to the first."""
         a, b = thumbnails(self.gray[[first, second]], SIDE)
-        return aligned_similarity(a, np.ascontiguousarray(turned(b, orientation)))
+        return aligned_similarity(a, np.ascontiguousarray(oriented(b, orientation)))

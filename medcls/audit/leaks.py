@@ -1,4 +1,4 @@
-"""Which training images are also, or whose patients are also, in validation or test."""
+"""Training images that are also in validation or test, or whose patients are."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from medcls.data.table import Sample
 
 @dataclass(frozen=True)
 class Leaks:
-    """Training images that must not be trained on if the other splits are to be believed.
+    """Images that must not be trained on if metrics of the other splits are to be trusted.
 
-    ``by_copy``, ``by_patient`` (N,): training images that have a copy, or a patient, in validation or test;
-    ``between`` (N,): validation images with a copy or a patient in test, which make validation look at the test.
-    ``patients``: patients in more than one split -> number of images by split.
+    ``by_copy``, ``by_patient`` (N,): training images with a copy, or with their patient, in validation or test;
+    ``between`` (N,): validation images with a copy, or with their patient, in test, so that validation is not
+    independent of the test. ``patients``: patients in more than one split -> number of images per split.
     """
 
     by_copy: NDArray[np.bool_]
@@ -27,16 +27,16 @@ class Leaks:
 
     @property
     def training(self) -> NDArray[np.bool_]:
-        """Training images (N,) that leak in either way."""
+        """Training images (N,) that leak either way."""
         return self.by_copy | self.by_patient
 
 
 def find_leaks(samples: Sequence[Sample], copies: Copies) -> Leaks:
-    """Leaks between the splits of ``samples``, whose positions are those of ``copies``."""
+    """Leaks between the splits of ``samples``, which are in the order of ``copies``."""
     split = np.array([sample.split for sample in samples])
     shared = shared_patients(samples)
-    of_patient = [shared.get(sample.group, {}) if sample.group else {} for sample in samples]
-    patient_in = {name: np.array([name in found for found in of_patient], bool) for name in ("val", "test")}
+    shared_by = [shared.get(sample.group, {}) if sample.group else {} for sample in samples]
+    patient_in = {name: np.array([name in counts for counts in shared_by], bool) for name in ("val", "test")}
     copy_in = {name: has_copy_in(split == name, copies) for name in ("val", "test")}
     train, val = split == "train", split == "val"
     return Leaks(
@@ -48,7 +48,7 @@ def find_leaks(samples: Sequence[Sample], copies: Copies) -> Leaks:
 
 
 def has_copy_in(chosen: NDArray[np.bool_], copies: Copies) -> NDArray[np.bool_]:
-    """Which images (N,) have a copy among the ``chosen`` (N,); a chosen one is a copy of itself."""
+    """Which images (N,) have a copy among the ``chosen`` (N,); a chosen image counts as a copy of itself."""
     holds = np.zeros(len(chosen), bool)  # by picture
     holds[copies.picture[chosen]] = True
     near = holds.copy()
@@ -59,7 +59,7 @@ def has_copy_in(chosen: NDArray[np.bool_], copies: Copies) -> NDArray[np.bool_]:
 
 
 def shared_patients(samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
-    """Patients with images in more than one split, and how many in each."""
+    """Patients with images in more than one split, and the number of images in each."""
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for sample in samples:
         if sample.group:

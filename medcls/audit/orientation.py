@@ -1,6 +1,6 @@
-"""The eight ways to lay a square image: four quarter turns, each also mirrored.
+"""The eight orientations of a square image: four rotations by quarter turns, each also mirrored.
 
-An orientation is a number from 0 to 7: 4 transposes, then 2 mirrors top to bottom and 1 left to right.
+An orientation is a number from 0 to 7, a sum of bits: 4 transposes, then 2 mirrors top to bottom and 1 left to right.
 """
 
 from typing import Any
@@ -13,16 +13,16 @@ NAMES = (
     "",
     "mirrored left to right",
     "mirrored top to bottom",
-    "turned by 180°",
-    "mirrored at the diagonal",
-    "turned by 90°",
-    "turned by 270°",
-    "mirrored at the other diagonal",
+    "rotated by 180°",
+    "mirrored along the diagonal",
+    "rotated by 90°",
+    "rotated by 270°",
+    "mirrored along the other diagonal",
 )
 
 
-def turned(images: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """View of square images (..., S, S) laid in another orientation."""
+def oriented(images: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """View of square images (..., S, S) in another orientation."""
     if orientation & 4:
         images = np.swapaxes(images, -1, -2)
     if orientation & 2:
@@ -32,10 +32,10 @@ def turned(images: NDArray[Any], orientation: int) -> NDArray[Any]:
     return images
 
 
-def turned_bits(bits: NDArray[np.bool_], orientation: int) -> NDArray[np.bool_]:
-    """Perceptual hashes (N, B, B) as they would be, up to a few bits, if the images were ``turned`` first.
+def oriented_bits(bits: NDArray[np.bool_], orientation: int) -> NDArray[np.bool_]:
+    """Perceptual hashes (N, B, B) as they would be, up to a few bits, if the images were ``oriented`` first.
 
-    A bit says whether a coefficient of the cosine transform exceeds their median, which is near 0. Mirroring changes
+    A bit says whether a coefficient of the cosine transform exceeds the median, which is near 0. Mirroring changes
     the sign of the odd frequencies along an axis; transposing the image transposes the coefficients.
     """
     if orientation & 4:

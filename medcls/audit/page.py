@@ -1,4 +1,4 @@
-"""The findings of an audit as one HTML page that needs no other file, copies side by side."""
+"""The findings of an audit as one self-contained HTML page, copies side by side."""
 
 import base64
 import io
@@ -12,13 +12,13 @@ from PIL import Image
 from medcls.audit.wording import summary
 
 PICTURED = 100  # pairs shown with their images
-SIDE = 256  # pixels a side of an image on the page
+SIDE = 256  # pixels per side of an image on the page
 
 
 def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
-    """The page. ``images`` (N, S, S, C): those that the positions in ``findings`` count.
+    """The page. ``images`` (N, S, S, C): the images that the positions in ``findings`` refer to.
 
-    Names of files and classes are the user's, or a stranger's: all that is put into the page is escaped.
+    Names of files and classes may come from a stranger: everything inserted into the page is escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medcls.audit"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -46,7 +46,7 @@ def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:
-    """An image (S, S, C) as a JPEG inside an address."""
+    """An image (S, S, C) as a JPEG in a data URI."""
     content = io.BytesIO()
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(content, "JPEG", quality=85)

@@ -1,4 +1,4 @@
-"""The pairs of copies, one line each, the worst first."""
+"""The pairs of copies as a list of plain values, the worst first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from medcls.audit.file_facts import FileFacts, pixel_digest
 from medcls.audit.orientation import NAMES
 from medcls.data.table import Sample, SampleTable
 
-LISTED = 1000  # pairs told one by one; all are counted
-_MAY_BE_EXACT = 0.995  # similarity from which on the pixels of the files are compared too
+LISTED = 1000  # pairs listed individually; all are counted
+_MAY_BE_EXACT = 0.995  # similarity from which the pixels of the files are compared too
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of images (P,) by position, a pair of two splits with the training image second.
+    """Pairs of images (P,) by position; in a pair across splits the training image is the second.
 
-    ``exact``: of the same pixels; ``moved``: alike once one is shifted or stretched. An image with k copies of the same
-    pixels gives k pairs, not all k (k + 1) / 2.
+    ``exact``: with the same pixels; ``moved``: alike once one is shifted or stretched. An image with k copies with the
+    same pixels gives k pairs, not all k (k + 1) / 2.
     """
 
     first: NDArray[np.int64]
@@ -33,15 +33,15 @@ class Pairs:
 
 
 def list_pairs(samples: Sequence[Sample], copies: Copies) -> Pairs:
-    """Pairs of images from pairs of pictures: of two pictures, those images that lie in two splits, if any do."""
+    """Pairs of images from pairs of pictures: of two pictures, images from different splits if there are any."""
     trained = np.array([sample.split == "train" for sample in samples])
     positions = np.arange(len(samples))
     train, held = (member(copies.picture, positions[chosen]) for chosen in (trained, ~trained))
-    # Copies of the same pixels: each with one that stands for all, a held-out one if there is one.
+    # Copies with the same pixels: each is paired with one representative, a held-out image if there is one.
     centre = np.where(held >= 0, held, train)[copies.picture]
     twin = np.flatnonzero(centre != positions)
     a, b = copies.first, copies.second
-    # Held out first, training second, where the two pictures allow it.
+    # Held-out image first, training image second, where the two pictures allow it.
     straight, crossed = (held[a] >= 0) & (train[b] >= 0), (train[a] >= 0) & (held[b] >= 0)
     some = np.where(train >= 0, train, held)
     near_first = np.where(straight, held[a], np.where(crossed, held[b], some[a]))
@@ -57,7 +57,7 @@ def list_pairs(samples: Sequence[Sample], copies: Copies) -> Pairs:
 
 
 def member(picture: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each picture the first of ``positions`` that shows it, -1 where none does."""
+    """For each picture the first of ``positions`` that shows it, -1 if none does."""
     found = np.full(len(picture), -1)
     found[picture[positions[::-1]]] = positions[::-1]
     return found
@@ -66,7 +66,7 @@ def member(picture: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[
 def describe_pairs(
     table: SampleTable, copies: Copies, digests: Sequence[str], facts: Sequence[FileFacts]
 ) -> dict[str, Any]:
-    """Numbers of pairs, and the first ``LISTED`` with their images: across splits, then of two classes, then others."""
+    """Numbers of pairs, and the first ``LISTED`` with their images: across splits, then across classes, then others."""
     pairs = list_pairs(table.samples, copies)
     split = np.array([sample.split for sample in table.samples])
     label = np.array([sample.label for sample in table.samples])
@@ -97,7 +97,7 @@ def describe_pairs(
 
 
 def describe_image(table: SampleTable, position: int, facts: FileFacts) -> dict[str, Any]:
-    """What a list says of an image."""
+    """What the list says about an image."""
     sample = table.samples[position]
     return {
         "name": sample.name,
@@ -110,7 +110,7 @@ def describe_image(table: SampleTable, position: int, facts: FileFacts) -> dict[
 
 
 def kind(table: SampleTable, pairs: Pairs, at: int) -> str:
-    """How alike the images of a pair of two files are."""
+    """How similar the images of a pair of different files are."""
     if pairs.moved[at]:
         return "near copy, shifted or stretched"
     if table.root is not None and pairs.orientation[at] == 0 and pairs.similarity[at] >= _MAY_BE_EXACT:

@@ -1,4 +1,4 @@
-"""Whether the files alone, or their brightness, tell the class: what a net could learn in place of the disease."""
+"""Whether the files alone, or their brightness, predict the class: what a net could learn instead of the disease."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,34 +8,40 @@ from numpy.typing import NDArray
 
 from medcls.audit.file_facts import FileFacts
 from medcls.data.table import SampleTable
+from medcls.patients import number_patients
 
-_MOST_IMAGES = 5000  # more change the AUROC by less than its interval is wide
+_MOST_IMAGES = 5000  # more images change the AUROC by less than the width of its interval
 _FOLDS = 5
 
 
 def find_shortcut(
     table: SampleTable, facts: Sequence[FileFacts], brightness: NDArray[np.float64]
 ) -> dict[str, Any] | None:
-    """AUROC of a small decision tree that knows only the files, with its interval, and that of each feature alone.
+    """AUROC of a small decision tree that sees only properties of the files, with its interval; each feature's AUROC.
 
-    brightness: mean gray (N,). Cross-validated over all images of all splits, by patient where these are known. For
-    more than two classes the mean over classes of each against the rest. None where a class has too few images.
+    brightness: mean gray level (N,). Cross-validated over the images of all splits, by patient where patients are
+    known. With more than two classes the one-vs-rest mean over classes. None if a class has too few images.
     """
     from medcls.evaluation.bootstrap import bootstrap_intervals
+    from medcls.evaluation.metrics import scores
 
     labels = np.array([sample.label for sample in table.samples])
     chosen = subset(labels)
     labels = labels[chosen]
-    groups = [table.samples[i].group or f"\0{i}" for i in chosen]
+    groups = [sample.group for sample in table.samples]
     columns = {name: values[chosen] for name, values in features(facts, brightness).items()}
     columns = {name: values for name, values in columns.items() if (values != values[0]).any()}
-    folds = make_folds(labels, groups)
+    folds = make_folds(labels, number_patients(groups)[chosen])
     if folds is None:
         return None
-    alone = {name: auroc(labels, foretell(values[:, None], labels, folds)) for name, values in columns.items()}
+    alone = {
+        name: scores(labels, cross_val_predict(values[:, None], labels, folds), 1)["auroc"]
+        for name, values in columns.items()
+    }
     together = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(labels), 1))
-    told = foretell(together, labels, folds)
-    interval = bootstrap_intervals(labels, told, 1, groups=groups if table.grouped else None, n_resamples=1000)["auroc"]
+    probabilities = cross_val_predict(together, labels, folds)
+    patients = [groups[i] for i in chosen] if table.grouped else None
+    interval = bootstrap_intervals(labels, probabilities, 1, groups=patients, n_resamples=1000)["auroc"]
     return {
         "auroc": {name: round(getattr(interval, name), 4) for name in ("value", "low", "high")},
         "features": {name: round(alone[name], 4) for name in sorted(alone, key=lambda name: -alone[name])},
@@ -44,7 +50,7 @@ def find_shortcut(
 
 
 def features(facts: Sequence[FileFacts], brightness: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """What is known without looking at the picture, a column (N,) each; words as numbers in alphabetical order."""
+    """What is known without looking at the picture, one column (N,) each; words as numbers in alphabetical order."""
     columns: dict[str, NDArray[np.float64]] = {"mean brightness": brightness}
     for name in FileFacts._fields:
         values = [getattr(fact, name) for fact in facts]
@@ -54,43 +60,34 @@ def features(facts: Sequence[FileFacts], brightness: NDArray[np.float64]) -> dic
 
 
 def subset(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of all images, or of a random part of every class where there are too many."""
+    """Positions of all images, or of a random sample of every class if there are too many."""
     rng = np.random.default_rng(0)
     share = min(1.0, _MOST_IMAGES / len(labels))
     parts = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     return np.sort(np.concatenate([rng.permutation(part)[: max(20, int(len(part) * share))] for part in parts]))
 
 
-def make_folds(labels: NDArray[np.int64], groups: list[str]) -> list[tuple[Any, Any]] | None:
-    """Training and left-out positions of each fold; None where a class, or the patients, are too few."""
+def make_folds(labels: NDArray[np.int64], patients: NDArray[np.intp]) -> list[tuple[Any, Any]] | None:
+    """Training and left-out positions of each fold; None if a class has too few images or patients are too few."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    if min(np.bincount(labels)) < _FOLDS or len(np.unique(labels)) < 2 or len(set(groups)) < _FOLDS:
+    if min(np.bincount(labels)) < _FOLDS or len(np.unique(labels)) < 2 or len(np.unique(patients)) < _FOLDS:
         return None
-    split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(labels, labels, groups)
+    split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0).split(labels, labels, patients)
     folds = [(train, rest) for train, rest in split if len(rest)]
     n_classes = len(np.unique(labels))
     return folds if all(len(np.unique(labels[train])) == n_classes for train, _ in folds) else None
 
 
-def foretell(
+def cross_val_predict(
     values: NDArray[np.float64], labels: NDArray[np.int64], folds: list[tuple[Any, Any]]
 ) -> NDArray[np.float64]:
-    """Probabilities (N, C) from columns (N, F), each image by the tree that did not see it."""
+    """Probabilities (N, C) from columns (N, F), for each image by the tree that has not seen it."""
     from sklearn.tree import DecisionTreeClassifier
 
-    told = np.zeros((len(labels), int(labels.max()) + 1))
+    probabilities = np.zeros((len(labels), int(labels.max()) + 1))
     for train, rest in folds:
-        # Leaves of a few percent of the images, so that the tree states a tendency and knows no image by heart.
+        # Leaves of a few percent of the images, so that the tree learns a trend and memorises no image.
         tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=max(2, len(train) // 50), random_state=0)
-        told[rest] = tree.fit(values[train], labels[train]).predict_proba(values[rest])
-    return told
-
-
-def auroc(labels: NDArray[np.int64], told: NDArray[np.float64]) -> float:
-    """AUROC, for more than two classes the mean over classes of each against the rest."""
-    from sklearn.metrics import roc_auc_score
-
-    if told.shape[1] == 2:
-        return float(roc_auc_score(labels, told[:, 1]))
-    return float(np.mean([roc_auc_score(labels == label, told[:, label]) for label in range(told.shape[1])]))
+        probabilities[rest] = tree.fit(values[train], labels[train]).predict_proba(values[rest])
+    return probabilities

@@ -1,4 +1,4 @@
-"""Whether two images show the same picture, judged on their pixels."""
+"""Whether two images show the same picture, judged by their pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,13 +6,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from medcls.audit.hashes import Candidates
-from medcls.audit.orientation import turned
+from medcls.audit.orientation import oriented
 
-COARSE, FINE = 32, 64  # pixels a side that images are compared at
-# Darker or brighter, a pixel may have been cut off when the copy was brightened or darkened.
+COARSE, FINE = 32, 64  # pixels per side at which images are compared
+# Darker or brighter pixels may have been clipped when the copy was brightened or darkened.
 DARK, BRIGHT = 3, 252
-_LEAST_LEFT = 0.2  # share of pixels that must be neither dark nor bright in both images, or all are compared
-_FLAT = 8  # gray levels between the darkest and the brightest pixel of an image that shows nothing
+_LEAST_LEFT = 0.2  # fraction of pixels that must be neither dark nor bright in both images, or all are compared
+_FLAT = 8  # gray levels: images with less between their darkest and brightest pixel are blank
 _CHUNK = 1024  # pairs compared at a time, 20 MB
 
 
@@ -22,14 +22,14 @@ def thumbnails(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         return images
     small = np.empty((len(images), side, side), np.uint8)
     for target, pixels in zip(small, images, strict=True):
-        # Two pixels of the smaller grid at least, so that nothing aliases.
+        # A box covers all pixels of the larger grid, so that nothing aliases.
         image = Image.fromarray(np.ascontiguousarray(pixels))
         target[:] = np.asarray(image.resize((side, side), Image.Resampling.BOX))
     return small
 
 
 def flat(thumbs: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of the images (N, S, S) show nothing: all of one gray, within a few levels."""
+    """Which of the images (N, S, S) are blank: a single gray, within a few levels."""
     shade = thumbs.reshape(len(thumbs), -1)
     return np.asarray(shade.max(axis=1) - shade.min(axis=1) < _FLAT)
 
@@ -40,16 +40,16 @@ def usable(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def details(thumbs: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """What is left of (N, S, S) without the coarse shape, by which all radiographs of a joint resemble each other."""
+    """Images (N, S, S) minus their coarse shape, in which all radiographs of a joint resemble each other."""
     values = np.empty(thumbs.shape, np.float16)
-    for start in range(0, len(thumbs), _CHUNK):  # in pieces, for their memory
+    for start in range(0, len(thumbs), _CHUNK):  # in chunks, to bound memory
         block = thumbs[start : start + _CHUNK].astype(np.float32)
         values[start : start + _CHUNK] = block - gaussian_filter(block, (0, 1, 1), mode="nearest")
     return values
 
 
 class Grid:
-    """Images at one size, ready to be compared in pairs."""
+    """Images of one size, ready to be compared in pairs."""
 
     def __init__(self, thumbs: NDArray[np.uint8]) -> None:
         self.details = details(thumbs)
@@ -58,21 +58,21 @@ class Grid:
     def similarity(self, pairs: Candidates) -> NDArray[np.float32]:
         """Correlation (P,) of the details of each pair, over the pixels that are neither dark nor bright in either.
 
-        A change of brightness or contrast leaves it as it is.
+        Invariant to changes of brightness and contrast.
         """
         found = np.empty(len(pairs.first), np.float32)
         for orientation in np.unique(pairs.orientation):
             which = np.flatnonzero(pairs.orientation == orientation)
             for start in range(0, len(which), _CHUNK):
                 chunk = which[start : start + _CHUNK]
-                a, b = self.details[pairs.first[chunk]], turned(self.details[pairs.second[chunk]], orientation)
-                both = self.usable[pairs.first[chunk]] & turned(self.usable[pairs.second[chunk]], orientation)
+                a, b = self.details[pairs.first[chunk]], oriented(self.details[pairs.second[chunk]], orientation)
+                both = self.usable[pairs.first[chunk]] & oriented(self.usable[pairs.second[chunk]], orientation)
                 found[chunk] = correlation(a, b, both)
         return found
 
 
 def correlation(a: NDArray[np.floating], b: NDArray[np.floating], both: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Pearson's correlation (P,) of images (P, S, S) over the pixels of ``both``; 0 where one of them is flat."""
+    """Pearson correlation (P,) of images (P, S, S) over the pixels where ``both`` is true; 0 if one of them is flat."""
     n = len(a)
     weight = both.reshape(n, -1).astype(np.float32)
     weight[weight.mean(axis=1) < _LEAST_LEFT] = 1

@@ -1,16 +1,16 @@
-"""The findings of an audit in words, for the terminal, the page, the log and the message that stops a run."""
+"""The findings of an audit as text: for the terminal, the page, the log and the message that stops a run."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medcls.audit.stored import PAGE
+from medcls.audit.saved_results import PAGE
 from medcls.data.listing import listing
 
 SHOWN = 20  # pairs, patients or files listed before "and N more"
 
 
 class Finding(NamedTuple):
-    """One thing that was looked for; ``alarming``: what was found should be seen to before training."""
+    """The result of one check; ``alarming``: it should be dealt with before training."""
 
     heading: str
     text: str
@@ -18,103 +18,104 @@ class Finding(NamedTuple):
 
 
 def summary(findings: dict[str, Any]) -> list[Finding]:
-    """What was found, in words, the worst first."""
+    """The result of every check, the worst first."""
     copies, leaks, patients = (findings[name] for name in ("copies", "leaks", "patients"))
-    told = [
+    checks = [
         Finding(
             "Leaks",
             f"{len(leaks['training'])} training images are also in validation or test ({leaks['by_copy']} as copies, "
-            f"{leaks['by_patient']} by their patients); {leaks['validation_in_test']} of validation are also in test",
+            f"{leaks['by_patient']} through their patients); "
+            f"{leaks['validation_in_test']} validation images are also in test",
             bool(leaks["training"] or leaks["validation_in_test"]),
         ),
         Finding(
             "Copies",
             f"{copies['pairs']} pairs of images show the same picture, {copies['across_splits']} across splits, "
-            f"{copies['conflicting']} with different classes{tell_unaligned(copies['unaligned'])}",
+            f"{copies['conflicting']} with different classes{unaligned_text(copies['unaligned'])}",
             bool(copies["across_splits"] or copies["conflicting"]),
         ),
-        Finding("Patients", tell_patients(patients), bool(patients["in_several_splits"])),
-        tell_shortcuts(findings["shortcut"]),
+        Finding("Patients", patients_text(patients), bool(patients["in_several_splits"])),
+        shortcut_finding(findings["shortcut"]),
     ]
     if unreadable := findings["unreadable"]:
-        told.append(Finding("Unreadable", shortened([f"{n}   {why}" for n, why in unreadable.items()]), True))
+        checks.append(Finding("Unreadable", first_lines([f"{n}   {why}" for n, why in unreadable.items()]), True))
     if findings["flat"]:
-        told.append(Finding("Of one gray", shortened(findings["flat"]), True))
-    return [*told, Finding("Files", tell_files(findings["files"]))]
+        checks.append(Finding("Blank (a single gray level)", first_lines(findings["flat"]), True))
+    return [*checks, Finding("Files", files_text(findings["files"]))]
 
 
-def tell_files(files: dict[str, Any]) -> str:
-    """Formats, modes and sizes."""
+def files_text(files: dict[str, Any]) -> str:
+    """Formats, modes and sizes, with the number of files of each."""
     kinds = [f"{name or 'unknown'} ({n})" for part in ("formats", "modes") for name, n in files[part].items()]
     sizes = ", ".join(f"{size} ({number})" for size, number in files["sizes"].items())
     return f"{', '.join(kinds)}\n{sizes}{', ...' if files['n_sizes'] > len(files['sizes']) else ''}"
 
 
-def tell_unaligned(unaligned: int) -> str:
-    """That not all pairs were looked at as closely as could be."""
+def unaligned_text(unaligned: int) -> str:
+    """A line on the pairs that were too many to be aligned; "" if all were."""
     if not unaligned:
         return ""
-    return f"\n{unaligned} more, somewhat alike, were not tried for copies that are shifted: too many"
+    return f"\n{unaligned} more pairs, somewhat alike, were not checked for shifted copies: too many"
 
 
-def tell_patients(patients: dict[str, Any]) -> str:
+def patients_text(patients: dict[str, Any]) -> str:
     """How many patients there are, and which are in several splits."""
     if not patients["known"]:
-        return "unknown: name them in a manifest, or by data.group_pattern"
-    shared = [
-        f"{name}: {', '.join(f'{n} {s}' for s, n in c.items())}" for name, c in patients["in_several_splits"].items()
-    ]
+        return "unknown: name them in a manifest, or with data.group_pattern"
+    shared = shared_patients(patients["in_several_splits"])
     known, several = patients["known"], patients["with_several_images"]
     text = f"{known}, {several} of them with several images, {len(shared)} in several splits"
-    return f"{text}\n{shortened(shared)}" if shared else text
+    return f"{text}\n{first_lines(shared)}" if shared else text
 
 
-def tell_shortcuts(shortcut: dict[str, Any] | None) -> Finding:
-    """How well the files alone tell the class."""
+def shortcut_finding(shortcut: dict[str, Any] | None) -> Finding:
+    """How well the files alone predict the class."""
     if shortcut is None:
-        return Finding("Shortcuts", "not looked for: too few images or patients of a class")
+        return Finding("Shortcuts", "not checked: too few images or patients of a class")
     if shortcut["suspicious"]:
-        return Finding("Shortcuts", tell_shortcut(shortcut), True)
-    value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
-    text = f"none: from size, format and brightness alone AUROC {value:.2f} [{low:.2f}, {high:.2f}]"
-    return Finding("Shortcuts", text)
+        return Finding("Shortcuts", shortcut_text(shortcut), True)
+    return Finding("Shortcuts", f"none: size, format and brightness alone give {auroc_text(shortcut)}")
 
 
-def tell_shortcut(shortcut: dict[str, Any]) -> str:
-    """One sentence on how well the files alone tell the class, and by what."""
-    value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
-    best, alone = next(iter(shortcut["features"].items()), ("nothing", 0.5))
+def shortcut_text(shortcut: dict[str, Any]) -> str:
+    """One sentence on how well the files alone predict the class, and which feature does so best."""
+    best, alone = next(iter(shortcut["features"].items()), ("none", 0.5))
     return (
-        f"the class can be told without looking at the picture, AUROC {value:.2f} [{low:.2f}, {high:.2f}]; "
-        f"most by {best} ({alone:.2f} alone)"
+        f"the class can be predicted without looking at the picture, {auroc_text(shortcut)}; "
+        f"best single feature: {best} ({alone:.2f} alone)"
     )
 
 
-def tell_pairs(copies: dict[str, Any]) -> str:
-    """The first pairs of copies, a line each, and how many more there are."""
+def auroc_text(shortcut: dict[str, Any]) -> str:
+    """AUROC of the files alone, with its interval."""
+    value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
+    return f"AUROC {value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def pairs_text(copies: dict[str, Any]) -> str:
+    """The first pairs of copies, one line each, and how many more there are."""
     lines = []
     for pair in copies["listed"]:
         first, second = (f"{pair[which]['name']} ({pair[which]['split']})" for which in ("first", "second"))
-        lines.append(f"{first} = {second}   {describe(pair)}, {pair['similarity']:.3f}")
-    return shortened(lines, copies["pairs"])
+        lines.append(f"{first} = {second}   {difference_text(pair)}, {pair['similarity']:.3f}")
+    return first_lines(lines, copies["pairs"])
 
 
-def describe(pair: dict[str, Any]) -> str:
+def difference_text(pair: dict[str, Any]) -> str:
     """How the images of a pair differ."""
     parts = [pair["kind"], pair["orientation"], "different classes" if pair["conflicting"] else ""]
     return ", ".join(part for part in parts if part)
 
 
-def notice(n_leaking: int, *, dropped: bool) -> str:
-    """What is said wherever figures appear."""
-    subject = f"{n_leaking} training images" if n_leaking > 1 else "1 training image"
-    if dropped:
-        return f"{subject} left out: copies of held-out images, or of held-out patients"
-    return f"LEAK: {subject} trained on, copies of held-out images, or of held-out patients"
+def leak_notice(n_leaking: int, *, dropped: bool) -> str:
+    """What is shown wherever metrics appear."""
+    images = f"{n_leaking} training images" if n_leaking > 1 else "1 training image"
+    reason = "copies of held-out images, or images of held-out patients"
+    return f"{images} left out: {reason}" if dropped else f"LEAK: {images} used despite leaks: {reason}"
 
 
-def explain_leaks(findings: dict[str, Any], kept: Path | None) -> str:
-    """Message for data that training should not begin with."""
+def explain_leaks(findings: dict[str, Any], cached: Path | None) -> str:
+    """Message for data that should not be trained on as it is; ``cached``: the folder that holds the page."""
     leaks, patients = findings["leaks"], findings["patients"]["in_several_splits"]
     leaking, number = len(leaks["training"]), sum(findings["counts"]["train"].values())
     lines = [
@@ -124,25 +125,29 @@ def explain_leaks(findings: dict[str, Any], kept: Path | None) -> str:
         pair for pair in findings["copies"]["listed"] if pair["second"]["split"] == "train" != pair["first"]["split"]
     ]
     if leaks["by_copy"]:
-        told = [f"{pair['second']['name']} = {pair['first']['name']}   {describe(pair)}" for pair in pairs]
-        lines.append(f"{leaks['by_copy']} show the same picture:\n{listing(told)}")
+        copied = [f"{pair['second']['name']} = {pair['first']['name']}   {difference_text(pair)}" for pair in pairs]
+        lines.append(f"{leaks['by_copy']} show the same picture as a held-out image:\n{listing(copied)}")
     if leaks["by_patient"]:
-        told = [
-            f"{name}: {', '.join(f'{n} {split}' for split, n in found.items())}" for name, found in patients.items()
-        ]
-        lines.append(f"{leaks['by_patient']} are of patients who are in several splits:\n{listing(told)}")
-    if kept is not None:
-        lines.append(f"All side by side: {kept / PAGE}")
+        lines.append(
+            f"{leaks['by_patient']} belong to patients in several splits:\n{listing(shared_patients(patients))}"
+        )
+    if cached is not None:
+        lines.append(f"All pairs side by side: {cached / PAGE}")
     lines.append(
-        "Train without these training images: audit.on_leak=drop\n"
-        "  Train with them, and believe no figure: audit.on_leak=warn\n"
+        "Train without these images: audit.on_leak=drop\n"
+        "  Train with them, and do not trust the metrics: audit.on_leak=warn\n"
         "  Or remove them from the folder"
     )
     return "\n  ".join(lines)
 
 
-def shortened(lines: list[str], count: int | None = None) -> str:
-    """The first lines, and how many more there are of ``count``."""
+def shared_patients(in_several_splits: dict[str, dict[str, int]]) -> list[str]:
+    """Each patient with the number of images in each split."""
+    return [f"{name}: {', '.join(f'{n} {s}' for s, n in counts.items())}" for name, counts in in_several_splits.items()]
+
+
+def first_lines(lines: list[str], count: int | None = None) -> str:
+    """The first lines, and how many more there are of ``count`` in all (the number of lines if None)."""
     count = len(lines) if count is None else count
     more = [f"and {count - SHOWN} more"] if count > SHOWN else []
     return "\n".join(lines[:SHOWN] + more)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from medcls.cli.page import Option, Page
 from medcls.cli.words import Words
-from medcls.errors import UserError
 
 PAGE = Page(
     about=(
@@ -39,9 +38,9 @@ def run(given: Words) -> int:
     config = check_config(composed("audit", given.others))
 
     from medcls.audit.console import print_findings
-    from medcls.audit.gate import find_or_make
+    from medcls.audit.gate import audit_images
     from medcls.sources.load import load_image_set
-    from medcls.sources.source import check_outside_images
+    from medcls.sources.location import check_outside_images
 
     named = given.options.get("folder")
     folder = Path(str(named)) if named else Path("runs") / f"audit_{config.data.title}"
@@ -49,9 +48,7 @@ def run(given: Words) -> int:
     # Files that cannot be read are a finding here, and no reason to stop.
     data = config.data.model_copy(update={"on_unreadable": "skip"})
     image_set = load_image_set(data, config.image_size)
-    if image_set.table.simulated:
-        raise UserError(f"data.root: nothing to audit, {config.data.default_root} does not exist. Name a folder.")
-    audit = find_or_make(image_set, config.model_copy(update={"data": data}))
+    audit = audit_images(image_set, config.model_copy(update={"data": data}))
     print_findings(audit.findings)
     folder.mkdir(parents=True, exist_ok=True)
     audit.write(folder)

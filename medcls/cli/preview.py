@@ -62,10 +62,10 @@ def names_image(word: str) -> bool:
 
 def preview(path: Path | None, config: "ConfigWithPreview", folder: Path | None) -> None:
     """Draw both pictures of the image at ``path``, or of the data set's, and say where they are."""
-    from medcls.preview.contact_sheet import draw_grid
+    from medcls.preview.contact_sheet import draw_sheet
     from medcls.preview.image import image_of_data_set, image_of_file
     from medcls.preview.tiles import through_epochs, under_fixed_transforms
-    from medcls.sources.source import check_outside_images
+    from medcls.sources.location import check_outside_images
 
     shown = image_of_data_set(config) if path is None else image_of_file(path, config)
     folder = folder or Path("runs") / f"preview_{shown.name}"
@@ -74,10 +74,10 @@ def preview(path: Path | None, config: "ConfigWithPreview", folder: Path | None)
         raise UserError(f"--folder: {folder} holds the image, and nothing is written beside images. Name another.")
     fixed = under_fixed_transforms(shown.pixels, config.preview)
     epochs = {"": through_epochs(shown.pixels, config)}
-    names = ", ".join(config.augment.transforms) or "no augmentation"
-    drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: {names}"
+    drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: "
+    drawn += config.augment.title if config.augment.transforms else "no augmentation"
     folder.mkdir(parents=True, exist_ok=True)
-    draw_grid(fixed, max(map(len, fixed.values())), shown.title, folder / "transforms.png")
-    draw_grid(epochs, COLUMNS, drawn, folder / "augmentation.png")
+    draw_sheet(fixed, max(map(len, fixed.values())), shown.title, folder / "transforms.png")
+    draw_sheet(epochs, COLUMNS, drawn, folder / "augmentation.png")
     for file in ("transforms.png", "augmentation.png"):
         print(folder / file)

@@ -12,11 +12,12 @@ PAGE = Page(
         "Write the report on a sweep or any folder of runs.\n"
         "Leaves report.html, report.md and results.csv, and prints the answer. Trains nothing."
     ),
-    words="<folder>",
-    config=None,
+    words="<folder> [columns=...]",
+    keys=("columns",),
     bare_words=True,
     examples=[
         ("runs/<sweep>", "the report of a sweep, from what its jobs have left so far"),
+        ("runs/<sweep> 'columns=[{_target_: mycolumns.epochs_after_best}]'", "with a column of your own"),
         ("runs", "all runs below runs/, compared where they can be"),
     ],
 )
@@ -24,10 +25,18 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError where the folder cannot be reported on."""
-    if len(given.others) != 1:
-        raise UserError(f"report: found {len(given.others)} words, expected the folder alone: report=runs/<sweep>")
+    folders = [word for word in given.others if "=" not in word or word.startswith("report=")]
+    overrides = [word for word in given.others if word not in folders]
+    if len(folders) != 1 or any(not word.startswith("columns=") for word in overrides):
+        raise UserError(
+            f"report: found {' '.join(given.others) or 'nothing'}, expected a folder, and columns=[...] at most: "
+            "runs/<sweep>"
+        )
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from medcls.config import check_config
+    from medcls.config.compose import composed
     from medcls.sweep.answer import report
 
-    report(Path(given.others[0].removeprefix("report=")))
+    columns = check_config(composed("report", overrides)).columns if overrides else []
+    report(Path(folders[0].removeprefix("report=")), columns)
     return 0

@@ -1,14 +1,20 @@
 """The part of the schema that says which images to use and how to read them."""
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from medcls.config.section import MACHINERY, REPETITION, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
+from medcls.config.targets import KEY, DottedPath
 
 PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
+
+# YAML reads the tokens of classes called by numbers as numbers.
+Token = Annotated[str, BeforeValidator(lambda token: str(token) if type(token) is int else token)]
 
 
 class SplitConfig(Section):
@@ -52,12 +58,14 @@ class SimulatedConfig(Section):
 
 
 class DataConfig(Section):
-    """A data set."""
+    """A data set; with ``target`` a function of the user's own, called with ``args``, that returns it."""
 
     name: str
+    target: Annotated[DottedPath | None, Knob(in_name=False)] = Field(default=None, alias="_target_")
+    args: dict[str, Any] = Field(default_factory=dict)
     root: Annotated[Path | None, PLACE]
     default_root: Annotated[Path | None, Knob(on_page=False)]
-    classes: dict[str, str] | None
+    classes: dict[Token, str] | None
     positive: str | None
     manifest: Annotated[Path | None, PLACE]
     columns: Annotated[ColumnsConfig, Knob(on_page=False)]
@@ -71,6 +79,13 @@ class DataConfig(Section):
     cache_dir: Annotated[Path, Knob(tunes=False, on_page=False, on_resume=True, in_name=False)]
     medmnist: MedMNISTConfig | None
     simulated: SimulatedConfig | None
+
+    @field_validator("args")
+    @classmethod
+    def of_a_function(cls, args: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
+        if args and others.data.get("target") is None:
+            raise ValueError(f"none without data.{KEY}, the function that they are for")
+        return args
 
     @field_validator("group_pattern")
     @classmethod
@@ -86,4 +101,23 @@ class DataConfig(Section):
     @property
     def title(self) -> str:
         """What reports call the data set: the folder's own name says more than "folder"."""
-        return self.root.name if self.name == "folder" and self.root is not None else self.name
+        if self.name == "folder" and self.root is not None:
+            return self.root.name
+        return data_title(self.name, self.target)
+
+    @property
+    def uses_simulation(self) -> bool:
+        """Whether simulated images stand in for a default folder that does not exist."""
+        return is_simulated(self.model_dump(by_alias=True))
+
+
+def data_title(name: str, target: str | None) -> str:
+    """What the data set is called: by its name, a data=own without one by its function."""
+    return target if name == "own" and target is not None else str(name)
+
+
+def is_simulated(data: Mapping[str, Any]) -> bool:
+    """Whether simulated images stand in for a default folder that does not exist; ``data``: that section's values."""
+    if any(data.get(key) is not None for key in (KEY, "root", "manifest")) or data["simulated"] is None:
+        return False
+    return data["default_root"] is not None and not os.path.isdir(os.path.expanduser(data["default_root"]))

@@ -47,6 +47,12 @@ def refused_key(error: HydraException) -> str | None:
     return found[1].split("@")[0] if found else None
 
 
+def unmerged_key(error: HydraException) -> str | None:
+    """The key whose value is of another kind than its default, where that is what the error says."""
+    found = re.search(r"Error merging override \+*(.+?)=", str(error))
+    return found[1] if found else None
+
+
 # What to say where Hydra or a plug-in of its raises a bare ValueError, and by which of its words to know it.
 VALUE_ERRORS = {
     "Config group override must be": "A group cannot be null. Name one of its choices: scheduler=none",

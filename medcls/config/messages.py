@@ -133,7 +133,20 @@ def explain_composition(error: HydraException, schema: type[BaseModel], chosen: 
         return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(error.options)}.")
     if isinstance(error, OverrideParseException):
         return UserError(f"{error.override}: {error.message.splitlines()[0]}. Quote spaces and brackets: key='\"a b\"'")
+    if key := hydra_private.unmerged_key(error):
+        return UserError(f"{key}: {not_merged(key, str(error.__cause__))}")
     key = hydra_private.refused_key(error)
     if key is not None and not key.startswith("hydra."):
         return UserError(unknown_override(key, schema, chosen))
     return UserError((str(error) or str(error.__cause__)).strip())
+
+
+def not_merged(key: str, reason: str) -> str:
+    """What to do about a value of another kind than the one of conf/."""
+    if key == "augment.transforms" and "ListConfig" in reason:
+        return (
+            "a list cannot be merged into the named transforms of the chosen augment.\n"
+            "  Give a list by augment=own 'augment.transforms=[{HorizontalFlip: {p: 0.5}}, ...]',\n"
+            "  or add one transform by '+augment.transforms.HorizontalFlip={p: 0.5}'"
+        )
+    return reason.splitlines()[0]

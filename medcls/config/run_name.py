@@ -1,12 +1,12 @@
 """Names of run folders: model, data and the changed knobs, without the = and , that break Hydra's overrides."""
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from medcls.config.data import data_title, is_simulated
 from medcls.config.knobs import keys_that
 from medcls.config.targets import KEY
 
@@ -21,9 +21,7 @@ def run_name(*, _root_: DictConfig) -> str:
     knobs = [in_name(key, value) for key, value in overrides.items() if key not in skipped]
     model = str(_root_.model.get(KEY, choices.model)).rpartition(".")[2]
     name = "_".join([model, folder_name(_root_.data), *knobs])
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    if len(name) > LONGEST:
-        name = f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    name = shortened(re.sub(r"[^A-Za-z0-9._-]+", "-", name))
     return f"{name}_SIMULATED" if is_simulated(_root_.data) else name
 
 
@@ -31,6 +29,11 @@ def in_name(key: str, value: str) -> str:
     """A setting as part of a name: n_base-16; of a user's own code only what it is called."""
     last = key.rpartition(".")[2]
     return value.rpartition(".")[2] if last == KEY else f"{last}-{value}"
+
+
+def shortened(name: str) -> str:
+    """The name, or its beginning and a digest if it is too long for file systems and TensorBoard."""
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:
@@ -46,19 +49,13 @@ def folder_name(data: DictConfig) -> str:
 
 def name_of_root(data: DictConfig) -> str:
     """The data set's name, with that of its folder where it is not the usual one."""
+    name = data_title(data.name, data.get("_target_"))
     if data.root is None:
-        return str(data.name)
+        return name
     folder = Path(str(data.root)).resolve().name  # a root such as 2024 is a number so far
-    if data.name == "folder":
+    if name == "folder":
         return folder
-    return str(data.name) if folder == Path(str(data.default_root)).name else f"{data.name}-{folder}"
-
-
-def is_simulated(data: DictConfig) -> bool:
-    """Whether simulated images stand in for a default folder that does not exist."""
-    if data.root is not None or data.simulated is None or data.manifest is not None:
-        return False
-    return not os.path.isdir(os.path.expanduser(data.default_root))
+    return name if folder == Path(str(data.default_root)).name else f"{name}-{folder}"
 
 
 def register_resolvers() -> None:

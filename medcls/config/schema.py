@@ -7,17 +7,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from medcls.config.augment import AugmentConfig
 from medcls.config.data import DataConfig
 from medcls.config.messages import explain_interpolation, explain_invalid
 from medcls.config.parts import LOGGERS, LossConfig, NetConfig, OptimizerConfig, ScheduleConfig
 from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
 from medcls.config.targets import DottedPath, Target, targets_in
-
-
-class AugmentConfig(Section):
-    """Transforms of albumentations, name -> arguments, in the order they are applied."""
-
-    transforms: dict[str, dict[str, Any]]
 
 
 class TrainerConfig(Section):

@@ -7,73 +7,146 @@ by (seed, epoch, index): the same pixels for any number of workers, another draw
 import os
 import random
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from medcls.config.augment import NESTED, Step, Transforms, steps
+from medcls.config.targets import check_arguments, locate
 from medcls.errors import UserError
+from medcls.process import opencv_in_one_thread
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for updates
 
 import albumentations
-import cv2
 
-cv2.setNumThreads(0)  # its threads cost more than they save on images this small, and compete with torch's
+Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
 
 
 class Augmenter:
-    """Applies ``transforms`` (albumentations' names -> arguments, in order) to one image at a time.
+    """Applies ``transforms`` (see ``AugmentConfig``), in order, to one image at a time.
 
-    Raises UserError for a name or an argument that albumentations does not know, and for images of another size.
+    Raises UserError for a name or an argument that is unknown, and for images of another size or type.
     """
 
-    def __init__(self, transforms: Mapping[str, Mapping[str, Any]]) -> None:
-        self.pipeline = albumentations.Compose([build(name, arguments) for name, arguments in transforms.items()])
+    def __init__(self, transforms: Transforms) -> None:
+        self.pipeline = albumentations.Compose(build_all(transforms, "augment.transforms"))
+        self.has_own = any(not type(one).__module__.startswith("albumentations.") for one in flat(self.pipeline))
 
     def __call__(self, image: NDArray[np.uint8], *key: int) -> NDArray[np.uint8]:
         """Changed copy of ``image`` (H, W, C); ``key``: integers >= 0 that the draw depends on, and nothing else."""
         # Generators that all transforms share: a seed would start each of them alike, and tie a flip to its shift.
         self.pipeline.set_random_state(np.random.default_rng(key), random.Random(repr(key)))
-        changed: NDArray[np.uint8] = self.pipeline(image=image)["image"]
+        with opencv_in_one_thread(), process_seeded(key) if self.has_own else nullcontext():
+            changed: NDArray[Any] = self.pipeline(image=image)["image"]
         if changed.shape != image.shape:
             raise UserError(
                 f"augment.transforms: make {size(changed)} of {size(image)}, expected images of the same size.\n"
                 "  Let a Resize to image_size follow what cuts or enlarges."
             )
+        if changed.dtype != image.dtype:
+            raise UserError(
+                f"augment.transforms: make {changed.dtype} of {image.dtype}, expected values of 0 to 255 as before.\n"
+                "  Leave out transforms that normalise; the net scales its images itself."
+            )
         return changed
 
 
-def size(image: NDArray[np.uint8]) -> str:
+@contextmanager
+def process_seeded(key: tuple[int, ...]) -> Iterator[None]:
+    """Seed the generators of the whole process by ``key`` while the block runs, and leave them as they were.
+
+    A transform of the user's own should draw from ``self.random_generator`` or ``self.py_random``; one that draws from
+    random, numpy.random or torch shall depend on nothing else either, nor change what dropout draws.
+    """
+    import torch
+
+    seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+    before_python, before_numpy, before_torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before_python)
+        np.random.set_state(before_numpy)
+        torch.set_rng_state(before_torch)
+
+
+def flat(transform: Transform) -> Iterator[Transform]:
+    """A transform and all those nested in it."""
+    yield transform
+    for inner in getattr(transform, NESTED, ()):
+        yield from flat(inner)
+
+
+def size(image: NDArray[Any]) -> str:
     """Width, height and channels in words."""
-    height, width, channels = image.shape
-    return f"{width} x {height} x {channels}"
+    height, width, *channels = image.shape
+    return f"{width} x {height} x {channels[0] if channels else 1}"
 
 
-def build(name: str, arguments: Mapping[str, Any]) -> albumentations.BasicTransform:
-    """One transform by its name in albumentations."""
-    key = f"augment.transforms.{name}"
-    transform = getattr(albumentations, name, None)
-    if not (
-        isinstance(transform, type)
-        and issubclass(transform, albumentations.ImageOnlyTransform | albumentations.DualTransform)
-    ):
-        nearest = get_close_matches(name, dir(albumentations), n=1)
-        hint = f" Did you mean {nearest[0]}?" if nearest else ""
-        raise UserError(f"{key}: albumentations {albumentations.__version__} has no such transform.{hint}")
+def build_all(transforms: Transforms, key: str) -> list[Transform]:
+    """Transforms of a configuration, those nested in them included; ``key``: where they are, for messages."""
+    return [build(step) for step in steps(transforms, key)]
+
+
+def build(step: Step) -> Transform:
+    """One transform. Raises UserError with its key for a name or an argument that is unknown."""
+    kind = locate_own(step) if step.own else find(step)
+    arguments = {argument: as_tuple(value) for argument, value in step.arguments.items() if argument != NESTED}
+    if NESTED in step.arguments:
+        inner = build_all(step.arguments[NESTED], f"{step.key}.{NESTED}")
+        if not inner:
+            raise UserError(f"{step.key}.{NESTED}: found none, expected at least one transform.")
+        arguments[NESTED] = inner
+    check_arguments(kind, arguments, step.key)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it only warns of an argument that it does not know, and goes on without
+        warnings.simplefilter("error")  # it only warns of values that it does not take, and continues without them
         try:
-            return transform(**{argument: as_tuple(value) for argument, value in arguments.items()})
+            transform: Transform = kind(**arguments)
         except ValidationError as error:
             wrong = error.errors()[0]
             argument = ".".join(str(part) for part in wrong["loc"])
-            raise UserError(f"{key}.{argument}: found {wrong['input']!r}. {wrong['msg']}.") from error
-        except (UserWarning, ValueError, TypeError) as error:
-            raise UserError(f"{key}: {error}") from error
+            raise UserError(f"{step.key}.{argument}: found {wrong['input']!r}. {wrong['msg']}.") from error
+        except (UserWarning, ValueError, TypeError, ZeroDivisionError) as error:
+            raise UserError(f"{step.key}: {error}") from error
+    return transform
+
+
+def find(step: Step) -> type[Transform]:
+    """A transform of albumentations by its name."""
+    kind: Any = getattr(albumentations, step.name, None)
+    if is_transform(kind):
+        return kind
+    known = [name for name in dir(albumentations) if is_transform(getattr(albumentations, name))]
+    nearest = get_close_matches(step.name, known, n=1)
+    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise UserError(f"{step.key}: albumentations {albumentations.__version__} has no such transform.{hint}")
+
+
+def locate_own(step: Step) -> type[Transform]:
+    """A transform of the user's own by its dotted path."""
+    kind = locate(step.name, step.key)
+    if not is_transform(kind):
+        raise UserError(
+            f"{step.key}: found {step.name}.\n"
+            "  Expected a subclass of albumentations' ImageOnlyTransform or DualTransform."
+        )
+    return kind
+
+
+def is_transform(kind: Any) -> TypeGuard[type[Transform]]:
+    """Whether it is a class that changes images, or one that chooses among such; the whole pipeline is ours."""
+    usual = albumentations.ImageOnlyTransform, albumentations.DualTransform, albumentations.BaseCompose
+    ours = issubclass(kind, albumentations.Compose) if isinstance(kind, type) else True
+    return not ours and issubclass(kind, usual) and kind not in usual
 
 
 def as_tuple(value: Any) -> Any:

@@ -16,7 +16,7 @@ Loader = DataLoader[tuple[Tensor, Tensor]]
 class ImageDataModule(pl.LightningDataModule):
     """Batches of an image set: training shuffled and augmented, validation and test as they are, in order.
 
-    ``epochs_done``: of a run that goes on; Lightning has workers draw its first batches before it names the epoch.
+    ``epochs_done``: of a resumed run; Lightning has workers draw its first batches before it names the epoch.
     """
 
     def __init__(self, image_set: ImageSet, config: Config, epochs_done: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""Which patient an image is of, as its name tells."""
+"""Which patient an image is of, found in its name."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def find_groups(names: Sequence[str], pattern: str | None) -> list[str]:
     groups = [(match[1] or "") if match else "" for match in matches]
     if unknown := [name for name, group in zip(names, groups, strict=True) if not group]:
         raise UserError(
-            f"data.group_pattern: {pattern!r} finds no patient in {len(unknown)} of {len(names)} names:\n"
+            f"data.group_pattern: {pattern!r} matches no patient in {len(unknown)} of {len(names)} names:\n"
             f"{listing(unknown)}\n  Expected a match in every path below data.root. Change the pattern or the names."
         )
     return groups

@@ -30,7 +30,7 @@ class ImageSet:
 
     @property
     def notice(self) -> str | None:
-        """What must be said wherever figures appear: training images that leak, or were left out since they did."""
+        """What must be said wherever metrics appear: training images that leak, or were left out since they did."""
         return None if self.audit is None else self.audit["leaks"].get("notice")
 
     def indices(self, split: str) -> NDArray[np.int64]:

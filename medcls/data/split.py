@@ -1,4 +1,4 @@
-"""Who trains and who validates, where the data does not say: drawn splits and folds, by patient where these are known.
+"""Which images train and which validate, where the data does not say: splits and folds, by patient where known.
 
 Images of one patient resemble each other, so that a patient on both sides would make validation look too good.
 """
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from medcls.config.data import SplitConfig
 from medcls.data.table import Sample
 from medcls.errors import UserError
+from medcls.patients import number_patients
 
 # A fraction of patients is so many of so many folds: 0.2 is 1 of 5, 0.15 is 3 of 20.
 _MOST_FOLDS = 20
@@ -27,11 +29,16 @@ class Division:
     folds: int | None = None
     fold: int = 0
 
+    @classmethod
+    def of(cls, split: SplitConfig) -> "Division":
+        """The division that a configuration asks for."""
+        return cls(split.val_fraction, split.seed, split.folds, split.fold)
+
 
 def divide(samples: Sequence[Sample], division: Division) -> tuple[tuple[Sample, ...], bool]:
     """Samples with the splits to use, and whether these were drawn here.
 
-    Folds: all but the test images are divided anew. Else found splits hold, where a test split alone serves as
+    Folds: all but the test images are divided again. Otherwise found splits hold, where a test split alone serves as
     validation; training images alone are divided. Raises UserError when a class, or its patients, are too few.
     """
     found = {sample.split for sample in samples}
@@ -51,7 +58,7 @@ def divide(samples: Sequence[Sample], division: Division) -> tuple[tuple[Sample,
 
 
 def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction: float, seed: int) -> list[str]:
-    """Split ("train" or "val") of each sample, stratified by label, a group never in both; "" is no group.
+    """Split ("train" or "val") of each sample, stratified by label, a group never in both; "": no group.
 
     With groups the fraction is met as nearly as 20ths of whole groups allow.
     Raises UserError when a class is too small to be in both.
@@ -77,7 +84,7 @@ def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction
 
 
 def assign_folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) -> list[int]:
-    """Fold (0 ... folds - 1) of each sample, stratified by label, every group in one fold; "" is no group.
+    """Fold (0 ... folds - 1) of each sample, stratified by label, every group in one fold; "": no group.
 
     Raises UserError when a class has too few images, or patients, for an image in every fold.
     """
@@ -101,13 +108,11 @@ def assign_folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed:
 def _folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) -> list[int]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    # An image of no known patient is a patient of its own.
-    patients = [group or f"\0{i}" for i, group in enumerate(groups)]
     kind = StratifiedGroupKFold if any(groups) else StratifiedKFold
     assigned = [0] * len(labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class smaller than the number of folds: checked afterwards
-        parts = kind(folds, shuffle=True, random_state=seed).split(labels, labels, patients)
+        parts = kind(folds, shuffle=True, random_state=seed).split(labels, labels, number_patients(groups))
         for fold, (_, validation) in enumerate(parts):
             for index in validation:
                 assigned[index] = fold

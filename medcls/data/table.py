@@ -27,18 +27,15 @@ class Sample:
 class SampleTable:
     """All samples of a data set, in a fixed order.
 
-    ``root``: the folder the names are relative to, None for simulated images; ``classes``: names in label order;
-    ``split_drawn``: whether the splits were drawn by us, not found as folders.
+    ``root``: the folder the names are relative to, None for images that are not files; ``classes``: names in label
+    order; ``split_drawn``: whether the splits were drawn by us, not found as folders; ``simulated``: no real images.
     """
 
     root: Path | None
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
     split_drawn: bool = False
-
-    @property
-    def simulated(self) -> bool:
-        return self.root is None
+    simulated: bool = False
 
     @property
     def grouped(self) -> bool:
@@ -54,9 +51,10 @@ class SampleTable:
 
 def check_counts(table: SampleTable) -> None:
     """Raise UserError for a single class, or a class without training or validation images."""
+    key, where = ("data", "") if table.root is None else ("data.root", f" in {table.root}")
     if len(table.classes) < 2:
         raise UserError(
-            f"data.root: only one class ({table.classes[0]}) in {table.root}. Expected at least two: a sub-folder per "
+            f"{key}: only one class ({table.classes[0]}){where}. Expected at least two: a sub-folder per "
             "class, or file names that begin with the class (Mel_0001.jpg, Nev_0001.jpg)."
         )
     for split, counts in table.counts().items():
@@ -64,6 +62,6 @@ def check_counts(table: SampleTable) -> None:
             if number == 0 and split != "test":
                 found = ", ".join(f"{other} {count}" for other, count in counts.items())
                 raise UserError(
-                    f"data.root: class {name} has no images in {split} (found {found}).\n"
+                    f"{key}: class {name} has no images in {split} (found {found}).\n"
                     "  Expected some of every class, to train on and to validate with: add images or remove the class."
                 )

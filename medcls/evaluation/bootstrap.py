@@ -1,10 +1,11 @@
 """How far a metric would move with other images of the same kind: stratified bootstrap intervals.
 
 ``scipy.stats.bootstrap`` draws the same resamples, but refuses a class with a single image and would have to sort every
-resample for its AUROC. Here a resample is how often each image was drawn, so that one sort serves all resamples.
+resample for its AUROC. Here a resample is how often each image was drawn (see ``medcls.evaluation.resampled``).
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,12 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.patients import number_patients
-from medcls.evaluation.scores import METRICS, scores
+from medcls.errors import UserError
+from medcls.evaluation.metrics import METRICS, Metric, scores
+from medcls.evaluation.resampled import Float, Resamples
+from medcls.patients import number_patients
+
+log = logging.getLogger(__name__)
 
 LEVEL = 0.95
+SLOW_RESAMPLES = 500  # for a metric without a fast form: seconds, where 2,000 could take a minute
 # Draws held at a time (8 bytes each): 2,000 resamples of 10,000 images in one piece would be 160 MB, several times.
 _CHUNK = 2**21
+
+Draw = Callable[[NDArray[Any], int, np.random.Generator], Iterator[Float]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ def bootstrap_intervals(
     probabilities: NDArray[Any],
     positive: int,
     *,
+    metrics: Sequence[Metric] = tuple(METRICS.values()),
     groups: Sequence[str] | None = None,
     level: float = LEVEL,
     n_resamples: int = 2000,
@@ -44,20 +53,47 @@ def bootstrap_intervals(
     Arguments and ValueErrors as for ``scores``. Stratified, so that every metric defined on the images is defined in
     each resample (Efron & Tibshirani, 1993, ch. 13). ``groups``: patient of each image, "" where unknown; patients are
     then resampled with all their images (Field & Welsh, 2007). Too narrow where images depend on each other otherwise,
-    for a class with a handful of images, and for a metric of exactly 1, whose interval is [1, 1].
+    for a class with a handful of images, and for a metric of exactly 1, whose interval is [1, 1]. Of a metric without
+    a fast form at most ``SLOW_RESAMPLES`` are drawn; undefined in any of them, it has no interval.
     """
-    value = scores(labels, probabilities, positive)
-    draw = draw_counts if groups is None or not any(groups) else partial(draw_group_counts, groups=groups)
-    parts = [
-        resampled_scores(labels, probabilities, positive, counts)
-        for counts in draw(labels, n_resamples, np.random.default_rng(seed))
-    ]
+    fast = [metric for metric in metrics if metric.resampled]
+    slow = [metric for metric in metrics if not metric.resampled]
+    value = scores(labels, probabilities, positive, metrics)
+    draw: Draw = draw_counts if groups is None or not any(groups) else partial(draw_group_counts, groups=groups)
+
+    def drawn(size: int) -> Iterator[Resamples]:
+        for counts in draw(labels, size, np.random.default_rng(seed)):
+            yield Resamples(labels, probabilities, positive, counts)
+
+    values = _on_all(fast, drawn(n_resamples)) | _on_all(slow, drawn(min(n_resamples, SLOW_RESAMPLES)))
     tails = [(1 - level) / 2, (1 + level) / 2]
-    intervals = {}
-    for name in METRICS:
-        low, high = np.quantile(np.concatenate([part[name] for part in parts]), tails)
-        intervals[name] = Interval(value[name], float(low), float(high))
-    return intervals
+    low_high = {name: np.quantile(values[name], tails) for name in value}
+    return {name: Interval(value[name], float(low), float(high)) for name, (low, high) in low_high.items()}
+
+
+def _on_all(metrics: Sequence[Metric], drawn: Iterator[Resamples]) -> dict[str, Float]:
+    """Each metric on all resamples; none are drawn for no metric."""
+    parts = [resampled_scores(resamples, metrics) for resamples in drawn] if metrics else []
+    return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
+
+
+def resampled_scores(drawn: Resamples, metrics: Sequence[Metric] = tuple(METRICS.values())) -> dict[str, Float]:
+    """``scores`` of every resample at once: each metric (R,)."""
+    return {metric.name: metric.resampled(drawn) if metric.resampled else _slowly(metric, drawn) for metric in metrics}
+
+
+def _slowly(metric: Metric, drawn: Resamples) -> Float:
+    """A metric by its formula on one resample after the other; all NaN where the formula fails on one."""
+    images = np.arange(len(drawn.labels))
+    values = np.full(len(drawn.counts), np.nan)
+    try:
+        for i, counts in enumerate(drawn.counts.astype(np.intp)):
+            rows = np.repeat(images, counts)
+            values[i] = metric.formula(drawn.labels[rows], drawn.probabilities[rows], drawn.positive)
+    except UserError as error:  # it did not fail on all images, whose value stays good
+        log.warning("no interval: on a resample of the images, %s", error)
+        values[:] = np.nan
+    return values
 
 
 def draw_counts(labels: NDArray[Any], n_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
@@ -84,38 +120,3 @@ def draw_group_counts(
     stratum = np.unique(has_class, axis=0, return_inverse=True)[1].reshape(-1)
     for counts in draw_counts(stratum, n_resamples, rng):
         yield counts[:, patient]
-
-
-def resampled_scores(
-    labels: NDArray[Any], probabilities: NDArray[Any], positive: int, counts: NDArray[np.float64]
-) -> dict[str, NDArray[np.float64]]:
-    """``scores`` of every resample at once: each metric (R,), for counts (R, N) of how often each image was drawn."""
-    n_classes = probabilities.shape[1]
-    predicted = np.eye(n_classes)[probabilities.argmax(axis=1)]
-    # (R, true class, predicted class)
-    confusion = np.stack([counts[:, labels == k] @ predicted[labels == k] for k in range(n_classes)], axis=1)
-    hits, true, guessed = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
-    n = true.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a class without images
-        recall = hits / true
-        per_class = {
-            "auroc": np.stack([_auroc(labels == k, probabilities[:, k], counts) for k in range(n_classes)], axis=1),
-            "sensitivity": recall,
-            "specificity": (n - true - guessed + hits) / (n - true),
-            "f1": np.where(true > 0, 2 * hits / (true + guessed), np.nan),
-        }
-    reported = {name: v[:, positive] if n_classes == 2 else v.mean(axis=1) for name, v in per_class.items()}
-    return {"accuracy": hits.sum(axis=1) / n[:, 0], "balanced_accuracy": recall.mean(axis=1), **reported}
-
-
-def _auroc(is_class: NDArray[np.bool_], score: NDArray[Any], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """AUROC (R,) as the share of pairs in the right order, a tie being half a pair (Mann & Whitney, 1947)."""
-    rest = np.flatnonzero(~is_class)
-    rest = rest[np.argsort(score[rest])]
-    up_to = np.zeros((len(counts), len(rest) + 1))
-    np.cumsum(counts[:, rest], axis=1, out=up_to[:, 1:])  # drawn images of the rest among the first 0, 1, 2, ...
-    below = up_to[:, np.searchsorted(score[rest], score[is_class], side="left")]
-    not_above = up_to[:, np.searchsorted(score[rest], score[is_class], side="right")]
-    pairs = np.einsum("rn,rn->r", counts[:, is_class], below + not_above) / 2
-    with np.errstate(invalid="ignore"):
-        return np.asarray(pairs / (counts[:, is_class].sum(axis=1) * counts[:, rest].sum(axis=1)))

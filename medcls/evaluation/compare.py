@@ -12,7 +12,8 @@ from statsmodels.stats.proportion import confint_proportions_2indep, test_propor
 
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.difference import Difference
-from medcls.evaluation.influence import METRICS, Measured
+from medcls.evaluation.influence import Measured
+from medcls.evaluation.metrics import COMPARED, Metric
 from medcls.evaluation.pairing import Pairing, pair
 from medcls.evaluation.seeds import several_seeds
 from medcls.runs.predictions import Predictions
@@ -51,16 +52,17 @@ class Comparison:
 
 
 def compare(a: Mapping[int, Predictions], b: Mapping[int, Predictions]) -> list[Comparison]:
-    """AUROC and accuracy of two variants, each a mapping of seed -> predictions of one run.
+    """Each metric of COMPARED of two variants, each a mapping of seed -> predictions of one run.
 
     A metric that the images leave undefined is left out. Raises ValueError when the two cannot be compared at all,
     saying why (no runs; seeds of one variant that were measured on different images).
     """
     pairing = pair(a, b)
     found = []
-    for metric, measure in METRICS.items():
-        of_a = [measure(predictions) for predictions in pairing.a]
-        of_b = [measure(predictions) for predictions in pairing.b]
+    for metric in COMPARED:
+        assert metric.influence is not None
+        of_a = [metric.influence(predictions) for predictions in pairing.a]
+        of_b = [metric.influence(predictions) for predictions in pairing.b]
         if all(math.isfinite(one.value) for one in of_a + of_b):
             found.append(_several_seeds(metric, of_a, of_b, pairing) or _one_seed(metric, of_a[0], of_b[0], pairing))
     return found
@@ -84,7 +86,7 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _several_seeds(metric: str, a: list[Measured], b: list[Measured], pairing: Pairing) -> Comparison | None:
+def _several_seeds(metric: Metric, a: list[Measured], b: list[Measured], pairing: Pairing) -> Comparison | None:
     if min(len(a), len(b)) < 2:
         return None
     values_a, values_b = np.array([one.value for one in a]), np.array([one.value for one in b])
@@ -92,7 +94,7 @@ def _several_seeds(metric: str, a: list[Measured], b: list[Measured], pairing: P
     low, high = estimate.interval(LEVEL)
     means = float(values_a.mean()), float(values_b.mean())
     method = "Obuchowski-Rockette" + clustered(pairing)
-    return Comparison(metric, *means, low, high, estimate.p, method, pairing, estimate)
+    return Comparison(metric.name, *means, low, high, estimate.p, method, pairing, estimate)
 
 
 def _covariance(a: list[Measured], b: list[Measured], pairing: Pairing) -> np.ndarray:
@@ -102,16 +104,15 @@ def _covariance(a: list[Measured], b: list[Measured], pairing: Pairing) -> np.nd
     return np.block([[of_a @ of_a.T, between], [between.T, of_b @ of_b.T]])
 
 
-def _one_seed(metric: str, a: Measured, b: Measured, pairing: Pairing) -> Comparison:
+def _one_seed(metric: Metric, a: Measured, b: Measured, pairing: Pairing) -> Comparison:
     (var_a, between), (_, var_b) = _covariance([a], [b], pairing)
     estimate = Difference(b.value - a.value, math.sqrt(max(var_a + var_b - 2 * between, 0)), float("inf"))
-    if metric == "accuracy" and not pairing.by_patient:
+    if metric.name == "accuracy" and not pairing.by_patient:
         low, high, p, method = _accuracies(pairing)
     else:
         (low, high), p = estimate.interval(LEVEL), estimate.p
-        method = "DeLong" if metric == "auroc" else "normal approximation"
-        method += (", paired" if pairing.same_images else ", independent images") + clustered(pairing)
-    return Comparison(metric, a.value, b.value, low, high, p, method, pairing, estimate)
+        method = metric.test + (", paired" if pairing.same_images else ", independent images") + clustered(pairing)
+    return Comparison(metric.name, a.value, b.value, low, high, p, method, pairing, estimate)
 
 
 def clustered(pairing: Pairing) -> str:

@@ -56,7 +56,7 @@ def _smallest(df: float, alpha: float, power: float) -> float:
     # The noncentral t of scipy overflows for few degrees of freedom: averaged over the estimated error instead.
     limits = critical * np.sqrt(chi2.ppf((np.arange(_GRID) + 0.5) / _GRID, df) / df)
 
-    def lacking(shift: float) -> float:
+    def missing_power(shift: float) -> float:
         return power - float(np.mean(norm.sf(limits - shift) + norm.cdf(-limits - shift)))
 
-    return float(brentq(lacking, 0, 3 * critical + 5))
+    return float(brentq(missing_power, 0, 3 * critical + 5))

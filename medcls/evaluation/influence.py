@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from medcls.evaluation.patients import number_patients
+from medcls.evaluation.formulas import counted_classes
+from medcls.patients import number_patients
 from medcls.runs.predictions import Predictions
 
 Numbers = NDArray[np.intp]
@@ -30,7 +31,7 @@ class Measured:
 
 
 def measure_auroc(predictions: Predictions) -> Measured:
-    """AUROC as in ``medcls.evaluation.scores``, with the influences of DeLong, DeLong & Clarke-Pearson (1988).
+    """AUROC as in ``medcls.evaluation.formulas``, with the influences of DeLong, DeLong & Clarke-Pearson (1988).
 
     Several images of a patient: those of Obuchowski (1997, Biometrics 53:567), but for the factor of the term between
     the images of a patient on either side, which differs where not every patient has some on both.
@@ -38,8 +39,7 @@ def measure_auroc(predictions: Predictions) -> Measured:
     NaN where one side of a class has fewer than two patients, which leaves the variance undefined.
     """
     labels, probabilities = predictions.labels, predictions.probabilities
-    n_classes = probabilities.shape[1]
-    classes = [predictions.positive] if n_classes == 2 else list(range(n_classes))
+    classes = counted_classes(probabilities.shape[1], predictions.positive)
     patient = number_patients(predictions.patients)
     parts = [_one_vs_rest(labels == k, probabilities[:, k], patient) for k in classes]
     value = float(np.mean([part.value for part in parts]))
@@ -91,6 +91,3 @@ def _summed(influence: NDArray[np.float64], patient: Numbers) -> NDArray[np.floa
 
 def _undefined(n_patients: int) -> Measured:
     return Measured(float("nan"), np.full(n_patients, np.nan))
-
-
-METRICS = {"auroc": measure_auroc, "accuracy": measure_accuracy}

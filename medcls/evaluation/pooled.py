@@ -11,9 +11,9 @@ def pool(folds: Sequence[Predictions]) -> Predictions:
     """What the nets of all folds say of the images that each was validated on, in the order of the images' names.
 
     The order is no fold's, so that two ways to divide the same images can be compared. An interval on the pooled images
-    is about other patients, not about other nets: it lacks the spread of training anew. The pooled AUROC also compares
-    images that different nets judged: nets that are scaled differently lower it, and then it lies below the mean of the
-    folds (Airola et al., 2011, doi 10.1016/j.csda.2010.11.023).
+    is about other patients, not about other nets: it does not contain the spread of retraining. The pooled
+    AUROC also compares images that different nets judged: nets that are scaled differently lower it, and then it lies
+    below the mean of the folds (Airola et al., 2011, doi 10.1016/j.csda.2010.11.023).
     Raises ValueError for an image or a patient in two folds, and for folds of different data.
     """
     check_apart("image", [fold.names for fold in folds])
@@ -36,5 +36,5 @@ def check_apart(what: str, members: Sequence[Sequence[str]]) -> None:
     known: set[str] = set()
     for names in members:
         if twice := sorted(known & set(names) - {""}):
-            raise ValueError(f"the {what} {twice[0]} is in two folds, which are none of one cross-validation then")
+            raise ValueError(f"the {what} {twice[0]} is in two folds, so they are not of one cross-validation")
         known.update(names)

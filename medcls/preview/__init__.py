@@ -1,1 +1,1 @@
-"""Pictures of what transforms do to one image, made by the code that training uses."""
+"""Pictures of what transforms do to one image, computed by the code that training uses."""

@@ -7,18 +7,18 @@ from textwrap import fill
 from matplotlib.figure import Figure
 
 from medcls.preview.tiles import Pixels, Tile
-from medcls.report.curves import DPI, write_png
+from medcls.report.png import DPI, write_png
 
 # Lengths in pixels of the picture.
-LEAST_SIDE = 180  # of a tile; smaller images are enlarged by a whole factor, each of their pixels a square
+LEAST_SIDE = 180  # of a tile; smaller images are enlarged by an integer factor, so that each pixel becomes a square
 GAP, LABEL, HEADING, TITLE = 12, 30, 44, 36
-CHARACTER = 13  # width of one in the title, about
+CHARACTER = 13  # approximate width of a character in the title
 
 
-def draw_grid(rows: Mapping[str, Sequence[Tile]], columns: int, title: str, path: Path) -> None:
-    """PNG of tiles in rows of ``columns``, under their heading where it is not empty, each with its label above.
+def draw_sheet(rows: Mapping[str, Sequence[Tile]], columns: int, title: str, path: Path) -> None:
+    """PNG of tiles in rows of ``columns``, below their heading unless it is empty, each with its label above.
 
-    Every pixel of an image becomes a square of the same number of pixels, so that nothing is smoothed.
+    Every pixel of an image becomes a square of pixels; nothing is smoothed.
     """
     size = max(max(tile.pixels.shape[:2]) for tiles in rows.values() for tile in tiles)
     zoom = -(-LEAST_SIDE // size)

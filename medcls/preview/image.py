@@ -1,4 +1,4 @@
-"""The image to show: a file of the user's, or one of the data set's training images."""
+"""The image to show: a file that the user names, or a training image of the data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from medcls.sources.unreadable import UnreadableImage
 
 @dataclass(frozen=True)
 class Shown:
-    """An image as training has it, (image_size, image_size, channels), with a name for a folder and a title."""
+    """An image as training sees it, (image_size, image_size, channels), with a name for the folder and a title."""
 
     name: str
     title: str
@@ -21,9 +21,11 @@ class Shown:
 
 
 def image_of_file(path: Path, config: ConfigWithPreview) -> Shown:
-    """The image at ``path``, decoded as training does. Raises UserError where there is none that can be read."""
+    """The image at ``path``, decoded as training does. Raises UserError if there is none or it cannot be read."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file. Expected an image, or none for a training image of the data set.")
+        raise UserError(
+            f"{path}: no such file. Expected an image file; without one, a training image of the data set is shown."
+        )
     data = config.data
     try:
         pixels = decode(
@@ -39,12 +41,12 @@ def image_of_file(path: Path, config: ConfigWithPreview) -> Shown:
 
 
 def image_of_data_set(config: ConfigWithPreview) -> Shown:
-    """Training image ``preview.index``. Raises UserError as ``load_image_set`` does, or where there are not so many."""
+    """Training image ``preview.index``. Raises UserError as ``load_image_set`` does, or if the index is too large."""
     image_set = load_image_set(config.data, config.image_size)
-    places, index = image_set.indices("train"), config.preview.index
-    if index >= len(places):
-        raise UserError(f"preview.index: found {index}, expected 0 to {len(places) - 1}, one of the training images.")
+    training, index = image_set.indices("train"), config.preview.index
+    if index >= len(training):
+        raise UserError(f"preview.index: found {index}, expected 0 to {len(training) - 1}, one of the training images.")
     simulated = image_set.table.simulated
-    title = f"{'SIMULATED ' if simulated else ''}{config.data.title}, {image_set.table.samples[places[index]].name}"
+    title = f"{'SIMULATED ' if simulated else ''}{config.data.title}, {image_set.table.samples[training[index]].name}"
     name = f"{config.data.title}_{index}{'_SIMULATED' if simulated else ''}"
-    return Shown(name, title, image_set.images[places[index]])
+    return Shown(name, title, image_set.images[training[index]])

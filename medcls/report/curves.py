@@ -1,7 +1,6 @@
-"""Training curves of one run: curves.png."""
+"""Learning curves of one run: curves.png."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -12,18 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from medcls.atomic import write_bytes
+from medcls.report.png import COLOURS, write_png
+from medcls.runs.history import QUANTITIES
 
-# Told apart with any colour vision (Okabe & Ito, 2008), without its yellow, too pale for a line on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-
-DPI = 140  # pixels of a picture per inch
-
-_PANELS = (  # what is drawn, from which columns of the history
-    ("loss", {"training": "train_loss", "validation": "val_loss"}),
-    ("accuracy", {"training": "train_accuracy", "validation": "val_accuracy"}),
-    ("AUROC", {"validation": "val_auroc"}),
-)
 # Dashes besides colours, for a grey print.
 _STYLES = {"training": (COLOURS[0], "--"), "validation": (COLOURS[1], "-")}
 
@@ -41,12 +31,13 @@ def plot_curves(history: Sequence[Mapping[str, float]], best_epoch: int, title: 
     figure.suptitle(fill(title, 110), fontsize=13, fontweight="bold")
     # A line through few epochs shows little or nothing: mark them.
     marker = "o" if len(epochs) < 10 else None
-    panels = figure.subplots(1, len(_PANELS))
-    for axes, (name, columns) in zip(panels, _PANELS, strict=True):
-        for split, column in columns.items():
-            colour, dashes = _STYLES[split]
-            values = np.array([row[column] for row in history])
-            axes.plot(epochs, values, dashes, color=colour, marker=marker, markersize=4, linewidth=1.8, label=split)
+    panels = figure.subplots(1, len(QUANTITIES))
+    for axes, (name, columns) in zip(panels, QUANTITIES.items(), strict=True):
+        for column in columns:
+            colour, dashes = _STYLES[column.split]
+            values = np.array([row[column.name] for row in history])
+            label = column.split
+            axes.plot(epochs, values, dashes, color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
         # Validation comes last in every panel.
         _mark_best(axes, name, best_epoch, float(values[epochs == best_epoch][-1]))
         axes.set(xlabel="epoch", xlim=_limits(epochs))
@@ -69,11 +60,3 @@ def _mark_best(axes: Axes, name: str, epoch: int, value: float) -> None:
     axes.plot([epoch], [value], "D", color="black", markersize=6, zorder=3, linestyle="none", label=label)
     shown = f"{value:.3f}" if np.isfinite(value) else "undefined"
     axes.set_title(f"{name} (validation: {shown} at epoch {epoch})", fontsize=11)
-
-
-def write_png(figure: Figure, path: Path) -> None:
-    """Write ``figure`` to ``path`` as PNG, whole or not at all. Raises UserError when the disk is full."""
-    # A bare Figure draws PNG with Agg: no window system, and no pyplot, whose list of figures a sweep would fill.
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=DPI)
-    write_bytes(path, content.getvalue())

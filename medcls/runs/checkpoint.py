@@ -11,13 +11,13 @@ from medcls.errors import UserError
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Content of a checkpoint, on the CPU; only tensors and plain values are unpickled, so no code can run.
 
-    Raises UserError when the file is no checkpoint of medcls.
+    Raises UserError when the file is not a checkpoint of medcls.
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if "state_dict" not in content or "classes" not in content["hyper_parameters"]:
-            raise ValueError("it lacks weights or hyper-parameters")
-    # Bytes that are no checkpoint lead torch's unpickler to nearly any exception: IndexError, AttributeError, ...
+            raise ValueError("weights or hyper-parameters are missing")
+    # Bytes that are not a checkpoint lead torch's unpickler to nearly any exception: IndexError, AttributeError, ...
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +35,19 @@ class RunFolder:
 
     @property
     def resume_override(self) -> str:
-        """What to type to go on with the run, quoted for the shell and for Hydra where the path needs it."""
+        """What to type to resume the run, quoted for the shell and for Hydra where the path needs it."""
         plain = re.fullmatch(r"[\w./-]+", str(self.path), re.ASCII)
         return f"resume={self.path}" if plain else shlex.quote(f'resume="{self.path}"')
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from working in the folder; the system lifts the lock of a process that dies."""
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(
-                f"{self.path}: another process is working in this run folder. Wait for it or stop it."
-            ) from error
-        try:
-            yield
-        finally:
-            (self.path / ".lock").unlink(missing_ok=True)
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes from working in the folder; the system releases the lock of a process that dies."""
+        return locked(self.path, "another process is working in this run folder")
 
     def check_new(self) -> None:
         """Raise UserError when the folder already holds a run."""
         if self.config.exists():
             raise UserError(
-                f"{self.path}: already holds a run.\n  Go on with it: {self.resume_override}, or choose another "
+                f"{self.path}: already holds a run.\n  Resume it: {self.resume_override}, or choose another "
                 "folder: hydra.run.dir=<folder>"
             )
 
@@ -87,8 +75,8 @@ class RunFolder:
         """Plain values of config.yaml, as anybody may have written them. Raises UserError when there are none."""
         if not self.config.is_file():
             raise UserError(
-                f"resume: {self.path} is no run folder (it holds no config.yaml).\n  Name the folder of a run, such as "
-                "one below runs/."
+                f"resume: {self.path} is not a run folder (it holds no config.yaml).\n  Name the folder of a run, such "
+                "as one below runs/."
             )
         return read_yaml(self.config)
 
@@ -99,6 +87,21 @@ class RunFolder:
     def read_state(self) -> str:
         """State that the run was last known to be in; "running" also after a kill."""
         return str(json.loads(self.status.read_text())["state"]) if self.status.exists() else "running"
+
+
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a folder; raises UserError with the reason ``busy`` if another process holds it."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{folder}: {busy}. Wait for it or stop it.") from error
+    try:
+        yield
+    finally:
+        (folder / ".lock").unlink(missing_ok=True)
+        lock.release()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -1,10 +1,69 @@
 """One row of numbers per epoch: the record that curves, the best epoch and early stopping all follow from."""
 
 import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from medcls.runs.folder import write_table
+
 Row = dict[str, float]
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
+SPLITS = {"train": "training", "val": "validation"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of history.csv that says how good a net is: ``quantity`` on the images of a split.
+
+    name: in files, ``<split>_<key>``; quantity: as shown.
+    """
+
+    name: str
+    quantity: str
+
+    @property
+    def split(self) -> str:
+        """The images, in words: training or validation."""
+        return SPLITS[self.name.partition("_")[0]]
+
+    @property
+    def title(self) -> str:
+        return f"{self.split} {self.quantity}"
+
+    @property
+    def tag(self) -> str:
+        """Of its curve in TensorBoard, ``<key>/<split>``."""
+        split, _, key = self.name.partition("_")
+        return f"{key}/{split}"
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.quantity.endswith("loss")
+
+
+_RECORDS = (
+    Column("train_loss", "loss"),
+    Column("train_accuracy", "accuracy"),
+    Column("val_loss", "loss"),
+    Column("val_accuracy", "accuracy"),
+    Column("val_auroc", "AUROC"),
+)
+# What every run records, by name; metrics of the user's own come after them, as val_<name>.
+COLUMNS = {column.name: column for column in _RECORDS}
+# quantity -> its columns, training before validation.
+QUANTITIES = {
+    quantity: tuple(column for column in _RECORDS if column.quantity == quantity)
+    for quantity in dict.fromkeys(column.quantity for column in _RECORDS)
+}
+
+
+def column(name: str) -> Column:
+    """The record of a column, also of a metric of the user's own. Raises KeyError for one that is of no split."""
+    split, _, key = name.partition("_")
+    if split not in SPLITS or not key:
+        raise KeyError(name)
+    return COLUMNS.get(name) or Column(name, key.replace("_", " "))
 
 
 def read_history(path: Path) -> list[Row]:
@@ -13,12 +72,18 @@ def read_history(path: Path) -> list[Row]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def best_row(rows: list[Row]) -> Row:
+def write_history(path: Path, rows: Sequence[Row]) -> None:
+    """Write history.csv; NaN where an epoch has no such column: trained before a metric was asked for."""
+    names = list(dict.fromkeys(name for row in reversed(rows) for name in row))
+    write_table(path, [{name: row.get(name, math.nan) for name in names} for row in rows])
+
+
+def best_row(rows: Sequence[Row]) -> Row:
     """The epoch with the lowest validation loss, the first of equals."""
     return min(rows, key=lambda row: row["val_loss"])
 
 
-def is_over(rows: list[Row], epochs: int, patience: int | None) -> bool:
+def is_over(rows: Sequence[Row], epochs: int, patience: int | None) -> bool:
     """Whether training has reached its last epoch, or ``patience`` epochs brought no lower validation loss."""
     if not rows:
         return False

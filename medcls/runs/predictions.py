@@ -1,4 +1,4 @@
-"""What a net says of images, as everything that compares nets takes it."""
+"""What a net says of images, as everything that judges or compares nets takes it, and predictions.csv."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from medcls.runs.folder import write_table
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Predictions:
     data: str
     names: tuple[str, ...]
     labels: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    probabilities: NDArray[np.floating[Any]]
     positive: int
     groups: tuple[str, ...] = ()
 
@@ -49,10 +51,28 @@ class Predictions:
         )
 
 
+def positive_index(classes: Sequence[str], positive: str | None) -> int:
+    """Index of the positive class; the last where there are more than two, and none is."""
+    return len(classes) - 1 if positive is None else list(classes).index(positive)
+
+
+def write_predictions(path: Path, classes: Sequence[str], by_split: Mapping[str, Predictions]) -> None:
+    """Write predictions.csv, a row per image: a column p_<class> for each class, and group where patients are known."""
+    grouped = any(any(found.groups) for found in by_split.values())
+    rows = [
+        {"sample": name, "split": split, "label": classes[label]}
+        | ({"group": group} if grouped else {})
+        | {f"p_{of}": float(value) for of, value in zip(classes, row, strict=True)}
+        for split, found in by_split.items()
+        for name, group, label, row in zip(found.names, found.patients, found.labels, found.probabilities, strict=True)
+    ]
+    write_table(path, rows)
+
+
 def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predictions]:
     """Content of predictions.csv by split. Raises OSError, ValueError or KeyError."""
     classes = list(metrics["classes"])
-    positive = len(classes) - 1 if metrics["positive"] is None else classes.index(metrics["positive"])
+    positive = positive_index(classes, metrics["positive"])
     index = {name: i for i, name in enumerate(classes)}
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""What is left of a run, whatever state it is in."""
+"""A run as its folder tells of it, whatever state it is in."""
 
 import json
 import math
@@ -25,9 +25,10 @@ class Fold(NamedTuple):
 class Run:
     """One run of a sweep, as far as its folder tells.
 
+    values: of the settings that the sweep varied; ``config`` has all settings.
     state: "done", "failed", "stopped", "running" or "not started"; reason: why it is not done, empty when it is.
     history: one row per epoch; metrics: metrics.json; predictions: of the best epoch, by split ("val", "test").
-    Of a run that is not done, history may be empty and metrics is. fold: None without cross-validation.
+    Of a run that is not done, history may be empty and metrics is empty. fold: None without cross-validation.
     """
 
     name: str
@@ -47,6 +48,11 @@ class Run:
         return self.state == "done"
 
     @property
+    def config(self) -> Mapping[str, Any]:
+        """Content of config.yaml, plain values; empty where there is none."""
+        return read_config(self.folder) or {}
+
+    @property
     def log(self) -> Path | None:
         """The newest log in the folder."""
         logs = sorted(self.folder.glob("*.log"), key=lambda path: (path.stat().st_mtime, path.name))
@@ -56,7 +62,7 @@ class Run:
 def read_run(
     folder: Path, name: str, variant: str, seed: int, values: Mapping[str, Any], fold: Fold | None = None
 ) -> Run:
-    """The run in ``folder``; one that is unfinished or damaged comes with the reason, never with an exception."""
+    """The run in ``folder``; for one that is unfinished or damaged, ``reason`` says why, and nothing is raised."""
     state, reason = _read_state(RunFolder(folder))
     run = Run(name, folder, variant, seed, values, fold, state, reason)
     if state != "done":
@@ -66,14 +72,14 @@ def read_run(
         history = read_history(RunFolder(folder).history)
         _check_complete(metrics, history)
         predictions = read_predictions(RunFolder(folder).predictions, metrics)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = f"the run ended, but its files are incomplete or damaged ({type(error).__name__}: {error})"
         return replace(run, state="failed", reason=reason)
     return replace(run, history=history, metrics=metrics, predictions=predictions)
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """Content of config.yaml; None where it is absent or no mapping."""
+    """Content of config.yaml; None where it is absent or not a mapping."""
     try:
         content = yaml.safe_load(RunFolder(folder).config.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -81,8 +87,8 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def figure(scored: Mapping[str, Any] | None, name: str) -> float:
-    """A figure of metrics.json, there a number or an interval; NaN where it is undefined or absent."""
+def value_of(scored: Mapping[str, Any] | None, name: str) -> float:
+    """A metric of a part of metrics.json, there a number or an interval; NaN where it is undefined or absent."""
     value = (scored or {}).get(name)
     value = value.get("value") if isinstance(value, Mapping) else value
     return float("nan") if value is None else float(value)
@@ -121,5 +127,8 @@ def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
     if metrics["best"]["epoch"] not in epochs:
         raise ValueError(f"best epoch {metrics['best']['epoch']} is not in history.csv")
     for part in ("best", "last"):
-        if math.isnan(figure(metrics[part]["val"], "loss")):
+        if math.isnan(value_of(metrics[part]["val"], "loss")):
             raise ValueError(f"metrics.json has no validation loss of the {part} epoch")
+    for scored in (metrics["best"]["val"], metrics["last"]["val"], metrics.get("test") or {}):
+        for name in scored:
+            value_of(scored, name)

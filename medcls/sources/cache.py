@@ -76,7 +76,7 @@ def load_images(
 
     A file counts as unchanged while its size and modification time are, and is decoded again only when its content
     is that of no cached file. May be called by several processes at once: one decodes, the others wait for it.
-    A cache folder that cannot be written to is logged; what it lacks is then decoded at every start.
+    A cache folder that cannot be written to is logged; what is missing from it is then decoded at every start.
     Raises UserError when the disk of the cache is full.
     """
     stats = _stats(root, names)
@@ -92,11 +92,11 @@ def load_images(
                 cache = _read(folder, shape)  # another process may have completed it meanwhile
                 if not _covers(cache, stats):
                     if cache.damage:
-                        log.warning("%s: the cache of images is damaged (%s); making it anew.", folder, cache.damage)
+                        log.warning("%s: the cache of images is damaged (%s); rebuilding it.", folder, cache.damage)
                     cache = _updated(cache, root, stats, options)
                     _write(folder, cache)
         except OSError as error:
-            log.warning("%s: the cache of images cannot be written (%s); going on without.", folder, error)
+            log.warning("%s: the cache of images cannot be written (%s); continuing without it.", folder, error)
             if not _covers(cache, stats):
                 cache = _updated(cache, root, stats, options)
     return _select(cache, names, stats)

@@ -2,17 +2,16 @@
 
 import io
 import re
-import threading
-import warnings
 from importlib.metadata import version
-from types import TracebackType
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from medcls.sources.formats import PILLOW_FORMATS, is_dicom, pillow_format
 from medcls.sources.gray import Window, between_percentiles
+from medcls.sources.pillow import reading
 from medcls.sources.unreadable import UnreadableImage
 
 __all__ = ["DECODER", "MAX_PIXELS", "UnreadableImage", "decode"]
@@ -22,10 +21,7 @@ DECODER = f"1, Pillow {PIL.__version__}, pydicom {version('pydicom')}"
 MAX_PIXELS = 100_000_000
 MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pixels, for a few bytes of a doctored file
 LONGEST_REASON = 120  # characters; some parsers tell a story
-Image.MAX_IMAGE_PIXELS = None  # the limit is ours, so that a user can raise it
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # in either byte order, the last two with 64-bit offsets
-_FORMATS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", **dict.fromkeys(_TIFF, "TIFF")}
 _FOREIGN = {b"%PDF": "a PDF", b"GIF8": "a GIF", b"RIFF": "a RIFF file, such as WebP", b"PK": "a zip archive"}
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -51,16 +47,15 @@ def decode(
     shrunk with anti-aliasing, its aspect ratio not kept; of several pages the first. Gray of more than 8 bits is
     mapped to 0..255 between its own percentiles 0.5 and 99.5; that of DICOM by ``window`` (see ``read_dicom``).
     May be called from several threads at once.
-    Raises UnreadableImage when the content is truncated, damaged, larger than ``max_pixels`` or no image.
+    Raises UnreadableImage when the content is truncated, damaged, larger than ``max_pixels`` or not an image.
     """
     _check_whole(content)
     mode = "L" if channels == 1 else "RGB"
     try:
-        with _quiet:
-            if content[128:132] == b"DICM":
-                from medcls.sources.dicom import (
-                    read_dicom,
-                )  # a third of a second that a folder of PNG files should not cost
+        with reading:
+            if is_dicom(content):
+                # Imported here: pydicom takes a third of a second, which a folder of PNG files should not cost.
+                from medcls.sources.dicom import read_dicom
 
                 image = read_dicom(content, max_pixels=max_pixels, window=window)
                 return _shrunk(image if image.mode == "F" else _plain(image, mode), image_size, mode)
@@ -80,15 +75,15 @@ def decode(
 
 
 def _check_whole(content: bytes) -> None:
-    """Raise UnreadableImage for no image at all, and for a JPEG or PNG without its end.
+    """Raise UnreadableImage for what is not an image at all, and for a JPEG or PNG without its end.
 
     Pillow by itself accepts a JPEG whose missing part was filled with zeros, as an interrupted copy leaves it.
     """
     if not content:
         raise UnreadableImage("empty file")
-    if content[128:132] == b"DICM":
+    if is_dicom(content):
         return
-    kind = next((kind for magic, kind in _FORMATS.items() if content.startswith(magic)), None)
+    kind = pillow_format(content)
     if kind is None:
         foreign = next((kind for magic, kind in _FOREIGN.items() if content.startswith(magic)), None)
         raise UnreadableImage(f"not an image ({foreign or 'begins with ' + repr(content[:8])[1:]})")
@@ -111,7 +106,7 @@ def _jpeg_has_end(content: bytes) -> bool:
 
 
 def _decode(content: bytes, image_size: int, mode: str, max_pixels: int) -> NDArray[np.uint8]:
-    image: Image.Image = Image.open(io.BytesIO(content), formats=sorted(set(_FORMATS.values())))
+    image: Image.Image = Image.open(io.BytesIO(content), formats=PILLOW_FORMATS)
     if image.width * image.height > max_pixels:
         found = f"{image.width:,} x {image.height:,}"
         raise UnreadableImage(f"too many pixels, {found} (data.max_pixels={max_pixels:,})", lasting=False)
@@ -159,33 +154,3 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
         opaque_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(opaque_black, image.convert("RGBA"))
     return image if image.mode == mode else image.convert(mode)
-
-
-class _Quiet:
-    """One ``warnings.catch_warnings`` for all threads inside: first in, last out.
-
-    It replaces state of the whole process, so that two of them that overlap would leave the warnings off for good.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._catch = warnings.catch_warnings()
-                self._catch.__enter__()
-                warnings.simplefilter("ignore")
-            self._inside += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._catch.__exit__(None, None, None)
-
-
-_quiet = _Quiet()

@@ -47,18 +47,13 @@ _TAGS = [
 ]
 
 
-def is_dicom(content: bytes) -> bool:
-    """Whether a file begins as a DICOM file does: 128 bytes of anything, then DICM."""
-    return content[128:132] == b"DICM"
-
-
 def read_dicom(content: bytes, *, max_pixels: int, window: Window) -> Image.Image:
     """The one image of a DICOM file: RGB, or F with values 0..255, bright where the screen is.
 
     Gray values are rescaled to their unit (or through the modality's table), then shown through ``window``: the file's
     own (or its table), where it has none between percentiles 0.5 and 99.5, as they are with 8 bits or fewer.
     MONOCHROME1 is inverted. Raises UnreadableImage for several frames, no image, more than ``max_pixels``, a
-    compression whose plug-in is not installed, and pixels that are cut; other exceptions for a damaged file.
+    compression whose plug-in is not installed, and truncated pixels; other exceptions for a damaged file.
     """
     file = _Limited(_inflated(content, 8 * max_pixels), max(_USUAL_PIECES, max_pixels // 1000))
     dataset = pydicom.dcmread(file, specific_tags=list(_TAGS))
@@ -121,7 +116,7 @@ def _check_one_image(dataset: Dataset, max_pixels: int) -> None:
 
 
 def _check_compressed(dataset: Dataset) -> None:
-    """Raise UnreadableImage for pixels that cannot be decompressed here, are cut, or are not as many as announced."""
+    """Raise UnreadableImage for pixels that cannot be decompressed, are truncated, or not of the size announced."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if not syntax.is_compressed:
         return

@@ -1,18 +1,23 @@
-"""The images of a configuration, decoded: folder, manifest, MedMNIST or simulation -> table -> cache -> array."""
+"""The images of a configuration, decoded: from folder, manifest, MedMNIST, own function or simulation to one array."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medcls.config import DataConfig
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.listing import listing
-from medcls.data.split import divide
+from medcls.data.split import Division, divide
 from medcls.data.table import SampleTable, check_counts
 from medcls.errors import UserError
-from medcls.sources.source import check_outside_images, division_of, find_root, is_simulated, read_table
+from medcls.sources.arrays import digests_of, resized
+from medcls.sources.image_folder import scan_folder
+from medcls.sources.location import check_outside_images, find_manifest, find_root
+from medcls.sources.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -20,21 +25,54 @@ log = logging.getLogger(__name__)
 def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
     """Images of the data set that ``config`` names, resized to squares of ``image_size`` pixels.
 
-    Raises UserError for a folder that cannot be trained on (see ``scan_folder``), or listing all unreadable images.
+    Raises UserError for images that cannot be trained on (see ``scan_folder``, ``read_manifest``, ``read_medmnist`` and
+    ``read_own``), or listing all unreadable ones.
     """
-    if is_simulated(config):
+    if config.uses_simulation:
         return simulate(config, image_size)
+    if config.target is not None:
+        return own_images(config, image_size)
     root = find_root(config)
     if config.medmnist is not None:
         return medmnist_images(config, root, image_size)
-
     check_outside_images("data.cache_dir", config.cache_dir.expanduser(), config)
+    return decoded(read_table(config, root), config, image_size)
+
+
+def read_table(config: DataConfig, root: Path) -> SampleTable:
+    """Table of the images below ``root``. Raises UserError as ``read_manifest`` or ``scan_folder`` do."""
+    split = config.split
+    if config.manifest is None:
+        return scan_folder(
+            root,
+            config.classes,
+            val_fraction=split.val_fraction,
+            split_seed=split.seed,
+            folds=split.folds,
+            fold=split.fold,
+            group_pattern=config.group_pattern,
+        )
+    if not root.is_dir():
+        raise UserError(f"data.root: no folder {root}. Name an existing one: data.root=/path/to/images")
+    return read_manifest(
+        find_manifest(config.manifest, root),
+        root,
+        config.classes,
+        columns=config.columns,
+        allow_outside_root=config.allow_outside_root,
+        group_pattern=config.group_pattern,
+        division=Division.of(split),
+    )
+
+
+def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet:
+    """The image files of ``table``, decoded or from the cache. Raises UserError that lists the unreadable ones."""
     from medcls.sources.cache import load_images
 
-    table = read_table(config, root)
+    assert table.root is not None
     positive = positive_class(config.positive, table.classes)
     cached = load_images(
-        root,
+        table.root,
         [sample.name for sample in table.samples],
         image_size=image_size,
         channels=config.channels,
@@ -63,11 +101,8 @@ def simulate(config: DataConfig, image_size: int) -> ImageSet:
     kind = config.simulated.kind
     table = simulated_table(kind, list(config.classes), config.simulated.counts)
     images = simulated_images(table, kind=kind, image_size=image_size, channels=config.channels)
-    samples, split_drawn = divide(table.samples, division_of(config.split))
-    table = replace(table, classes=tuple(config.classes.values()), samples=samples, split_drawn=split_drawn)
-    digests = tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in images)
-    positive = positive_class(config.positive, table.classes)
-    return ImageSet(table, images, fingerprint(table, digests), {}, positive, digests)
+    table = replace(divided(table, config), classes=tuple(config.classes.values()))
+    return of_arrays(table, images, digests_of(images), config)
 
 
 def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet:
@@ -88,10 +123,33 @@ def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet
         image_size=image_size,
         channels=config.channels,
     )
-    samples, split_drawn = divide(table.samples, division_of(config.split))
-    table = replace(table, samples=samples, split_drawn=split_drawn)
-    positive = positive_class(config.positive, table.classes)
-    return ImageSet(table, images, fingerprint(table, digests), {}, positive, digests)
+    return of_arrays(divided(table, config), images, digests, config)
+
+
+def own_images(config: DataConfig, image_size: int) -> ImageSet:
+    """Images that a function of the user's own lists or returns."""
+    from medcls.sources.own import read_own
+
+    table, pixels = read_own(config)
+    if pixels is None:
+        return decoded(table, config, image_size)
+    found = 3 if pixels.shape[3:] == (3,) else 1
+    if config.channels != found:
+        log.warning("%s returned images of %d channels, data.channels is %d", config.target, found, config.channels)
+    return of_arrays(table, resized(pixels, image_size, config.channels), digests_of(pixels), config)
+
+
+def divided(table: SampleTable, config: DataConfig) -> SampleTable:
+    """The table with the splits to use (see ``divide``)."""
+    samples, split_drawn = divide(table.samples, Division.of(config.split))
+    return replace(table, samples=samples, split_drawn=split_drawn)
+
+
+def of_arrays(table: SampleTable, images: NDArray[np.uint8], digests: tuple[str, ...], config: DataConfig) -> ImageSet:
+    """Image set of images (N, H, W, C) that never were files."""
+    return ImageSet(
+        table, images, fingerprint(table, digests), {}, positive_class(config.positive, table.classes), digests
+    )
 
 
 def positive_class(name: str | None, classes: tuple[str, ...]) -> str | None:

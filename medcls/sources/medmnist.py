@@ -1,6 +1,5 @@
 """Data sets of MedMNIST (Yang et al., 2023, doi 10.1038/s41597-022-01721-8), with their own splits and evaluator."""
 
-import hashlib
 import logging
 import zipfile
 from difflib import get_close_matches
@@ -10,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from medcls.data.table import SPLITS, Sample, SampleTable
 from medcls.errors import UserError
+from medcls.sources.arrays import check_pixels, digests_of, resized
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +43,16 @@ def read_medmnist(
         log.warning("%s has %d channels, data.channels is %d", name, info["n_channels"], channels)
     kind = getattr(package, info["python_class"])
     samples: list[Sample] = []
-    images, digests = [], []
+    images: list[NDArray[np.uint8]] = []
+    digests: list[str] = []
     try:
         for split in SPLITS:
             part = kind(split=split, root=str(folder), size=size, download=download)
-            pixels, labels = check_arrays(part.imgs, part.labels, len(info["label"]))
+            pixels = check_pixels(part.imgs)
+            labels = check_labels(part.labels, len(pixels), len(info["label"]))
             samples += [Sample(f"{name}/{split}/{i:05d}", int(label), split) for i, label in enumerate(labels)]
             images.append(resized(pixels, image_size, channels))
-            digests += [hashlib.sha256(image.tobytes()).hexdigest() for image in pixels]
+            digests += digests_of(pixels)
     except (RuntimeError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{file}: cannot be read as {name} ({str(error).strip().splitlines()[0]}).\n"
@@ -84,7 +85,7 @@ def import_package() -> ModuleType:
 
 
 def info_of(package: ModuleType, name: str) -> dict[str, Any]:
-    """What the package knows of a data set. Raises UserError for none of its 2D ones with one label an image."""
+    """What the package knows of a data set. Raises UserError for any but its 2D ones with one label per image."""
     known = {
         flag: info
         for flag, info in package.INFO.items()
@@ -98,23 +99,11 @@ def info_of(package: ModuleType, name: str) -> dict[str, Any]:
     return found
 
 
-def check_arrays(images: NDArray[Any], labels: NDArray[Any], n_classes: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Images (N, H, W) or (N, H, W, 3) and labels (N,). Raises ValueError when they are none."""
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
-        raise ValueError(f"images of type {images.dtype} and shape {images.shape}")
+def check_labels(labels: NDArray[Any], n_images: int, n_classes: int) -> NDArray[Any]:
+    """Labels (N,) as MedMNIST's files have them, (N, 1). Raises ValueError when they are not."""
     labels = labels.reshape(len(labels), -1)
-    if labels.shape != (len(images), 1) or not len(images):
-        raise ValueError(f"{len(images)} images with labels of shape {labels.shape}")
+    if labels.shape != (n_images, 1):
+        raise ValueError(f"{n_images} images with labels of shape {labels.shape}")
     if labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(f"labels from {labels.min()} to {labels.max()} for {n_classes} classes")
-    return images, labels[:, 0]
-
-
-def resized(images: NDArray[np.uint8], image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Images (N, image_size, image_size, channels), scaled as ``decode`` does."""
-    result = np.empty((len(images), image_size, image_size, channels), np.uint8)
-    for i, pixels in enumerate(images):
-        image = Image.fromarray(pixels).convert("L" if channels == 1 else "RGB")
-        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, reducing_gap=3.0)
-        result[i] = np.asarray(image).reshape(image_size, image_size, channels)
-    return result
+    return labels[:, 0]

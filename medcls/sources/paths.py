@@ -5,18 +5,18 @@ from pathlib import Path
 
 
 class ImagePaths:
-    """Checks the paths of one manifest against its ``root``."""
+    """Checks the paths of one list of images against its ``root``."""
 
     def __init__(self, root: Path, allow_outside: bool) -> None:
         self.root = root
         self.allow_outside = allow_outside
         self.real_root = os.path.realpath(root)
-        self.seen: dict[str, int] = {}
+        self.seen: dict[str, str] = {}
 
-    def check(self, path: str, line: int) -> str:
+    def check(self, path: str, place: str) -> str:
         """Name of the image at ``path``: relative to the root, with forward slashes.
 
-        Raises ValueError that says what is wrong: outside of the root, no file there, or listed on an earlier line.
+        Raises ValueError that says what is wrong: outside of the root, no file there, or listed before.
         """
         if not path or "\0" in path:
             raise ValueError("no path")
@@ -31,6 +31,6 @@ class ImagePaths:
         if not os.path.isfile(real):
             raise ValueError(f"{path}: no such file")
         if real in self.seen:
-            raise ValueError(f"{path}: the same file as on line {self.seen[real]}")
-        self.seen[real] = line
+            raise ValueError(f"{path}: the same file as on {self.seen[real]}")
+        self.seen[real] = place
         return Path(name).as_posix()

@@ -1,4 +1,4 @@
-"""Simulated images: a data set for a first run, for tests and for benchmarks, when there are no images at hand."""
+"""Simulated images: a data set for a first run, for tests and for benchmarks, when there are no real images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def simulated_table(kind: str, classes: Sequence[str], counts: Mapping[str, Sequ
         for label, (name, number) in enumerate(zip(classes, numbers, strict=True))
         for i in range(1, number + 1)
     ]
-    return SampleTable(None, tuple(classes), tuple(samples))
+    return SampleTable(None, tuple(classes), tuple(samples), simulated=True)
 
 
 def simulated_images(

@@ -1,4 +1,4 @@
-"""The one answer to a file that is no whole image."""
+"""The one exception for a file that is not a whole image."""
 
 
 class UnreadableImage(Exception):

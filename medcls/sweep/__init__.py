@@ -1,1 +1,1 @@
-"""Many runs that answer one question: planned and checked at once, launched by Hydra, gone on with after any end."""
+"""Many runs that answer one question: planned and checked together, launched by Hydra, resumed after interruptions."""

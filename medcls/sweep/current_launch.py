@@ -1,7 +1,7 @@
-"""Which launch of a sweep holds: its jobs, on whatever machine, stop in order once it does not.
+"""Which launch of a sweep is the current one: jobs of any other, on whatever machine, shut down cleanly.
 
-A file in the sweep's folder names the launch. Ending it is all that a stop takes; jobs that a cluster starts later, or
-that outlived their sweep.py, find another launch named there, or none.
+A file in the sweep's folder names it. To stop all jobs it is enough to remove that file; jobs that a cluster starts
+later, or that outlive their sweep.py, find another launch named there, or none.
 """
 
 import json
@@ -21,9 +21,9 @@ POLL = 0.5  # seconds
 
 
 def begin_launch(sweep: SweepFolder, *, local: bool) -> str:
-    """Name of a new launch, which takes the place of any other.
+    """Name of a new launch, which replaces any other.
 
-    local: all jobs run on this machine, so that they can see whether this process is still there.
+    local: all jobs run on this machine, so that they can check whether this process is still alive.
     """
     name = uuid.uuid4().hex
     write_json(sweep.launch, {"name": name, "process": os.getpid() if local else None})
@@ -31,23 +31,23 @@ def begin_launch(sweep: SweepFolder, *, local: bool) -> str:
 
 
 def end_launch(sweep: SweepFolder) -> None:
-    """Have all jobs of the sweep stop in order."""
+    """Have all jobs of the sweep shut down cleanly."""
     sweep.launch.unlink(missing_ok=True)
 
 
-def holds(sweep: SweepFolder, name: str) -> bool:
+def is_current(sweep: SweepFolder, name: str) -> bool:
     """Whether the jobs of a launch are still wanted."""
     try:
         launch = read_launch(sweep)
     except FileNotFoundError:
         return False
-    except OSError:  # a shared file system that falters is no order to stop
+    except OSError:  # a failing shared file system is not a request to stop
         return True
     return bool(launch["name"] == name) and (launch["process"] is None or is_alive(launch["process"]))
 
 
 def end_with_sweep(sweep: SweepFolder, name: str) -> None:
-    """Have this process die with the sweep.py that launched it; one of joblib's would wait for orders for ever."""
+    """Have this process die with the sweep.py that launched it; joblib's processes would wait for work forever."""
     try:
         launch = read_launch(sweep)
     except OSError:
@@ -58,7 +58,7 @@ def end_with_sweep(sweep: SweepFolder, name: str) -> None:
 
 @cache
 def end_with(process: int) -> None:
-    """Have this process die with another of this machine."""
+    """Have this process die with another process of this machine."""
 
     def watch() -> None:
         while is_alive(process):
@@ -75,7 +75,7 @@ def read_launch(sweep: SweepFolder) -> dict[str, Any]:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process of this machine runs; one that is dead but has not been waited for does not."""
+    """Whether a process of this machine is running; a zombie is not."""
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

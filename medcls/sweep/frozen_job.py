@@ -1,6 +1,6 @@
 """One job of a sweep, from its frozen configuration.
 
-python -m medcls.sweep.job <folder of the sweep> <job> <launch> <process that waits for it> [code of the user's own ...]
+python -m medcls.sweep.frozen_job <folder of the sweep> <job> <launch> <process that waits for it> [own code ...]
 """
 
 import logging
@@ -21,21 +21,21 @@ from medcls.config.stored import check_stored
 from medcls.errors import Stopped, UserError
 from medcls.process import forgiving_logs, tune_process
 from medcls.runs.folder import RunFolder
-from medcls.sweep.current_launch import POLL, holds
-from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
+from medcls.sweep.current_launch import POLL, is_current
+from medcls.sweep.sweep_folder import SweepFolder, flat, history_so_far, read_status
 
 log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds for a job of an earlier launch to stop
 
 
 def run_frozen(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
-    """Train a job, or resume it where its folder holds a run; what stops it is written to its folder and raised.
+    """Train a job, or resume it if its folder holds a run; an error is recorded in its folder and raised.
 
     allowed: code of the user's own that the command which launched the sweep names.
     """
     folder, config = sweep.run_folder(name), sweep.frozen(name, allowed)
     if config is None:
-        raise UserError(f"{sweep.jobs / name}.yaml: missing. Run the line that made the sweep again.")
+        raise UserError(f"{sweep.jobs / name}.yaml: missing. Re-run the command that made the sweep.")
     overrides = next(job["overrides"] for job in sweep.read()["jobs"] if job["name"] == name)
     swept = sweep.swept_keys()
     folder.path.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def run_frozen(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
 
             wait_until_free(folder, PATIENCE)
             if folder.config.exists():
-                config, overrides = going_on(config, folder)
+                config, overrides = resuming(config, folder)
             run(config, folder.path, overrides, swept=swept, show=False)
         except UserError as error:
             log.error("%s", error)
@@ -57,9 +57,8 @@ def run_frozen(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
             raise
 
 
-def going_on(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
-    """The configuration that resumes the run in the folder, with overrides that name what has changed since."""
-    from medcls.sweep.sweep_folder import flat
+def resuming(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
+    """The configuration that resumes the run in the folder, and overrides for the keys that have changed since."""
 
     stored = check_stored(folder.read_config(), folder.config, config.own_code)
     before, now = dict(flat(stored.plain())), dict(flat(config.plain()))
@@ -68,9 +67,9 @@ def going_on(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
 
 
 def wait_until_free(folder: RunFolder, patience: float = -1) -> bool:
-    """Wait until no process works in the folder, for ``patience`` seconds at most, or, below 0, however long it takes.
+    """Wait until no process works in the folder, for at most ``patience`` seconds, without limit if negative.
 
-    Returns whether none does.
+    Returns whether the folder is free.
     """
     if not folder.path.is_dir():
         return True
@@ -84,7 +83,7 @@ def wait_until_free(folder: RunFolder, patience: float = -1) -> bool:
 
 
 def record_failure(folder: RunFolder, reason: str) -> None:
-    """Say in the run folder that the job failed and why, unless the run did so itself."""
+    """Record in the run folder that the job failed and why, unless the run did so itself."""
     if read_status(folder)["state"] != "failed":
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.write_status("failed", len(history_so_far(folder)), reason)
@@ -92,7 +91,7 @@ def record_failure(folder: RunFolder, reason: str) -> None:
 
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """All messages of the block go to the end of a file, and nowhere else."""
+    """Append all messages of the block to a file, and show them nowhere else."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     root = logging.getLogger()
@@ -109,10 +108,10 @@ def logging_to(path: Path) -> Iterator[None]:
 
 
 def stop_when_unwanted(sweep: SweepFolder, launch: str, parent: int) -> None:
-    """Stop in order when the launch no longer holds, or the process that waits for this one is gone."""
+    """Shut down cleanly once the launch is not the current one, or the process that waits for this one is gone."""
 
     def watch() -> None:
-        while os.getppid() == parent and holds(sweep, launch):
+        while os.getppid() == parent and is_current(sweep, launch):
             time.sleep(POLL)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -128,7 +127,7 @@ def main(folder: str, name: str, launch: str, parent: str, *allowed: str) -> int
         run_frozen(sweep, name, allowed)
     except Stopped as stopped:
         return 128 + stopped.signal
-    except Exception:  # told in the run folder and in train.log
+    except Exception:  # recorded in the run folder and in train.log
         return 1
     return 0
 

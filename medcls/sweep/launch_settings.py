@@ -1,4 +1,4 @@
-"""What a launcher of Hydra's means for the jobs: how many at a time, on which GPUs, with how many threads."""
+"""What one of Hydra's launchers means for the jobs: how many at a time, on which GPUs, with how many threads."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 from medcls.config import Config
 from medcls.config.compose import readable_composition
 from medcls.errors import UserError
+from medcls.process import usable_cores
 
 EXTRAS = {"joblib": "parallel", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
-LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, which share its cores and GPUs
+LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, sharing its cores and GPUs
 
 
 @dataclass(frozen=True)
-class Launching:
-    """How jobs are launched: Hydra's overrides, jobs at a time on this machine (0: elsewhere), GPUs, threads a job.
+class LaunchSettings:
+    """How jobs are launched.
 
-    allowed: code of the user's own that the jobs may run, since the command names it.
+    ``overrides``: for Hydra; ``slots``: jobs at a time on this machine, 0 if they run elsewhere; ``gpus``: values for
+    CUDA_VISIBLE_DEVICES; ``threads``: per job; ``allowed``: code of the user's own that the jobs may run, since the
+    command names it.
     """
 
     launcher: str
@@ -39,8 +42,8 @@ class Launching:
         return self.slots > 0
 
 
-def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config]) -> Launching:
-    """What the launcher of the command line means for jobs on this machine.
+def choose_launch_settings(overrides: Sequence[str], configs: Mapping[str, Config]) -> LaunchSettings:
+    """What the launcher named on the command line means for the jobs.
 
     Raises UserError for a launcher that is not installed or settings that it does not have.
     """
@@ -50,22 +53,22 @@ def choose_launching(overrides: Sequence[str], configs: Mapping[str, Config]) ->
     launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
     settings = composed.hydra.launcher
     if launcher == "basic":
-        return Launching(launcher, kept, 1, [], cores(), allowed)
+        return LaunchSettings(launcher, kept, 1, [], usable_cores(), allowed)
     if launcher == "ray" and "object_store_memory" not in settings.ray.init:
-        # Where it is absent the launcher puts a number, with which Ray joins no cluster that is already there.
+        # If it is absent, the launcher inserts a number, with which Ray refuses to join an existing cluster.
         kept = [*kept, "+hydra.launcher.ray.init.object_store_memory=null"]
     if launcher not in LOCAL:
         cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
-        return Launching(launcher, kept, 0, [], int(cpus or 1), allowed)
+        return LaunchSettings(launcher, kept, 0, [], int(cpus or 1), allowed)
     gpus = visible_gpus(configs)
-    slots = len(gpus) or cores()
+    slots = len(gpus) or usable_cores()
     if any(override.startswith("hydra.launcher.n_jobs=") for override in kept):
         wanted = int(settings.n_jobs)
-        slots = wanted if wanted > 0 else max(1, cores() + 1 + wanted)
+        slots = wanted if wanted > 0 else max(1, usable_cores() + 1 + wanted)
     slots = min(slots, len(configs))
     if launcher == "joblib":
         kept = [o for o in kept if not o.startswith("hydra.launcher.n_jobs=")] + [f"hydra.launcher.n_jobs={slots}"]
-    return Launching(launcher, kept, slots, gpus, max(1, cores() // slots), allowed)
+    return LaunchSettings(launcher, kept, slots, gpus, max(1, usable_cores() // slots), allowed)
 
 
 def compose_launch(overrides: list[str]) -> DictConfig:
@@ -82,13 +85,8 @@ def compose_launch(overrides: list[str]) -> DictConfig:
         raise
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def visible_gpus(configs: Mapping[str, Config]) -> list[str]:
-    """Names of the GPUs for CUDA_VISIBLE_DEVICES; none where all jobs run on the CPU."""
+    """Names of the GPUs for CUDA_VISIBLE_DEVICES; none if all jobs run on the CPU."""
     import torch  # takes seconds to import
 
     if all(config.trainer.accelerator == "cpu" for config in configs.values()):

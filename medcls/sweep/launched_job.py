@@ -1,4 +1,4 @@
-"""What Hydra's launchers call for each job, here or on another machine. Imports no PyTorch: it mostly waits."""
+"""What Hydra's launchers call for each job, on this or another machine. Imports no PyTorch: it mostly waits."""
 
 import os
 import signal
@@ -13,46 +13,46 @@ from time import sleep
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
-from medcls.sweep.current_launch import POLL, end_with_sweep, holds
+from medcls.sweep.current_launch import POLL, end_with_sweep, is_current
 from medcls.sweep.frozen_job import record_failure, run_frozen
 from medcls.sweep.sweep_folder import SweepFolder, read_status
 
 
 def work(launched: DictConfig) -> None:
-    """Run the job that ``launched`` names (see conf/launch.yaml); how it ended stands in its run folder.
+    """Run the job that ``launched`` names (see conf/launch.yaml); its run folder records how it ended.
 
-    Raises nothing but Stopped, in this process: a job that fails is no reason to stop the others.
+    Raises nothing but Stopped, if the job runs in this process: a job that fails must not stop the others.
     """
     sweep = SweepFolder(Path(launched.folder))
     if launched.isolated:
         ignore_interrupts()
         end_with_sweep(sweep, launched.launch)
         with slot(sweep, launched.launch, launched.slots) as number:
-            if holds(sweep, launched.launch):
+            if is_current(sweep, launched.launch):
                 gpus = list(launched.gpus)
                 gpu = gpus[number % len(gpus)] if len(gpus) > 1 else None
                 run_child(sweep, launched, gpu)
         return
     try:
         run_frozen(sweep, launched.job, list(launched.allow))
-    except Exception as error:  # the folder has it, but where it could not be written
+    except Exception as error:  # already recorded, unless the folder could not be written
         record_failure(sweep.run_folder(launched.job), f"{type(error).__name__}: {error}")
 
 
 def ignore_interrupts() -> None:
-    """Leave the terminal's Ctrl-C to sweep.py, which stops the jobs in order; here it would cut them short."""
+    """Leave the terminal's Ctrl-C to sweep.py, which stops the jobs cleanly; here it would kill them."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
 def slot(sweep: SweepFolder, launch: str, slots: int) -> Iterator[int]:
-    """Wait for one of ``slots`` places on this machine; 0: as many as the launcher starts."""
+    """Wait for one of ``slots`` places on this machine; 0: no limit but the launcher's."""
     if slots == 0:
         yield 0
         return
     locks = [FileLock(sweep.jobs / f".slot-{number}") for number in range(slots)]
-    while holds(sweep, launch):
+    while is_current(sweep, launch):
         for number, lock in enumerate(locks):
             try:
                 lock.acquire(timeout=0)
@@ -68,7 +68,7 @@ def slot(sweep: SweepFolder, launch: str, slots: int) -> Iterator[int]:
 
 
 def run_child(sweep: SweepFolder, launched: DictConfig, gpu: str | None) -> None:
-    """Run a job in a process of its own and tell in its folder when it is killed."""
+    """Run a job in a process of its own and record in its folder if it is killed."""
     job, launch = launched.job, launched.launch
     folder = sweep.run_folder(job)
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -86,13 +86,13 @@ def run_child(sweep: SweepFolder, launched: DictConfig, gpu: str | None) -> None
     try:
         code = child.wait()
     finally:
-        if child.poll() is None:  # SLURM takes the machine back: what the handler of its signal raises comes by here
+        if child.poll() is None:  # SLURM reclaims the machine: the exception of its signal handler passes here
             child.terminate()
             child.wait()
-    if not holds(sweep, launch):
+    if not is_current(sweep, launch):
         return
     if code < 0:
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         record_failure(folder, f"killed by signal {-code}{hint}")
     elif code > 0 and read_status(folder)["state"] not in ("failed", "stopped"):
-        record_failure(folder, f"ended with status {code}")
+        record_failure(folder, f"exited with status {code}")

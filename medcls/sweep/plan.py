@@ -1,6 +1,5 @@
 """All jobs of a sweep, composed and checked before the first starts."""
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.config import Config, check_config
+from medcls.config.data import is_simulated
 from medcls.config.hydra_private import parse
 from medcls.config.knobs import keys_that
-from medcls.config.run_name import LONGEST, folder_name, is_simulated
+from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
@@ -35,7 +35,7 @@ from medcls.terminal import command_line
 
 @dataclass
 class Plan:
-    """Jobs with their configurations, and what the report is to make of them."""
+    """Jobs with their configurations, and what the report is to compare."""
 
     name: str
     folder: Path
@@ -63,7 +63,7 @@ class Plan:
 
 
 def plan_sweep(arguments: Sequence[str]) -> Plan:
-    """Every job of a command line. Raises UserError that lists all mistakes, of all jobs."""
+    """Every job of a command line. Raises UserError that lists all mistakes of all jobs."""
     composer = Composer()
     parsed = parse(arguments)
     check_hydra_overrides(parsed)
@@ -95,7 +95,7 @@ def add_jobs(plan: Plan, composer: Composer, fixed: list[str], asked: Iterable[t
 
 
 def check_hydra_overrides(parsed: Sequence[Override]) -> None:
-    """Raise UserError for settings of Hydra's that a sweep has no use for."""
+    """Raise UserError for Hydra settings that do not apply to a sweep."""
     for override in parsed:
         if override.key_or_group.startswith("hydra/sweeper"):
             raise UserError(
@@ -104,16 +104,13 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
         if override.key_or_group in ("hydra.run.dir", "hydra.sweep.subdir"):
             raise UserError(f"{override.key_or_group}: found in a sweep, expected hydra.sweep.dir=<folder>.")
         if override.is_hydra_override() and override.is_sweep_override():
-            raise UserError(f"{override.input_line}: settings of Hydra cannot be swept.")
-        if override.key_or_group in ("resume", "report"):
-            raise UserError(
-                f"{override.key_or_group}: not together with other overrides, or no part of a sweep.\n"
-                f"  To resume a sweep re-run its command; {command_line('sweep')} report=<folder> makes a report alone."
-            )
+            raise UserError(f"{override.input_line}: Hydra's settings cannot be swept.")
+        if override.key_or_group == "resume":
+            raise UserError("resume: found in a sweep. To resume a sweep, re-run the same command without it.")
 
 
 def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> None:
-    """Check one job and add it. Raises UserError for a wrong configuration or a twin of another job."""
+    """Check one job and add it. Raises UserError for a wrong configuration or a duplicate of another job."""
     import torch  # takes seconds to import
 
     from medcls.models import check_network
@@ -122,10 +119,10 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     with open_dict(composed):
         del composed["hydra"]
     config = check_config(composed)
-    with torch.device("meta"):  # shapes without memory, for a net that may be too large for this machine
+    with torch.device("meta"):  # shapes without memory: the net may be too large for this machine
         check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
     if twin := next((name for name, other in plan.configs.items() if other == config), None):
-        raise UserError(f"the same job twice: {twin} has this configuration too. Remove one of the values.")
+        raise UserError(f"the same job twice: {twin} has the same configuration. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"
     values = {key.lstrip("+"): value_of(key, composed, choices) for key in plan.keys}
     if name not in {known["name"] for known in plan.variants}:
@@ -143,19 +140,14 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
 
 
 def value_of(key: str, composed: DictConfig, choices: DictConfig) -> Any:
-    """Value of a key in a composed configuration; of a group, the name of its choice."""
+    """Value of a key in a composed configuration; for a group, the name of its choice."""
     bare = key.lstrip("+")
     value = choices[bare] if bare in choices else OmegaConf.select(composed, bare)
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def shortened(name: str) -> str:
-    """A name that file systems and TensorBoard bear."""
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
 def name_sweep(plan: Plan, base: DictConfig, task: Sequence[Override]) -> None:
-    """Name and folder that the same line finds again; what may change between two starts is no part of it."""
+    """Set name and folder, which the same command finds again; keys that may change on resuming are left out."""
     given = {o.key_or_group: "-".join(map(readable, swept_values(o))) for o in task if not o.is_delete()}
     experiment = base.hydra.runtime.choices.get("experiment")
     head = experiment or f"{given.get('model', base.hydra.runtime.choices.model)}_{given.get('data', base.data.name)}"
@@ -173,7 +165,7 @@ def name_sweep(plan: Plan, base: DictConfig, task: Sequence[Override]) -> None:
 
 
 def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
-    """Drop comparisons with variants that the command line took away; raise UserError for those that never were."""
+    """Drop comparisons with variants that the command line removed; raise UserError for variants that never existed."""
     sweep, known = plan.sweep, {variant["name"] for variant in plan.variants}
     pairs = [] if sweep.compare == "all" else sweep.compare
     wanted = {name for pair in pairs for name in pair} | {r.final_of for r in sweep.reach if r.final_of is not None}
@@ -181,7 +173,7 @@ def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
     swept = {key.lstrip("+") for key in [*sweep.grid, *(key for values in sweep.variants.values() for key in values)]}
     if missing and not swept & {override.key_or_group for override in task}:
         raise UserError(
-            f"sweep: no variant {missing[0]!r} to compare with. The variants: {', '.join(map(repr, sorted(known)))}."
+            f"sweep: no variant {missing[0]!r} to compare with. Variants: {', '.join(map(repr, sorted(known)))}."
         )
     kept = [pair for pair in pairs if known.issuperset(pair)]
     reach = [goal for goal in sweep.reach if goal.final_of is None or goal.final_of in known]

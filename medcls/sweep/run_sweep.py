@@ -1,4 +1,4 @@
-"""A sweep, from the words of its command to its report."""
+"""One sweep, from the arguments of its command to its report."""
 
 import shlex
 import sys
@@ -14,7 +14,7 @@ from medcls.runs.history import is_over
 from medcls.sources.load import load_image_set
 from medcls.sweep.answer import report
 from medcls.sweep.launch import launch
-from medcls.sweep.launch_settings import Launching, choose_launching
+from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
@@ -22,79 +22,80 @@ from medcls.terminal import command_line
 
 
 def sweep(arguments: Sequence[str]) -> int:
-    """Run what is missing of a sweep and report on all of it; returns the exit status.
+    """Run the missing jobs of a sweep and report on all of them; returns the exit status.
 
     Raises UserError before anything is written, Stopped when asked to stop.
     """
     plan = plan_sweep(arguments)
-    launching = choose_launching(plan.launch, plan.configs)
+    settings = choose_launch_settings(plan.launch, plan.configs)
     folder = SweepFolder(plan.folder)
     check_same_sweep(folder, plan)
-    settle_threads(folder, plan, launching)
+    fix_threads(folder, plan, settings)
     check_same_jobs(folder, plan)
-    if launching.local:  # on another machine the images may lie elsewhere
+    if settings.local:  # on another machine the images may lie elsewhere
         check_images(plan.configs)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
         folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
-        run_missing(folder, plan, launching, arguments)
-    failed = tell_failures(folder, plan)
-    report(folder.path)
+        run_missing(folder, plan, settings, arguments)
+    failed = print_failures(folder, plan)
+    report(folder.path, next(iter(plan.configs.values())).columns)
     return 1 if failed else 0
 
 
 def check_same_sweep(folder: SweepFolder, plan: Plan) -> None:
-    """Raise UserError when the folder holds jobs that this line does not have."""
+    """Raise UserError if the folder holds jobs that this command does not have."""
     if not folder.file.exists():
         if folder.path.is_dir() and any(folder.path.iterdir()):
-            raise UserError(f"{folder.path}: no folder of a sweep, and not empty. Choose another: hydra.sweep.dir=...")
+            raise UserError(
+                f"{folder.path}: neither empty nor the folder of a sweep. Choose another: hydra.sweep.dir=<folder>"
+            )
         return
     gone = [job["name"] for job in folder.read()["jobs"] if job["name"] not in plan.configs]
     if gone:
         raise UserError(
-            f"{folder.path}: holds {len(gone)} jobs that this line does not have, such as {gone[0]}.\n"
+            f"{folder.path}: holds {len(gone)} jobs that this command does not have, such as {gone[0]}.\n"
             "  Expected the same jobs or more. Choose another folder: hydra.sweep.dir=<folder>"
         )
 
 
-def settle_threads(folder: SweepFolder, plan: Plan, launching: Launching) -> None:
-    """Write the number of threads into each configuration that leaves it open, since sums round differently with it.
+def fix_threads(folder: SweepFolder, plan: Plan, settings: LaunchSettings) -> None:
+    """Write the number of threads into each configuration that leaves it open, since rounding depends on it.
 
-    A job that has begun keeps its number under another launcher too.
+    A job that has begun keeps its number, whatever the launcher.
     """
     for name, config in plan.configs.items():
         if config.trainer.threads is None:
             frozen = folder.frozen(name, config.own_code)
-            threads = (frozen.trainer.threads if frozen else None) or launching.threads
+            threads = (frozen.trainer.threads if frozen else None) or settings.threads
             trainer = config.trainer.model_copy(update={"threads": threads})
             plan.configs[name] = config.model_copy(update={"trainer": trainer})
 
 
 def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
-    """Raise UserError that names every key in which a frozen job differs from what was composed now."""
-    told: dict[str, list[str]] = {}
+    """Raise UserError that names every key in which a frozen job differs from the configuration composed now."""
+    changed: dict[str, list[str]] = {}
     for name, config in plan.configs.items():
         frozen = folder.frozen(name, config.own_code)
         if frozen is None:
             continue
         for change in differences(frozen, config, changeable(config)):
-            told.setdefault(change, []).append(name)
+            changed.setdefault(change, []).append(name)
         if (done := len(history_so_far(folder.run_folder(name)))) > config.epochs:
-            told.setdefault(f"epochs: found {config.epochs}, but {done} are done", []).append(name)
-    if told:
-        lines = [f"  {change}  ({', '.join(names[:2])}{', ...' * (len(names) > 2)})" for change, names in told.items()]
+            changed.setdefault(f"epochs: found {config.epochs}, but {done} are done", []).append(name)
+    if changed:
+        lines = [f"  {key}  ({', '.join(names[:2])}{', ...' * (len(names) > 2)})" for key, names in changed.items()]
         raise UserError(
-            f"{folder.path}: its jobs were begun with another configuration:\n" + "\n".join(lines) + "\n"
-            "  Take the change back to go on, or start anew elsewhere: hydra.sweep.dir=<folder>"
+            f"{folder.path}: its jobs were started with a different configuration:\n" + "\n".join(lines) + "\n"
+            "  Undo the change to resume, or start a new sweep in another folder: hydra.sweep.dir=<folder>"
         )
 
 
 def check_images(configs: dict[str, Config]) -> None:
-    """Read the images that the jobs need, into the cache that they share. Raises UserError for those that cannot be."""
+    """Load the images of all jobs into the cache that they share. Raises UserError for all that cannot be loaded."""
     mistakes: dict[str, None] = {}
     for config in {(repr(c.data), repr(c.audit), c.image_size): c for c in configs.values()}.values():
-        root = config.data.root or config.data.default_root
-        if config.data.root is None and config.data.simulated is not None and not (root and root.expanduser().is_dir()):
+        if config.data.uses_simulation:
             continue
         try:
             audited(load_image_set(config.data, config.image_size), config)
@@ -104,37 +105,36 @@ def check_images(configs: dict[str, Config]) -> None:
         raise UserError("\n".join(mistakes))
 
 
-def run_missing(folder: SweepFolder, plan: Plan, launching: Launching, arguments: Sequence[str]) -> None:
+def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, arguments: Sequence[str]) -> None:
     """Launch the jobs that are not finished and wait for them. Raises Stopped when asked to stop."""
     missing = [name for name, config in plan.configs.items() if not is_finished(folder.run_folder(name), config)]
-    told = f"{plan.name}: {len(plan.configs)} jobs, {len(plan.configs) - len(missing)} of them done, in {folder.path}"
-    print(told, flush=True)
+    done = len(plan.configs) - len(missing)
+    print(f"{plan.name}: {len(plan.configs)} jobs, {done} of them done, in {folder.path}", flush=True)
     if not missing:
         return
-    # A job in which the last sweep died without a word comes last: it may be what killed it.
+    # A job that was running when the last sweep was killed comes last: it may be the cause.
     missing.sort(key=lambda name: read_status(folder.run_folder(name))["state"] == "running")
     try:
-        with Watch(folder, plan.configs, launching.slots, plan.name).watching():
-            launch(folder, missing, launching)
+        with Watch(folder, plan.configs, settings.slots, plan.name).watching():
+            launch(folder, missing, settings)
     except Stopped:
-        print(f"stopped; all is kept. Go on: {command_line('sweep')} {shlex.join(arguments)}", flush=True)
+        line = f"{command_line('sweep')} {shlex.join(arguments)}"
+        print(f"stopped; everything is saved. Resume with: {line}", flush=True)
         raise
 
 
 def is_finished(run: RunFolder, config: Config) -> bool:
-    """Whether a run is done, and no more epochs are asked for than it has."""
+    """Whether a run is done and has as many epochs as are asked for now."""
     rows = history_so_far(run)
     return read_status(run)["state"] == "done" and is_over(rows, config.epochs, config.trainer.patience)
 
 
-def tell_failures(folder: SweepFolder, plan: Plan) -> int:
+def print_failures(folder: SweepFolder, plan: Plan) -> int:
     """Print each failed job with its reason and its log; returns their number."""
     failed = {name: read_status(folder.run_folder(name)) for name in plan.configs}
     failed = {name: status for name, status in failed.items() if status["state"] != "done"}
     if failed:
-        print(
-            f"\n{len(failed)} of {len(plan.configs)} jobs failed; the same command again retries them:", file=sys.stderr
-        )
+        print(f"\n{len(failed)} of {len(plan.configs)} jobs failed; re-run the command to retry:", file=sys.stderr)
     for name, status in failed.items():
         log = folder.run_folder(name).path / "train.log"
         print(f"  {name}: {status['reason']}\n    {log}", file=sys.stderr)

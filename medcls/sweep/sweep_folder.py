@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from medcls.atomic import write_json, write_text
 from medcls.config import Config
 from medcls.config.stored import check_stored
 from medcls.errors import UserError
-from medcls.runs.folder import RunFolder, read_yaml
+from medcls.runs.folder import RunFolder, locked, read_yaml
 from medcls.runs.history import Row, read_history
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: ``name`` is its folder in that of the sweep; ``overrides`` say how it differs.
+    """One run of a sweep: ``name`` is its folder within the sweep's; ``overrides`` make its configuration.
 
     fold, folds: as in data.split; None without cross-validation.
     """
@@ -37,8 +36,8 @@ class SweepFolder:
     """Paths and small files of a sweep; every file is written whole or not at all.
 
     sweep.json: name, question, command, simulated, keys (swept, without seed and fold), variants (name, values), jobs
-    (name, variant, seed, fold, folds, overrides), compare and reach as in the configuration. The report reads nothing
-    else but run folders.
+    (name, variant, seed, fold, folds, overrides), compare and reach as in the configuration. The report reads only
+    this file and the run folders.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,25 +47,25 @@ class SweepFolder:
         self.launch = self.jobs / ".launch"
 
     def run_folder(self, job: str) -> RunFolder:
-        """Where a job leaves its run."""
+        """The run folder of a job."""
         return RunFolder(self.path / job)
 
     def read(self) -> dict[str, Any]:
-        """Content of sweep.json. Raises UserError when the folder holds no sweep."""
+        """Content of sweep.json. Raises UserError if the folder holds no sweep."""
         if not self.file.is_file():
-            raise UserError(f"{self.path}: no folder of a sweep (it holds no sweep.json).")
+            raise UserError(f"{self.path}: not the folder of a sweep (it holds no sweep.json).")
         content: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
         return content
 
     def swept_keys(self) -> list[str]:
-        """Keys in which the jobs differ, seed and fold among them where there are several."""
+        """Keys in which the jobs differ, including seed and fold if there are several."""
         content = self.read()
         repeated = {"seed": "seed", "fold": "data.split.fold"}
         several = [key for name, key in repeated.items() if len({job[name] for job in content["jobs"]}) > 1]
         return [*content["keys"], *several]
 
     def write(self, content: dict[str, Any], configs: dict[str, Config]) -> None:
-        """Freeze the jobs, sweep.json last, since with it the folder counts as a sweep."""
+        """Freeze the jobs; sweep.json is written last, since it makes the folder a sweep."""
         self.jobs.mkdir(parents=True, exist_ok=True)
         for name, config in configs.items():
             text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
@@ -74,27 +73,17 @@ class SweepFolder:
         write_json(self.file, content)
 
     def frozen(self, job: str, allowed: Collection[str]) -> Config | None:
-        """Configuration that a job was frozen with; None where it is new. allowed: code that it may name."""
+        """Configuration that a job was frozen with; None if it is new. allowed: code that it may name."""
         file = self.jobs / f"{job}.yaml"
         return check_stored(read_yaml(file), file, allowed) if file.is_file() else None
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep a second sweep out of the folder; the system lifts the lock of a process that dies."""
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(f"{self.path}: another sweep is running here. Wait for it or stop it.") from error
-        try:
-            yield
-        finally:
-            (self.path / ".lock").unlink(missing_ok=True)
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep a second sweep out of the folder; the system releases the lock of a process that dies."""
+        return locked(self.path, "another sweep is running here")
 
 
 def read_status(folder: RunFolder) -> dict[str, Any]:
-    """Content of status.json: state, epoch, reason; state "waiting" where no run has begun."""
+    """Content of status.json: state, epoch, reason; state "waiting" if no run has begun."""
     try:
         content: dict[str, Any] = json.loads(folder.status.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -103,7 +92,7 @@ def read_status(folder: RunFolder) -> dict[str, Any]:
 
 
 def history_so_far(folder: RunFolder) -> list[Row]:
-    """Rows of history.csv; none where no epoch is complete."""
+    """Rows of history.csv; none if no epoch is complete."""
     try:
         return read_history(folder.history)
     except FileNotFoundError:
@@ -111,7 +100,7 @@ def history_so_far(folder: RunFolder) -> list[Row]:
 
 
 def differences(frozen: Config, composed: Config, changeable: Sequence[str]) -> list[str]:
-    """Lines "key: frozen -> now" for each key that differs and may not."""
+    """A line for each key that differs and may not: its value when the sweep began, and now."""
     before, now = dict(flat(frozen.plain())), dict(flat(composed.plain()))
     return [
         f"{key}: {before.get(key, 'absent')!r} when the sweep began, now {now.get(key, 'absent')!r}"

@@ -1,4 +1,4 @@
-"""From the words of a command line and an experiment to variants: which keys differ, their values, their names."""
+"""From a command line and an experiment to variants: which keys differ, their values, their names."""
 
 import itertools
 import json
@@ -15,28 +15,28 @@ from medcls.terminal import command_line
 
 Values = dict[str, Any]
 FOLD = "data.split.fold"
-# Swept to repeat every variant, not to tell variants apart.
+# Swept to repeat every variant, not to distinguish variants.
 REPETITIONS = ("seed", FOLD)
-NAMED_BY_VALUE = ("model", "data", "experiment")  # vgg16 says enough, none of augment does not
+NAMED_BY_VALUE = ("model", "data", "experiment")  # "vgg16" is clear by itself, "none" of augment is not
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One setting of the swept keys; ``values``: key, with the + of an addition, -> value."""
+    """One setting of the swept keys; ``values``: key, with the + of an added key, -> value."""
 
     name: str
     values: Values
 
 
 def in_overrides(values: Values) -> list[str]:
-    """A setting of keys in the grammar of the command line."""
+    """Keys and values as overrides of the command line."""
     return [f"{key}={in_grammar(value)}" for key, value in values.items()]
 
 
 def swept_values(override: Override) -> list[Any]:
     """Values of a choice, range or glob in the order given; a fixed override has one.
 
-    Raises UserError for an interval, which has no end of them.
+    Raises UserError for an interval, which has no finite list of values.
     """
     if not override.is_sweep_override():
         return [plain(override.value())]
@@ -49,7 +49,7 @@ def swept_values(override: Override) -> list[Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value of Hydra's parser without its marks of quoting."""
+    """A value from Hydra's parser without its quotes."""
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, list):
@@ -71,7 +71,7 @@ def in_grammar(value: Any) -> str:
 
 
 def readable(value: Any) -> str:
-    """A value in names and tables: 1e-5 however it was written."""
+    """A value as shown in names and tables: 1e-5 however it was written."""
     if isinstance(value, float):
         exponential = re.sub(r"\.?0*e([+-])0*(?=.)", lambda found: f"e{found[1].strip('+')}", f"{value:e}")
         return min(f"{value:g}", exponential, key=len)
@@ -79,17 +79,17 @@ def readable(value: Any) -> str:
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:
-    """Last part of each key, the whole key where another ends the same."""
+    """Last part of each key, the whole key if another has the same last part."""
     keys = list(keys)
     last = [key.lstrip("+").rpartition(".")[2] for key in keys]
     return {key: end if last.count(end) == 1 else key.lstrip("+") for key, end in zip(keys, last, strict=True)}
 
 
 def vary(sweep: SweepConfig, overrides: Sequence[Override]) -> tuple[list[Variant], list[Values], list[str]]:
-    """Variants, the seeds and folds that each is repeated with (one empty setting: once), and swept keys.
+    """Variants, the seeds and folds that each is repeated with (a single empty setting: once), and swept keys.
 
-    overrides: those of the command line; each replaces what the experiment says of its key, by values or by one.
-    Raises UserError for values that are none.
+    overrides: those of the command line; each replaces the experiment's values for its key.
+    Raises UserError for a key without values.
     """
     given = {override.get_key_element(): swept_values(override) for override in overrides if not override.is_delete()}
     bare = {key.lstrip("+") for key in given}
@@ -114,7 +114,7 @@ def vary(sweep: SweepConfig, overrides: Sequence[Override]) -> tuple[list[Varian
 
 
 def variant_name(name: str, axes: Mapping[str, Sequence[Any]], values: Sequence[Any]) -> str:
-    """Name such as "lr=1e-5, n_base=8", after that of the experiment where it has one."""
+    """Name such as "lr=1e-5, n_base=8", after the name that the experiment gives the variant, if any."""
     varied = {key: value for (key, all_values), value in zip(axes.items(), values, strict=True) if len(all_values) > 1}
     short = short_names(varied)
     settings = [f"{short[key]}={readable(value)}" for key, value in varied.items()]
@@ -122,7 +122,7 @@ def variant_name(name: str, axes: Mapping[str, Sequence[Any]], values: Sequence[
 
 
 def folder_part(variant: Variant, keys: Sequence[str], named: bool) -> str:
-    """The variant in the name of a folder: without the = and , that break Hydra's overrides."""
+    """The variant's part of a folder's name: without the = and , that break Hydra's overrides."""
     if named:
         return slug(variant.name)
     short = short_names(keys)
@@ -134,5 +134,5 @@ def folder_part(variant: Variant, keys: Sequence[str], named: bool) -> str:
 
 
 def slug(text: str) -> str:
-    """Text fit for a folder's name."""
+    """The text as part of a folder's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r", +", "_", text)).strip("-")

@@ -1,4 +1,4 @@
-"""What one sees of a running sweep: a live table on a terminal, a line per start, end and some epochs elsewhere.
+"""The display of a running sweep: a live table on a terminal; elsewhere a line per start, end and tenth of the epochs.
 
 Read from the run folders, so that it is the same for jobs in this process, in others and on other machines.
 """
@@ -15,13 +15,13 @@ from rich.table import Table
 from medcls.config import Config
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
 
-EVERY = 1.0  # seconds between two looks at the folders
+EVERY = 1.0  # seconds between two reads of the folders
 STYLES = {"done": "green", "failed": "bold red", "running": "bold", "waiting": "dim", "stopped": "yellow"}
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is; ``left``: seconds it still needs, None where no epoch tells."""
+    """How far a job is; ``left``: estimated seconds to its end, None before the first epoch."""
 
     name: str
     state: str
@@ -34,13 +34,12 @@ class Progress:
     reason: str | None
 
 
-def look(sweep: SweepFolder, name: str, epochs: int) -> Progress:
-    """Progress of a job as its run folder tells it."""
+def read_progress(sweep: SweepFolder, name: str, epochs: int) -> Progress:
+    """Progress of a job according to its run folder."""
     folder = sweep.run_folder(name)
     status, rows = read_status(folder), history_so_far(folder)
     state = str(status["state"])
     last = rows[-1] if rows else None
-    recent = [row["seconds"] for row in rows[-5:]]
     return Progress(
         name,
         state,
@@ -49,56 +48,57 @@ def look(sweep: SweepFolder, name: str, epochs: int) -> Progress:
         last["train_loss"] if last else None,
         last["val_loss"] if last else None,
         min(row["val_loss"] for row in rows) if rows else None,
-        (epochs - len(rows)) * sum(recent) / len(recent) if recent else None,
+        (epochs - len(rows)) * seconds_per_epoch(rows) if rows else None,
         status["reason"],
     )
 
 
 class Watch:
-    """All jobs of a sweep, looked at again and again."""
+    """All jobs of a sweep, read again and again."""
 
     def __init__(self, sweep: SweepFolder, configs: Mapping[str, Config], slots: int, title: str) -> None:
         self.sweep, self.configs, self.slots, self.title = sweep, configs, slots, title
         self.console = Console(markup=False, highlight=False, emoji=False)
 
-    def look(self) -> list[Progress]:
-        return [look(self.sweep, name, config.epochs) for name, config in self.configs.items()]
+    def read(self) -> list[Progress]:
+        return [read_progress(self.sweep, name, config.epochs) for name, config in self.configs.items()]
 
     def table(self) -> Table:
-        """The jobs as a table that fits the screen: where there are too many, those that run and those that failed."""
-        jobs = self.look()
+        """The jobs as a table that fits the screen: if there are too many, only those that are running or failed."""
+        jobs = self.read()
         counts = {state: sum(job.state == state for job in jobs) for state in STYLES}
-        told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-        table = Table(title=self.title, caption=f"{told}{self.left(jobs)}", box=None, padding=(0, 2, 0, 0))
+        summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        table = Table(title=self.title, caption=f"{summary}{self.left(jobs)}", box=None, padding=(0, 2, 0, 0))
         table.add_column("job", overflow="fold")
         for column in ("state", "epoch", "train loss", "val loss", "best", "left"):
             table.add_column(column, no_wrap=True, justify="left" if column == "state" else "right")
         if len(jobs) > self.console.height - 6:
             jobs = [job for job in jobs if job.state in ("running", "failed")][: max(1, self.console.height - 6)]
         for job in jobs:
-            losses = [figure(value) for value in (job.train_loss, job.val_loss, job.best)]
+            losses = [loss_text(value) for value in (job.train_loss, job.val_loss, job.best)]
             left = duration(job.left) if job.state == "running" else ""
             table.add_row(job.name, job.state, f"{job.epoch}/{job.epochs}", *losses, left, style=STYLES[job.state])
         return table
 
     def left(self, jobs: Sequence[Progress]) -> str:
-        """Time that all jobs still need, as far as those that have run tell."""
-        paces = [pace(rows) for job in jobs if (rows := history_so_far(self.sweep.run_folder(job.name)))]
-        if not paces:
+        """Estimated time for all jobs, from the epochs done so far; "" before the first."""
+        histories = [rows for job in jobs if (rows := history_so_far(self.sweep.run_folder(job.name)))]
+        if not histories:
             return ""
+        seconds = sum(map(seconds_per_epoch, histories)) / len(histories)
         epochs = sum(job.epochs - job.epoch for job in jobs if job.state in ("running", "waiting", "stopped"))
-        return f"; about {duration(epochs * sum(paces) / len(paces) / max(1, self.slots))} left" if epochs else ""
+        return f"; about {duration(epochs * seconds / max(1, self.slots))} left" if epochs else ""
 
-    def tell_changes(self, told: dict[str, Progress]) -> None:
-        """Print a line for each job that has started, ended or come a tenth further since the last look."""
-        for job in self.look():
-            before = told.get(job.name)
+    def print_changes(self, printed: dict[str, Progress]) -> None:
+        """Print a line for each job that has started, ended or done a tenth of its epochs since its last line."""
+        for job in self.read():
+            before = printed.get(job.name)
             if before is None:
-                told[job.name] = job
+                printed[job.name] = job
             elif job.state != before.state or job.epoch >= before.epoch + max(1, job.epochs // 10):
                 if job.state != "waiting":
                     self.console.print(line(job), soft_wrap=True)
-                told[job.name] = job
+                printed[job.name] = job
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -107,47 +107,47 @@ class Watch:
             with Live(console=self.console, get_renderable=self.table, refresh_per_second=1 / EVERY):
                 yield
             return
-        told: dict[str, Progress] = {}
-        self.tell_changes(told)
+        printed: dict[str, Progress] = {}
+        self.print_changes(printed)
         over = threading.Event()
 
-        def tell() -> None:
+        def print_until_over() -> None:
             while not over.wait(EVERY):
-                self.tell_changes(told)
+                self.print_changes(printed)
 
-        thread = threading.Thread(target=tell, daemon=True)
+        thread = threading.Thread(target=print_until_over, daemon=True)
         thread.start()
         try:
             yield
         finally:
             over.set()
             thread.join()
-            self.tell_changes(told)
+            self.print_changes(printed)
 
 
-def pace(rows: Sequence[Mapping[str, float]]) -> float:
-    """Seconds per epoch of late."""
+def seconds_per_epoch(rows: Sequence[Mapping[str, float]]) -> float:
+    """Mean seconds of the last five epochs."""
     recent = [row["seconds"] for row in rows[-5:]]
     return sum(recent) / len(recent)
 
 
 def line(job: Progress) -> str:
-    """A job on a line."""
+    """One line on a job."""
     if job.state == "failed":
         return f"{job.name}: failed after {job.epoch} epochs: {(job.reason or '').splitlines()[0]}"
-    losses = "" if job.val_loss is None else f"  loss {figure(job.train_loss)}  val {figure(job.val_loss)}"
-    best = "" if job.best is None else f"  best {figure(job.best)}"
+    losses = "" if job.val_loss is None else f"  loss {loss_text(job.train_loss)}  val {loss_text(job.val_loss)}"
+    best = "" if job.best is None else f"  best {loss_text(job.best)}"
     left = f"  {duration(job.left)} left" if job.state == "running" and job.left else ""
     return f"{job.name}: {job.state}  epoch {job.epoch}/{job.epochs}{losses}{best}{left}"
 
 
-def figure(value: float | None) -> str:
-    """A loss, blank where there is none."""
+def loss_text(value: float | None) -> str:
+    """A loss; blank if there is none."""
     return "" if value is None else f"{value:.4f}"
 
 
 def duration(seconds: float | None) -> str:
-    """Minutes and seconds, or hours and minutes; blank where unknown."""
+    """Minutes and seconds, or hours and minutes; blank if unknown."""
     if seconds is None:
         return ""
     minutes, rest = divmod(round(seconds), 60)

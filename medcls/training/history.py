@@ -1,4 +1,4 @@
-"""One row of figures per epoch: the record that curves, the best epoch and stopping early all follow from."""
+"""One row of numbers per epoch, as training makes it."""
 
 import math
 import time
@@ -7,15 +7,15 @@ from typing import Any
 import pytorch_lightning as pl
 
 from medcls.errors import UserError
-from medcls.runs.folder import RunFolder, write_table
-from medcls.runs.history import METRICS, Row
+from medcls.runs.folder import RunFolder
+from medcls.runs.history import COLUMNS, Row, write_history
 
 
 class History(pl.Callback):
     """Keeps a row per epoch, in checkpoints too, and writes history.csv after each.
 
-    Columns: epoch (from 1), the METRICS, lr (of that epoch) and seconds (since the end of the epoch before, so that
-    checkpoints and logs count).
+    Columns: epoch (from 1), those of ``COLUMNS``, whatever else was logged as val_<name>, lr (of that epoch) and
+    seconds (since the end of the epoch before, so that checkpoints and logs count).
     Raises UserError when a loss is no longer finite.
     """
 
@@ -30,7 +30,8 @@ class History(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         previous, self.began = self.began, time.monotonic()
         row: Row = {"epoch": trainer.current_epoch + 1}
-        row |= {name: float(trainer.callback_metrics[name]) for name in METRICS}
+        own = [name for name in trainer.callback_metrics if name.startswith("val_") and name not in COLUMNS]
+        row |= {name: float(trainer.callback_metrics[name]) for name in (*COLUMNS, *own)}
         row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "seconds": round(self.began - previous, 3)}
         if not (math.isfinite(row["train_loss"]) and math.isfinite(row["val_loss"])):
             raise UserError(
@@ -38,7 +39,7 @@ class History(pl.Callback):
                 f"{row['val_loss']}.\n  Expected finite losses: lower lr (now {row['lr']})."
             )
         self.rows.append(row)
-        write_table(self.folder.history, self.rows)
+        write_history(self.folder.history, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

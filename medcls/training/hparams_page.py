@@ -10,17 +10,14 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
 from medcls.config import Config
+from medcls.config.knobs import knob
 from medcls.config.messages import all_fields, sections
+from medcls.config.parts import PARTS
 
 Value = bool | float | str
 
-# They change where or how fast a run is computed and what is told of it, or name the choice of a group, which has a
-# column of its own.
-NO_KNOBS = (
-    *("audit", "logger", "sweep", "resume", "num_workers", "trainer.accelerator"),
-    *("data.cache_dir", "data.default_root", "data.columns", "data.allow_outside_root", "data.max_pixels"),
-    *("model.family", "model.name", "data.name", "loss.name", "optimizer.name", "scheduler.name"),
-)
+# Keys that name the choice of a group, which has a column of its own.
+CHOICES = {"data.name", *(f"{group}.{by}" for group, (by, _) in PARTS.items()), "model.name"}
 TYPES = {
     bool: ("bool_value", api_pb2.DATA_TYPE_BOOL),
     float: ("number_value", api_pb2.DATA_TYPE_FLOAT64),
@@ -39,7 +36,7 @@ def hparams(config: Config, title: str) -> dict[str, Value]:
     choices: dict[str, Value] = {
         "model": config.model.title,
         "data": title,
-        "augment": "+".join(config.augment.transforms) or "none",
+        "augment": config.augment.title,
         "loss": config.loss.name,
         "optimizer": config.optimizer.name,
         "scheduler": config.scheduler.name,
@@ -47,7 +44,7 @@ def hparams(config: Config, title: str) -> dict[str, Value]:
     return choices | {
         key: value_of(look_up(plain, key), type_of(annotation))
         for key, annotation in all_fields(Config)
-        if not any(f"{key}.".startswith(f"{other}.") for other in NO_KNOBS) and not list(sections(annotation))
+        if knob(key).on_page and key not in CHOICES and not list(sections(annotation))
     }
 
 

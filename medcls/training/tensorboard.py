@@ -11,17 +11,8 @@ import torch
 
 from medcls.data.datamodule import ImageDataModule
 from medcls.runs.folder import RunFolder
-from medcls.runs.history import Row
+from medcls.runs.history import QUANTITIES, Row, column
 from medcls.training.history import History
-
-TAGS = {
-    "train_loss": "loss/train",
-    "val_loss": "loss/val",
-    "train_accuracy": "accuracy/train",
-    "val_accuracy": "accuracy/val",
-    "val_auroc": "auroc/val",
-    "lr": "lr",
-}
 
 
 class TensorBoard(pl.Callback):
@@ -30,7 +21,7 @@ class TensorBoard(pl.Callback):
     swept: keys that the sweep varies which the run belongs to; that page begins with them.
 
     Not Lightning's logger, which writes hyper-parameters with a metric of -1 at the start, and those of the best epoch
-    only into a second file. A resumed run starts its file anew from the history, so that no epoch stands there twice.
+    only into a second file. A resumed run starts its file anew from the history, so that no epoch appears twice.
     """
 
     def __init__(self, folder: RunFolder, history: History, data: ImageDataModule, swept: Sequence[str] = ()) -> None:
@@ -61,8 +52,8 @@ class TensorBoard(pl.Callback):
         for stale in self.folder.glob("events.out.tfevents.*"):
             stale.unlink()
         self.writer = SummaryWriter(str(self.folder))
-        charts = {"loss": ["loss/train", "loss/val"], "accuracy": ["accuracy/train", "accuracy/val"]}
-        layout = {name: ["Multiline", tags] for name, tags in charts.items()}
+        charts = {quantity: [one.tag for one in columns] for quantity, columns in QUANTITIES.items()}
+        layout = {quantity: ["Multiline", tags] for quantity, tags in charts.items() if len(tags) > 1}
         self.writer.add_custom_scalars({f"training and validation{self.mark}": layout})
         if self.data.config.logger.images:
             self.writer.add_image(f"training images as the net sees them{self.mark}", self.grid(), 1)
@@ -80,25 +71,24 @@ class TensorBoard(pl.Callback):
         return picture
 
     def write_row(self, row: Row) -> None:
-        for name, tag in TAGS.items():
-            self.writer.add_scalar(tag, row[name], int(row["epoch"]))
+        for name, value in row.items():
+            if name not in ("epoch", "seconds"):
+                self.writer.add_scalar(name if name == "lr" else column(name).tag, value, int(row["epoch"]))
         self.writer.flush()
 
-    def write_hparams(self, metrics: Mapping[str, Any]) -> None:
-        """Add the run to the HPARAMS page with the figures of its best epoch, and close the file."""
+    def write_hparams(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Add the run to the HPARAMS page with the ``values`` of its best epoch, by name, and close the file."""
         from medcls.training.hparams_page import hparams, summaries
 
         if self.writer is None:
             self.open()
-        best = metrics["best"]
-        values = {f"best/{name}": best["val"][name]["value"] for name in ("accuracy", "balanced_accuracy", "auroc")}
-        values |= {"best/loss": best["val"]["loss"], "best/epoch": best["epoch"]}
-        for tag, value in values.items():
-            self.writer.add_scalar(tag, value, int(best["epoch"]))
+        tagged = {f"best/{name}": value for name, value in values.items()}
+        for tag, value in tagged.items():
+            self.writer.add_scalar(tag, value, epoch)
         config = self.data.config
         knobs = hparams(config, f"{config.data.title}{' SIMULATED' if self.simulated else ''}")
         knobs["audit"] = self.data.image_set.notice or "-"
-        for summary in summaries(knobs, values, self.swept or self.overridden()):
+        for summary in summaries(knobs, tagged, self.swept or self.overridden()):
             self.writer._get_file_writer().add_summary(summary)
         self.writer.close()
 

@@ -1,30 +1,46 @@
 """The report of a sweep: report.md, report.html, results.csv, pictures, from run folders alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from medcls.config.targets import Target
+from medcls.report.sweep.answers import answers
 from medcls.report.sweep.crossvalidation import cross_validate, write_pooled
 from medcls.report.sweep.design import read_sweep
+from medcls.report.sweep.own_columns import own_columns
 from medcls.report.sweep.render import write_document
-from medcls.report.sweep.results import write_results
+from medcls.report.sweep.results_csv import write_results
 from medcls.report.sweep.sections import build_sections
 from medcls.report.sweep.verdicts import judge
 
 
-def write_report(folder: Path) -> Path:
+class Report(NamedTuple):
+    """Where report.html is, and what it answers, as at most ten lines for the terminal."""
+
+    page: Path
+    answers: list[str]
+
+
+def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     """Report on the runs in ``folder``, which gets report.md, report.html, results.csv and pictures/.
 
-    Also pooled.csv where the runs are folds of cross-validations, which count as one then.
+    Also pooled.csv where the runs are folds of cross-validations, which count as one then. columns: functions of the
+    user's own (see ``own_columns``); what the folder itself names is never run.
 
     Uses sweep.json where there is one, else the variants that the configurations of the runs differ in. Runs that
-    failed, were stopped or left damaged files are listed as such. Returns the path of report.html.
-    Raises UserError when there is no run, sweep.json is damaged, or the disk is full.
+    failed, were stopped or left damaged files are listed as such.
+    Raises UserError when there is no run, sweep.json is damaged, one of ``columns`` fails, or the disk is full.
     """
     sweep = read_sweep(folder)
-    (folder / "pictures").mkdir(exist_ok=True)
+    own = own_columns(sweep, columns)
     validated = cross_validate(sweep)
-    write_results(sweep)
+    write_results(sweep, own)
     write_pooled(sweep, validated)
-    return write_document(sweep, build_sections(sweep, judge(sweep), validated))
+    verdicts = judge(sweep)
+    (folder / "pictures").mkdir(exist_ok=True)
+    page = write_document(sweep, build_sections(sweep, verdicts, validated, own))
+    return Report(page, answers(sweep, verdicts))
 
 
-__all__ = ["write_report"]
+__all__ = ["Report", "write_report"]

@@ -14,7 +14,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph on how to read what stands above it."""
+    """A paragraph on how to read what is above it."""
 
     kind: ClassVar[str] = "note"
     text: str
@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Item:
-    """A statement: its subject, what is stated in a few words, and the figures behind it."""
+    """A statement: its subject, what is stated in a few words, and the numbers behind it."""
 
     lead: str
     finding: str
@@ -61,7 +61,7 @@ Block = Text | Note | Table | Items | Picture
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and what is below it."""
 
     title: str
     blocks: tuple[Block, ...]

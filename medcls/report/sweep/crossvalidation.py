@@ -1,4 +1,4 @@
-"""A cross-validation in the report: figures of all folds pooled, beside those of each fold and their mean."""
+"""A cross-validation in the report: metrics of all folds pooled, beside those of each fold and their mean."""
 
 import math
 from collections.abc import Sequence
@@ -6,25 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from medcls.evaluation.bootstrap import LEVEL, Interval, bootstrap_intervals
-from medcls.evaluation.scores import METRICS
+from medcls.evaluation.metrics import COMPARED, METRICS
 from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
 from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.summary import spread
+from medcls.report.sweep.over_seeds import spread
 from medcls.report.sweep.trials import Trial, trials
 from medcls.runs.folder import write_table
 from medcls.runs.predictions import Predictions
-from medcls.runs.run import figure
+from medcls.runs.run import value_of
 
-_SHOWN = {"auroc": "AUROC", "accuracy": "Accuracy"}
 _NONE = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
 class Validated:
-    """A cross-validation: its figures at the best epoch of each fold's net, where all folds are finished.
+    """A cross-validation: its metrics at the best epoch of each fold's net, where all folds are finished.
 
     intervals: each metric on the pooled images, its interval over patients where these are known, else over images.
-    pooled: None, and ``why`` says so, where there are no pooled figures.
+    pooled: None, and ``why`` says so, where there are no pooled metrics.
     """
 
     trial: Trial
@@ -34,7 +33,7 @@ class Validated:
 
     def per_fold(self, metric: str) -> list[float]:
         """The metric on each fold alone, NaN where its run is not finished."""
-        known = {run.fold.number: figure(run.metrics["best"]["val"], metric) for run in self.trial.done if run.fold}
+        known = {run.fold.number: value_of(run.metrics["best"]["val"], metric) for run in self.trial.done if run.fold}
         return [known.get(fold, math.nan) for fold in range(self.trial.folds or 0)]
 
 
@@ -44,9 +43,9 @@ def cross_validate(sweep: Sweep) -> list[Validated]:
 
 
 def _validate(trial: Trial) -> Validated:
-    if trial.lacking:
-        folds = "fold" if len(trial.lacking) == 1 else "folds"
-        return Validated(trial, None, {}, f"lacking: {folds} {', '.join(map(str, trial.lacking))} not finished")
+    if trial.missing:
+        folds = "fold" if len(trial.missing) == 1 else "folds"
+        return Validated(trial, None, {}, f"missing: {folds} {', '.join(map(str, trial.missing))} not finished")
     try:
         pooled = trial.predictions("val")
     except ValueError as error:
@@ -56,7 +55,7 @@ def _validate(trial: Trial) -> Validated:
 
 
 def write_pooled(sweep: Sweep, validated: Sequence[Validated]) -> None:
-    """Write pooled.csv, a row per cross-validation; its figures are empty where they are not to be had."""
+    """Write pooled.csv, a row per cross-validation; its metrics are empty where a fold is missing."""
     if validated:
         write_table(sweep.folder / "pooled.csv", [_row(one) for one in validated])
 
@@ -69,19 +68,20 @@ def _row(one: Validated) -> dict[str, Any]:
     for metric in METRICS:
         interval = one.intervals.get(metric, Interval(math.nan, math.nan, math.nan))
         row |= {metric: interval.value, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
-        row[f"{metric}_mean_of_folds"] = math.nan if trial.lacking else spread(one.per_fold(metric)).mean
+        row[f"{metric}_mean_of_folds"] = math.nan if trial.missing else spread(one.per_fold(metric)).mean
     return {key: "" if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
 
 def cross_validation(sweep: Sweep, validated: Sequence[Validated]) -> Section | None:
-    """Pooled figures and those of the folds, a table per metric."""
+    """Pooled metrics and those of the folds, a table per metric."""
     if not validated:
         return None
     blocks: list[Block] = [Text(_what_is_pooled(validated))]
     n_folds = max(one.trial.folds or 0 for one in validated)
     columns = ("variant", "seed", f"pooled [{LEVEL:.0%} interval]", *(f"fold {i}" for i in range(n_folds)), "mean")
-    for metric, name in _SHOWN.items():
-        blocks += [Text(f"{name}:"), Table(columns, tuple(_cells(one, metric, n_folds) for one in validated))]
+    for metric in COMPARED:
+        title = f"{metric.title[0].upper()}{metric.title[1:]}:"
+        blocks += [Text(title), Table(columns, tuple(_cells(one, metric.name, n_folds) for one in validated))]
     blocks.append(Note(_how_to_read(validated)))
     return Section("Cross-validation", tuple(blocks))
 
@@ -90,7 +90,7 @@ def _cells(one: Validated, metric: str, n_folds: int) -> tuple[str, ...]:
     each = one.per_fold(metric)
     shown = [_NONE if math.isnan(value) else f"{value:.3f}" for value in each]
     padding = [_NONE] * (n_folds - len(each))
-    mean = _NONE if one.trial.lacking else f"{spread(each).mean:.3f}"
+    mean = _NONE if one.trial.missing else f"{spread(each).mean:.3f}"
     pooled = one.why
     if interval := one.intervals.get(metric):
         pooled = f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
@@ -112,11 +112,11 @@ def _how_to_read(validated: Sequence[Validated]) -> str:
     grouped = any(one.pooled.n_patients for one in validated if one.pooled)
     unit = "patients, resampled with all their images" if grouped else "images"
     text = (
-        f"Intervals are of a bootstrap over {unit}: they are about other {'patients' if grouped else 'images'}, not "
-        "about nets trained anew. Pooled figures are the ones to quote, and the ones that are compared. A pooled AUROC "
+        f"Intervals come from a bootstrap over {unit}: they are about other {'patients' if grouped else 'images'}, not "
+        "about retrained nets. Pooled metrics are the ones to quote, and the ones that are compared. A pooled AUROC "
         "lies below the mean of the folds where their nets are scaled differently, since it also compares images of "
         "different folds (Airola et al., 2011)."
     )
     if any(one.why for one in validated):
-        text += " Without every fold there are no pooled figures, and nothing to compare: the same command finishes it."
+        text += " Without every fold there are no pooled metrics and nothing to compare: re-run the same command."
     return text

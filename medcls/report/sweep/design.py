@@ -8,11 +8,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from medcls.config.stored import with_defaults
 from medcls.errors import UserError
 from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
+from medcls.runs.history import COLUMNS
 from medcls.runs.run import Fold, Run, read_config, read_run
 
-REACHABLE = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc")
 # What convergence is measured by where nothing was asked.
 USUAL_REACH = ({"metric": "train_accuracy", "value": 0.9},)
 # More pairs than this and hardly a difference survives the adjustment for their number.
@@ -24,7 +25,7 @@ class Sweep:
     """A sweep with its runs, ordered by variant, seed and fold.
 
     variants: name -> value of each swept key; compare: pairs of variant names; reach: what convergence is measured
-    by, each {"metric", "value"} or {"metric", "final_of"}; remark: what was decided for lack of sweep.json.
+    by, each {"metric", "value"} or {"metric", "final_of"}; remark: what was decided where there is no sweep.json.
     """
 
     folder: Path
@@ -67,7 +68,7 @@ class Sweep:
 
     @property
     def notices(self) -> list[str]:
-        """What must be said wherever figures appear: training images that leak, or were left out since they did."""
+        """What must be said wherever metrics are shown: training images that leak, or were left out for that reason."""
         return sorted({str(run.metrics["notice"]) for run in self.runs if run.metrics.get("notice")})
 
     def done(self, variant: str) -> list[Run]:
@@ -95,15 +96,17 @@ def _from_file(folder: Path) -> Sweep:
         pairs = tuple(combinations(variants, 2)) if compare == "all" else tuple((a, b) for a, b in compare)
         absent = {name for pair in pairs for name in pair if name not in variants}
         absent |= {str(target["final_of"]) for target in reach if target.get("final_of", "") not in {"", *variants}}
-        wrong = [str(target.get("metric")) for target in reach if target.get("metric") not in REACHABLE]
+        runs = tuple(read_run(folder / name, name, of, seed, variants[of], fold) for name, of, seed, fold in jobs)
+        own = (name for run in runs for row in run.history[-1:] for name in row if name.startswith("val_"))
+        reachable = dict.fromkeys([*COLUMNS, *own])
+        wrong = [str(target.get("metric")) for target in reach if target.get("metric") not in reachable]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged or of another version ({type(error).__name__}: {error}).") from error
     if absent or wrong:
         raise UserError(
             f"{path}: found {', '.join(sorted(absent) + wrong)} in compare or reach.\n  Expected variants "
-            f"({', '.join(variants)}) and metrics ({', '.join(REACHABLE)})."
+            f"({', '.join(variants)}) and metrics ({', '.join(reachable)})."
         )
-    runs = tuple(read_run(folder / name, name, of, seed, variants[of], fold) for name, of, seed, fold in jobs)
     simulated = bool(content.get("simulated")) or _any_simulated(runs)
     command, title = _typed(content.get("command")), str(content.get("name") or folder.name)
     question = content.get("question")
@@ -117,7 +120,8 @@ def _from_runs(folder: Path) -> Sweep:
             f"report: no run below {folder} (no folder with a config.yaml and a status.json).\n  Name the folder of a "
             "sweep or multirun, such as one below runs/."
         )
-    configs = {path: config for path in folders if (config := read_config(path)) is not None}
+    # Runs made before a key existed are those of its default.
+    configs = {path: with_defaults(config) for path in folders if (config := read_config(path)) is not None}
     keys, knobs = derive_knobs(configs)
     names = {path: name_variant(values) for path, values in knobs.items()}
     variants = {names[path]: knobs[path] for path in sorted(knobs, key=lambda path: sort_key(knobs[path]))}
@@ -155,7 +159,7 @@ def _without_repetitions(runs: list[Run]) -> tuple[list[Run], str]:
         before = chosen.get((run.variant, run.seed, run.fold))
         if before is None or run.done or not before.done:
             chosen[run.variant, run.seed, run.fold] = run
-    # What cannot be told apart for lack of a configuration is not a repetition.
+    # Runs without a configuration cannot be told apart, and so are not repetitions.
     kept = [run for run in runs if run.variant == "unknown" or run is chosen[run.variant, run.seed, run.fold]]
     left = len(runs) - len(kept)
     return kept, f"{left} repetitions of a configuration with the same seed were left out." if left else ""

@@ -4,25 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# They change where or how fast a run is computed, or are replications of the same question.
-_NO_KNOBS = (
-    "seed",
-    "data.split.fold",
-    "resume",
-    "num_workers",
-    "data.cache_dir",
-    "trainer.accelerator",
-    "trainer.threads",
-)
-_NO_GROUPS = ("logger",)
+from medcls.config.augment import title_of
+from medcls.config.knobs import knob
+from medcls.config.parts import PARTS
+
 # Groups of the configuration, each known by one of its keys; the others follow from the choice.
-_GROUPS = {"model": "family", "data": "name", "optimizer": "name", "scheduler": "name", "augment": "transforms"}
+_GROUPS = {group: by for group, (by, _) in PARTS.items()} | {"data": "name", "augment": "transforms"}
 
 
 def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, ...], dict[Path, dict[str, Any]]]:
     """Keys whose values differ between the configurations, as an override names them, and the values of each run.
 
-    A group that differs counts once (data=skin against data=bone), its keys only where they differ within a choice.
+    A group that differs counts once (data=skin vs. data=bone), its keys only where they differ within a choice.
     """
     flat = {path: _flatten(config) for path, config in configs.items()}
     keys: list[str] = []
@@ -31,10 +24,11 @@ def derive_knobs(configs: Mapping[Path, Mapping[str, Any]]) -> tuple[tuple[str, 
         if len({repr(values.get(key)) for values in flat.values()}) > 1:
             keys.append(group)
             for values in flat.values():
-                values[group] = _shown(values.pop(key, None))
+                value = values.pop(key, None)
+                values[group] = title_of(value) if group == "augment" and value is not None else value
     for key in dict.fromkeys(key for values in flat.values() for key in values):
         group = key.split(".")[0]
-        if key in keys or key in _NO_KNOBS or group in _NO_GROUPS:
+        if key in keys or not knob(key).tunes:
             continue
         within: dict[str, set[str]] = {}
         for values in flat.values():
@@ -81,7 +75,3 @@ def _flatten(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
-
-
-def _shown(value: Any) -> Any:
-    return ("+".join(value) or "none") if isinstance(value, Mapping) else value

@@ -1,4 +1,4 @@
-"""Sections on how the variants learned: over-fitting, and how soon they reach a figure."""
+"""Sections on how the variants learned: overfitting, and how soon they reach a value."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,11 @@ from typing import Any
 
 from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
 from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.over_seeds import spread
 from medcls.report.sweep.overfitting import Epochs, epochs_until, epochs_until_rise, loss_gap, target_value
-from medcls.report.sweep.summary import spread
 from medcls.report.sweep.verdicts import signed
+from medcls.runs.history import column
 from medcls.runs.run import Run
-
-_NAMES = {
-    "train_loss": "training loss",
-    "train_accuracy": "training accuracy",
-    "val_loss": "validation loss",
-    "val_accuracy": "validation accuracy",
-    "val_auroc": "validation AUROC",
-}
 
 
 def overfitting(sweep: Sweep) -> Section | None:
@@ -32,13 +25,13 @@ def overfitting(sweep: Sweep) -> Section | None:
         gaps = (_gap(runs, part) for part in ("best", "last"))
         rows.append((name, *gaps, show_epochs(epochs_until_rise(runs))))
     note = (
-        "Gap: validation loss minus training loss, mean over runs; the more it grows, the more a net has learned its "
-        "training images by heart. It can be negative, since training loss is measured with dropout and augmentation "
+        "Gap: validation loss minus training loss, mean over runs; the more it grows, the more a net has memorised "
+        "its training images. It can be negative, since training loss is measured with dropout and augmentation "
         "on, and before the epoch's last updates. The loss rises from the minimum of its moving mean (over a "
         "twentieth of the epochs, at least five), where the last epochs are above that minimum by more than twice the "
         "loss's scatter. Median over runs, and range."
     )
-    return Section("Over-fitting", (Table(columns, tuple(rows)), Note(note)))
+    return Section("Overfitting", (Table(columns, tuple(rows)), Note(note)))
 
 
 def convergence(sweep: Sweep) -> Section | None:
@@ -51,7 +44,7 @@ def convergence(sweep: Sweep) -> Section | None:
         value = target_value(sweep, target)
         title = _target_title(target, value)
         if math.isnan(value):
-            blocks.append(Text(f"Epochs to reach {title}: unknown, for lack of a finished run."))
+            blocks.append(Text(f"Epochs to reach {title}: unknown, since no run is finished."))
             continue
         found = [(name, epochs_until(sweep.done(name), target["metric"], value)) for name in variants]
         rows = tuple((name, show_epochs(epochs)) for name, epochs in found)
@@ -78,7 +71,7 @@ def show_epochs(epochs: Epochs) -> str:
 
 
 def _target_title(target: Mapping[str, Any], value: float) -> str:
-    title = _NAMES[target["metric"]] + ("" if math.isnan(value) else f" {value:.3f}")
+    title = column(target["metric"]).title + ("" if math.isnan(value) else f" {value:.3f}")
     return f"{title} (the last epoch of {target['final_of']}, mean over runs)" if "final_of" in target else title
 
 

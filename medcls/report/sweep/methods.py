@@ -1,4 +1,4 @@
-"""The section of a sweep's report that says how its figures were computed."""
+"""The section of a sweep's report that says how its numbers were computed."""
 
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.report.sweep.blocks import Note, Section
@@ -7,9 +7,9 @@ from medcls.report.sweep.verdicts import Verdicts
 
 
 def methods(sweep: Sweep, verdicts: Verdicts) -> Section:
-    """Tests with their sources, and where the figures lie in full."""
+    """Tests with their sources, and where the numbers are in full."""
     pooled = " and pooled.csv one per cross-validation" if sweep.cross_validated else ""
-    files = f"results.csv has one row per run{pooled}, with these figures in full."
+    files = f"results.csv has one row per run{pooled}, with these numbers in full."
     texts = [_tests(verdicts), files] if verdicts.made else [files]
     return Section("How this was computed", tuple(Note(text) for text in texts))
 
@@ -39,7 +39,7 @@ def _tests(verdicts: Verdicts) -> str:
         )
     if any(pairing.by_patient for pairing in pairings):
         texts.append(
-            "Patients as clusters: what the images of a patient do to a figure is summed before variances are taken "
+            "Patients as clusters: what the images of a patient do to a metric is summed before variances are taken "
             "(Obuchowski, 1997, for AUROC; Rao & Scott, 1992, for accuracy, with a normal approximation in place of "
             "McNemar's test)."
         )

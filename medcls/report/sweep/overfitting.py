@@ -1,4 +1,4 @@
-"""Whether and from when the runs of a variant over-fit, and how soon they learn, read off their histories."""
+"""Whether and from when the runs of a variant overfit, and how soon they learn, read from their histories."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.report.sweep.design import Sweep
-from medcls.runs.history import Row
+from medcls.runs.history import Row, column
 from medcls.runs.run import Run
 
 
@@ -26,8 +26,8 @@ class Epochs:
         return float(np.median([math.inf if epoch is None else epoch for epoch in self.found]))
 
 
-def column(history: Sequence[Row], name: str) -> NDArray[np.float64]:
-    """A column of the history, (E,); NaN where a row lacks it."""
+def values_of(history: Sequence[Row], name: str) -> NDArray[np.float64]:
+    """A column of the history, (E,); NaN in a row that does not have it."""
     return np.array([row.get(name, math.nan) for row in history])
 
 
@@ -43,7 +43,7 @@ def rises_from(run: Run) -> int | None:
     The mean is taken over a twentieth of the epochs, at least five. A rise counts when the mean of the last epochs is
     above that minimum by more than twice the standard deviation with which the loss scatters about the moving mean.
     """
-    loss = column(run.history, "val_loss")
+    loss = values_of(run.history, "val_loss")
     window = max(5, len(loss) // 20 | 1)
     smooth = moving_mean(loss, window // 2)
     lowest = int(smooth.argmin())
@@ -75,7 +75,7 @@ def epochs_until(runs: Sequence[Run], metric: str, value: float) -> Epochs:
     """First epoch at which each run has a loss of at most ``value``, or an accuracy or AUROC of at least that."""
     found = []
     for run in runs:
-        values = column(run.history, metric)
-        reached = values <= value if metric.endswith("loss") else values >= value
+        values = values_of(run.history, metric)
+        reached = values <= value if column(metric).lower_is_better else values >= value
         found.append(int(run.history[int(reached.argmax())]["epoch"]) if reached.any() else None)
     return Epochs(tuple(found), max((len(run.history) for run in runs), default=0))

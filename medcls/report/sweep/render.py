@@ -35,7 +35,7 @@ def write_document(sweep: Sweep, sections: Sequence[Section]) -> Path:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it stands, on one line."""
+    """Text that Markdown shows unchanged, on one line."""
     return re.sub(r"([\\`*<>\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
 
 

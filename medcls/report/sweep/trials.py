@@ -11,9 +11,9 @@ from medcls.runs.run import Run
 
 @dataclass(frozen=True)
 class Trial:
-    """One seed of a variant: its run or, where ``folds`` is a number, the runs of so many folds, as far as there are.
+    """One seed of a variant: its run or, where ``folds`` is a number, the runs of so many folds, as far as they exist.
 
-    Folds are no replications to compare or to take a deviation over: each judges other images, and their nets share
+    Folds are not replications to compare or to take a deviation over: each judges other images, and their nets share
     most of their training images.
     """
 
@@ -23,7 +23,7 @@ class Trial:
     folds: int | None
 
     @property
-    def lacking(self) -> list[int]:
+    def missing(self) -> list[int]:
         """Folds that no run has finished."""
         return sorted(set(range(self.folds or 0)) - {run.fold.number for run in self.done if run.fold})
 
@@ -35,12 +35,12 @@ class Trial:
     @property
     def complete(self) -> bool:
         """Whether all its runs are finished."""
-        return bool(self.done) and not self.lacking
+        return bool(self.done) and not self.missing
 
     def predictions(self, split: str) -> Predictions:
         """What its net says of a split or, cross-validated, its nets of all validation images pooled.
 
-        Raises ValueError where the folds are none of one cross-validation.
+        Raises ValueError where the folds are not those of one cross-validation.
         """
         if self.folds is None:
             return self.done[0].predictions[split]

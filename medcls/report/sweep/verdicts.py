@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.compare import Comparison, adjust, compare
 from medcls.evaluation.difference import POWER
+from medcls.evaluation.metrics import title_of
 from medcls.report.sweep.blocks import Item
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.trials import trials
-
-METRIC_NAMES = {"auroc": "AUROC", "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def judge(sweep: Sweep) -> Verdicts:
     for a, b in sweep.compare:
         complete = [[trial for trial in trials(sweep, name) if trial.complete] for name in (a, b)]
         if sweep.cross_validated and not all(complete):
-            impossible.append((a, b, "one of the two has no seed of which all folds are finished"))
+            impossible.append((a, b, "one of the two has no seed with all folds finished"))
             continue
         try:
             of_a, of_b = ({trial.seed: trial.predictions(split) for trial in of} for of in complete)
@@ -65,17 +64,17 @@ def judge(sweep: Sweep) -> Verdicts:
 
 
 def describe(verdict: Verdict, *, scope_said: bool = False) -> Item:
-    """The verdict in words, computed from its figures; ``scope_said``: once for all verdicts, elsewhere."""
+    """The verdict in words, computed from its numbers; ``scope_said``: once for all verdicts, elsewhere."""
     c = verdict.comparison
-    lead = f"{METRIC_NAMES[c.metric]}: {verdict.b} against {verdict.a}"
-    figures = f"{c.b:.3f} against {c.a:.3f}, a difference of {signed(c.difference)}"
+    lead = f"{title_of(c.metric)}: {verdict.b} vs. {verdict.a}"
+    values = f"{c.b:.3f} vs. {c.a:.3f}, a difference of {signed(c.difference)}"
     if not math.isfinite(c.p):
-        return Item(lead, "no test possible", f"{figures}, with no variation among images or seeds to judge it by.")
+        return Item(lead, "cannot be tested", f"{values}, with no variation among images or seeds to judge it by.")
     higher = verdict.b if c.difference > 0 else verdict.a
-    nets = "" if c.pairing.covers_seeds else ", of these nets alone"
+    nets = "" if c.pairing.covers_seeds else ", for these nets only"
     finding = f"higher with {higher}{nets}" if c.shown else "no difference shown"
     text = (
-        f"{figures} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}, adjusted "
+        f"{values} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}, adjusted "
         f"{show_p(c.adjusted)}; {c.method}). {smallest_shown(c)}"
     )
     more = [c.pairing.remark] if scope_said else [scope(c), c.pairing.remark]
@@ -101,7 +100,7 @@ def scope(c: Comparison) -> str:
         equal = len(pairing.a) == len(pairing.b)
         seeds = f"{len(pairing.b)} seeds each" if equal else f"{len(pairing.b)} and {len(pairing.a)} seeds"
         return f"{seeds} on {images}: intervals are about other seeds and {others} of the same kind."
-    return f"One seed each on {images}: intervals are about {others} alone, other seeds may differ more."
+    return f"One seed each on {images}: intervals are about {others} only; other seeds may differ more."
 
 
 def signed(value: float) -> str:

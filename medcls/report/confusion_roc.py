@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, confusion_matrix, roc_curve
 
-from medcls.evaluation.scores import scores
-from medcls.report.curves import COLOURS, write_png
+from medcls.evaluation.metrics import METRICS
+from medcls.report.png import COLOURS, write_png
+from medcls.runs.predictions import Predictions
 
 
-def plot_confusion(
-    labels: NDArray[Any], probabilities: NDArray[Any], classes: Sequence[str], title: str, path: Path
-) -> None:
+def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
     """PNG of how many images of each class (row) were taken for which (column), and the share of the row.
 
-    labels: (N,) integers in [0, C); probabilities: (N, C), the most probable class is the predicted one.
+    The most probable class is the predicted one.
     """
+    labels, probabilities = found.labels, found.probabilities
     counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(len(classes)))
     # A class without images has an empty row, not a division by zero.
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -44,26 +44,19 @@ def plot_confusion(
     write_png(figure, path)
 
 
-def plot_roc(
-    labels: NDArray[Any],
-    probabilities: NDArray[Any],
-    classes: Sequence[str],
-    positive: int,
-    title: str,
-    path: Path,
-) -> None:
-    """PNG of the ROC: of class ``positive`` where there are two, of each class against the rest where there are more.
+def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
+    """PNG of the ROC: of the positive class where there are two, of each class against the rest where there are more.
 
-    labels: (N,) integers in [0, C); probabilities: (N, C), rows need not sum to 1. A class that no image or every
-    image belongs to has no curve and says so in the legend. ``positive`` is ignored with more than two classes.
+    A class that no image or every image belongs to has no curve and says so in the legend.
     """
+    labels, probabilities, positive = found.labels, found.probabilities, found.positive
     figure = Figure(figsize=(6.4, 6.6) if len(classes) == 2 else (10, 6.4), layout="constrained")
     axes = figure.subplots()
     axes.set_title(fill(title, 64), fontsize=12, pad=12)
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1.2, label="chance")
     if len(classes) == 2:
         _curve(axes, labels == positive, probabilities[:, positive], classes[positive], positive)
-        _operating_point(axes, scores(labels, probabilities, positive))
+        _operating_point(axes, found)
         axes.legend(loc="lower right", framealpha=1)
     else:
         for k, name in enumerate(classes):
@@ -86,11 +79,13 @@ def _curve(axes: Axes, is_class: NDArray[np.bool_], score: NDArray[Any], name: s
         return
     false_positive, true_positive, _ = roc_curve(is_class, score)
     area = auc(false_positive, true_positive)
-    axes.plot(false_positive, true_positive, **style, linewidth=1.9, label=fill(f"AUROC {area:.3f}, {name}", 34))
+    label = fill(f"{METRICS['auroc'].title} {area:.3f}, {name}", 34)
+    axes.plot(false_positive, true_positive, **style, linewidth=1.9, label=label)
 
 
-def _operating_point(axes: Axes, at_half: dict[str, float]) -> None:
-    sensitivity, specificity = at_half["sensitivity"], at_half["specificity"]
+def _operating_point(axes: Axes, found: Predictions) -> None:
+    predictions = found.labels, found.probabilities, found.positive
+    sensitivity, specificity = (METRICS[name].formula(*predictions) for name in ("sensitivity", "specificity"))
     if np.isnan(sensitivity) or np.isnan(specificity):
         return
     label = f"threshold 0.5: sensitivity {sensitivity:.3f},\nspecificity {specificity:.3f}"

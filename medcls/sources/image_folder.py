@@ -11,10 +11,10 @@ from medcls.data.listing import SHOWN, listing
 from medcls.data.split import Division, divide
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
+from medcls.sources.formats import ENDINGS, is_image_name
 
 log = logging.getLogger(__name__)
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".dcm", ".dicom"}
 SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
 
 
@@ -92,24 +92,6 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def is_image_name(folder: str, name: str) -> bool:
-    """Whether a file looks like an image: by its ending or, without one or with a number, by the mark of DICOM.
-
-    Archives name files IM000001, or by unique identifiers, whose last number looks like an ending.
-    """
-    ending = os.path.splitext(name)[1]
-    if ending.lower() in ENDINGS or (ending and not ending[1:].isdecimal()):
-        return ending.lower() in ENDINGS
-    try:
-        path = os.path.join(folder, name)
-        if not os.path.isfile(path):
-            return False
-        with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
 
 
 def split_of(name: str) -> str | None:

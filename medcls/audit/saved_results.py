@@ -1,4 +1,4 @@
-"""Results of the audit on disk, beside the cache of images, so that the next start finds them."""
+"""Results of the audit on disk, beside the cache of images, for the next start to use."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from medcls.errors import UserError
 log = logging.getLogger(__name__)
 
 FINDINGS, PAGE = "audit.json", "audit.html"
-VERSION = 5  # to be raised with whatever changes a result; part of every key
+VERSION = 6  # part of every key: to be raised with every change of a result or its wording
 
 
 def key(*parts: Any) -> str:
@@ -27,45 +27,45 @@ def key(*parts: Any) -> str:
 
 
 def images_key(images: NDArray[np.uint8], digests: Sequence[str]) -> str:
-    """What identifies the images and their files, in their order; not their names, labels or splits."""
+    """Digest of the images and their files, in their order; not of their names, labels or splits."""
     digest = hashlib.sha256("\n".join(digests).encode())
     digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()
 
 
 def load_copies(path: Path, n_images: int) -> Copies | None:
-    """Copies found before; None where there are none, or where they are damaged."""
+    """Copies found before; None if there are none saved, or the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             copies = Copies(**{name: arrays[name] for name in Copies.__dataclass_fields__})
     except FileNotFoundError:
         return None
     except Exception as error:  # a damaged zip file raises nearly anything
-        log.warning("%s: damaged (%s); comparing the images anew.", path, error)
+        log.warning("%s: damaged (%s); comparing the images again.", path, error)
         return None
     return copies if len(copies.picture) == n_images else None
 
 
 def save_copies(path: Path, copies: Copies) -> None:
-    """Keep what was found, where the disk takes it."""
+    """Save the copies found; a disk that refuses only costs a warning."""
     content = io.BytesIO()
     np.savez_compressed(content, **{name: getattr(copies, name) for name in Copies.__dataclass_fields__})
     save(path, content.getvalue())
 
 
 def save(path: Path, content: bytes) -> bool:
-    """Keep a file of the cache, where the disk takes it; whether it did."""
+    """Save a file of the cache; returns whether the disk took it, and warns if not."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content)
     except (OSError, UserError) as error:
-        log.warning("%s: cannot be written (%s); the audit will be made anew at the next start.", path, error)
+        log.warning("%s: cannot be written (%s); the next start will repeat the audit.", path, error)
         return False
     return True
 
 
 def load_audit(folder: Path) -> tuple[dict[str, Any], str] | None:
-    """Findings and page of an audit; None where they are absent, damaged or not of one audit."""
+    """Findings and page of an audit; None if they are missing, damaged or do not belong together."""
     try:
         content = {name: (folder / name).read_bytes() for name in (FINDINGS, PAGE)}
         if (folder / "checksum").read_text(encoding="utf-8") != checksum(content):
@@ -73,13 +73,13 @@ def load_audit(folder: Path) -> tuple[dict[str, Any], str] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s: the audit is damaged (%s); making it anew.", folder, error)
+        log.warning("%s: the saved audit is damaged (%s); auditing again.", folder, error)
         return None
     return json.loads(content[FINDINGS]), content[PAGE].decode()
 
 
 def save_audit(folder: Path, findings: dict[str, Any], page: str) -> bool:
-    """Keep an audit, where the disk takes it; whether it did."""
+    """Save an audit; returns whether the disk took it."""
     content = {FINDINGS: json.dumps(findings).encode(), PAGE: page.encode()}
     files = content | {"checksum": checksum(content).encode()}
     return all(save(folder / name, part) for name, part in files.items())

@@ -9,31 +9,31 @@ from rich.console import Console
 from rich.table import Table
 
 from medcls.evaluation.bootstrap import LEVEL
-from medcls.evaluation.scores import METRICS
+from medcls.evaluation.metrics import METRICS, own_in, title_of
 
 
-def print_summary(metrics: Mapping[str, Any], folder: Path) -> None:
-    """Print the figures of metrics.json with their intervals, what they are worth, and where the run lies.
+def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
+    """Print the metrics of metrics.json with their intervals, what they are worth, and where the run lies.
 
-    metrics: the content of metrics.json; "test" may be missing, a figure null or NaN.
+    metrics: the content of metrics.json; "test" may be missing, a value null or NaN.
     """
     # No markup: "[nan, nan]" or a bracket in a class name would be read as a style. Narrower than 80 columns rich cuts
-    # figures off, where the terminal itself only breaks the line.
+    # numbers off, where the terminal itself only breaks the line.
     console = Console(markup=False, highlight=False, emoji=False)
     console.width = max(console.width, 80)
     console.print()
     console.print(_header(metrics), style="bold")
     if metrics["simulated"]:
-        text = "SIMULATED DATA, drawn by a program: the figures say nothing about patients."
+        text = "SIMULATED DATA, drawn by a program: these metrics say nothing about patients."
         console.print(text, style="bold white on red")
     if metrics.get("notice"):
         console.print(metrics["notice"], style="bold red")
     console.print()
     console.print(_table(metrics))
     best = metrics["best"]["epoch"]
-    console.print(f"\nValidation figures of epoch {best} are optimistic: it was chosen on these images.")
+    console.print(f"\nValidation metrics of epoch {best} are optimistic: it was chosen on these images.")
     over = "patients, each with all its images" if metrics.get("n_val_patients") else "images"
-    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the {over}.")
+    console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the {over}{_fewer(metrics['best']['val'])}.")
     if metrics.get("medmnist"):
         official = metrics["medmnist"]
         console.print(f"MedMNIST's own evaluator, test: AUC {official['AUC']:.3f}, ACC {official['ACC']:.3f}.")
@@ -53,26 +53,33 @@ def _table(metrics: Mapping[str, Any]) -> Table:
     }
     if metrics.get("test") is not None:
         columns["test (best epoch)"] = metrics["test"]
-    # Three columns of figures leave 14 of 80 characters to the names, which wrap; the figures never do.
+    # Three columns of numbers leave 14 of 80 characters to the names, which wrap; the numbers never do.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     table.add_column("")
     for name in columns:
         table.add_column(name, no_wrap=True)
-    for metric in METRICS:
-        table.add_row(_row_name(metric, metrics["positive"]), *(_cell(scored[metric]) for scored in columns.values()))
-    table.add_row("loss", *(_figure(scored["loss"]) for scored in columns.values()))
+    for name in [*METRICS, *own_in(metrics["best"]["val"])]:
+        table.add_row(_row_name(name, metrics["positive"]), *(_cell(scored[name]) for scored in columns.values()))
+    table.add_row("loss", *(_number(scored["loss"]) for scored in columns.values()))
     return table
 
 
-def _row_name(metric: str, positive: str | None) -> str:
-    name = {"auroc": "AUROC", "f1": "F1"}.get(metric, metric.replace("_", " "))
-    return f"{name} ({positive})" if metric == "sensitivity" and positive is not None else name
+def _row_name(name: str, positive: str | None) -> str:
+    named = name in METRICS and METRICS[name].names_positive and positive is not None
+    return f"{title_of(name)} ({positive})" if named else title_of(name)
+
+
+def _fewer(scored: Mapping[str, Any]) -> str:
+    """That the intervals of the user's own metrics are of fewer resamples, where there are some."""
+    own = own_in(scored)
+    resamples = {scored[name]["resamples"] for name in own}
+    return f" ({', '.join(map(title_of, own))}: {resamples.pop()} resamples)" if len(resamples) == 1 else ""
 
 
 def _cell(interval: Mapping[str, float | None]) -> str:
-    value, low, high = (_figure(interval[key]) for key in ("value", "low", "high"))
+    value, low, high = (_number(interval[key]) for key in ("value", "low", "high"))
     return value if value == "undefined" else f"{value} [{low}, {high}]"
 
 
-def _figure(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "undefined" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,104 @@
+"""The metrics of ``medcls.evaluation.formulas`` on many resamples at once, each (R,).
+
+A resample is how often each image was drawn, so that one sort, and one product of matrices, serve all of them.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.evaluation.formulas import over_classes
+
+Array = NDArray[Any]
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Labels (N,), probabilities (N, C), positive class, and counts (R, N) of how often each image was drawn."""
+
+    labels: Array
+    probabilities: Array
+    positive: int
+    counts: Float
+
+    @cached_property
+    def confusion(self) -> Float:
+        """Number of images (R, true class, predicted class)."""
+        n_classes = self.probabilities.shape[1]
+        predicted = np.eye(n_classes)[self.probabilities.argmax(axis=1)]
+        of_class = [self.counts[:, self.labels == k] @ predicted[self.labels == k] for k in range(n_classes)]
+        return np.stack(of_class, axis=1)
+
+    @property
+    def hits(self) -> Float:
+        """Number of images (R, C) of each class that are recognised."""
+        return np.asarray(np.diagonal(self.confusion, axis1=1, axis2=2))
+
+    @property
+    def true(self) -> Float:
+        """Number of images (R, C) of each class."""
+        return np.asarray(self.confusion.sum(axis=2))
+
+    @property
+    def predicted(self) -> Float:
+        """Number of images (R, C) taken for each class."""
+        return np.asarray(self.confusion.sum(axis=1))
+
+    @property
+    def recall(self) -> Float:
+        """Share (R, C) of each class's images that is recognised; NaN for a class without images."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.hits / self.true)
+
+
+def accuracy(drawn: Resamples) -> Float:
+    """Share of images that are recognised."""
+    return np.asarray(drawn.hits.sum(axis=1) / drawn.true.sum(axis=1))
+
+
+def balanced_accuracy(drawn: Resamples) -> Float:
+    """Mean over all classes of the share that is recognised."""
+    return np.asarray(drawn.recall.mean(axis=1))
+
+
+def auroc(drawn: Resamples) -> Float:
+    """Area under the ROC curve of each class against the rest."""
+    classes = range(drawn.probabilities.shape[1])
+    of_class = [_auroc(drawn.labels == k, drawn.probabilities[:, k], drawn.counts) for k in classes]
+    return over_classes(np.stack(of_class, axis=1), drawn.positive)
+
+
+def sensitivity(drawn: Resamples) -> Float:
+    """Share of a class's images that is recognised."""
+    return over_classes(drawn.recall, drawn.positive)
+
+
+def specificity(drawn: Resamples) -> Float:
+    """Share of the other images that is not taken for the class."""
+    others = drawn.true.sum(axis=1, keepdims=True) - drawn.true
+    with np.errstate(invalid="ignore"):
+        return over_classes((others - drawn.predicted + drawn.hits) / others, drawn.positive)
+
+
+def f1(drawn: Resamples) -> Float:
+    """Harmonic mean of sensitivity and precision; NaN for a class without images."""
+    with np.errstate(invalid="ignore"):
+        per_class = np.where(drawn.true > 0, 2 * drawn.hits / (drawn.true + drawn.predicted), np.nan)
+    return over_classes(per_class, drawn.positive)
+
+
+def _auroc(is_class: NDArray[np.bool_], score: Array, counts: Float) -> Float:
+    """AUROC (R,) as the share of pairs in the right order, a tie being half a pair (Mann & Whitney, 1947)."""
+    rest = np.flatnonzero(~is_class)
+    rest = rest[np.argsort(score[rest])]
+    up_to = np.zeros((len(counts), len(rest) + 1))
+    np.cumsum(counts[:, rest], axis=1, out=up_to[:, 1:])  # drawn images of the rest among the first 0, 1, 2, ...
+    below = up_to[:, np.searchsorted(score[rest], score[is_class], side="left")]
+    not_above = up_to[:, np.searchsorted(score[rest], score[is_class], side="right")]
+    pairs = np.einsum("rn,rn->r", counts[:, is_class], below + not_above) / 2
+    with np.errstate(invalid="ignore"):
+        return np.asarray(pairs / (counts[:, is_class].sum(axis=1) * counts[:, rest].sum(axis=1)))

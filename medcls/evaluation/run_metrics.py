@@ -1,0 +1,103 @@
+"""metrics.json of a run: what its checkpoints are worth."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+
+from medcls.atomic import write_json
+from medcls.data.datamodule import ImageDataModule
+from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
+from medcls.evaluation.metrics import METRICS, Metric, own_in
+from medcls.runs.folder import RunFolder
+from medcls.runs.history import Row, best_row
+from medcls.runs.predictions import Predictions, write_predictions
+from medcls.runs.run import value_of
+from medcls.training.classifier import Classifier
+from medcls.training.predict import Outcome, predict
+
+log = logging.getLogger(__name__)
+
+
+class Scored(NamedTuple):
+    """Content of metrics.json, and the predictions of the best epoch by split, "val" and perhaps "test"."""
+
+    metrics: dict[str, Any]
+    predictions: dict[str, Predictions]
+
+
+def score_run(
+    trainer: pl.Trainer,
+    classifier: Classifier,
+    data: ImageDataModule,
+    folder: RunFolder,
+    rows: Sequence[Row],
+    own: Sequence[Metric] = (),
+) -> Scored:
+    """Score the best and the last epoch on validation images and write predictions.csv and metrics.json.
+
+    The test split, where there is one, is looked at here, once, with the weights of the best epoch.
+    own: metrics of the user's own. Raises UserError where one of them fails.
+    """
+    table, config = data.image_set.table, data.config
+    last = predict(trainer, classifier, data, folder.last, "val")
+    splits = [split for split in ("val", "test") if len(data.image_set.indices(split))]
+    best = {split: predict(trainer, classifier, data, folder.best, split) for split in splits}
+    predictions = {split: outcome.predictions for split, outcome in best.items()}
+    metrics = {
+        "simulated": table.simulated,
+        "notice": data.image_set.notice,
+        "data": config.data.title,
+        "model": config.model.title,
+        "classes": list(table.classes),
+        "positive": classifier.hparams["positive"],
+        "n_train": len(data.image_set.indices("train")),
+        "n_val": len(predictions["val"].labels),
+        "n_val_patients": predictions["val"].n_patients if table.grouped else None,
+        "parameters": sum(parameter.numel() for parameter in classifier.net.parameters()),
+        "seconds": round(sum(row["seconds"] for row in rows), 3),
+        "best": {"epoch": best_row(rows)["epoch"], "val": measure(best["val"], own)},
+        "last": {"epoch": rows[-1]["epoch"], "val": measure(last, own)},
+        "test": {"n": len(predictions["test"].labels), **measure(best["test"], own)} if "test" in best else None,
+    }
+    if config.data.medmnist is not None and config.data.split.folds is None:
+        metrics["medmnist"] = medmnist_scores(data, predictions[splits[-1]])
+    write_predictions(folder.predictions, table.classes, predictions)
+    write_json(folder.metrics, metrics)
+    return Scored(metrics, predictions)
+
+
+def measure(outcome: Outcome, own: Sequence[Metric] = ()) -> dict[str, Any]:
+    """Loss, and every metric with its interval, over patients where these are known.
+
+    A metric of the user's own comes with the number of resamples of its interval.
+    """
+    found = outcome.predictions
+    intervals = bootstrap_intervals(
+        found.labels, found.probabilities, found.positive, metrics=[*METRICS.values(), *own], groups=found.groups
+    )
+    resamples = {metric.name: {"resamples": SLOW_RESAMPLES} for metric in own}
+    return {"loss": outcome.loss} | {name: asdict(one) | resamples.get(name, {}) for name, one in intervals.items()}
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """What TensorBoard's HPARAMS page shows of metrics.json: metrics and loss of the best epoch, and its number."""
+    best = metrics["best"]
+    names = [metric.name for metric in METRICS.values() if metric.in_hparams] + own_in(best["val"])
+    return {name: value_of(best["val"], name) for name in [*names, "loss"]} | {"epoch": best["epoch"]}
+
+
+def medmnist_scores(data: ImageDataModule, found: Predictions) -> dict[str, float] | None:
+    """AUC and ACC of the test split as MedMNIST's tables have them; None where its file has vanished meanwhile."""
+    from medcls.sources.medmnist import official_scores
+
+    config, root = data.config.data, data.image_set.table.root
+    assert config.medmnist is not None
+    assert root is not None
+    try:
+        return official_scores(config.name, root, config.medmnist.size, found.probabilities)
+    except (OSError, ValueError, AssertionError, RuntimeError) as error:
+        log.warning("MedMNIST's evaluator can no longer read its file (%s)", error)
+        return None

@@ -1,0 +1,28 @@
+"""The pictures of a run: curves.png, and confusion matrix and ROC of each split."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medcls.report.confusion_roc import plot_confusion, plot_roc
+from medcls.report.curves import plot_curves
+from medcls.runs.history import Row
+from medcls.runs.predictions import Predictions
+
+
+def draw_run(
+    metrics: Mapping[str, Any], predictions: Mapping[str, Predictions], rows: Sequence[Row], folder: Path
+) -> None:
+    """Write curves.png, confusion.png and roc.png, and of a test split confusion_test.png and roc_test.png.
+
+    metrics: content of metrics.json; predictions: of the best epoch by split, "val" and perhaps "test".
+    """
+    epoch, classes = int(metrics["best"]["epoch"]), metrics["classes"]
+    title = f"{'SIMULATED ' if metrics['simulated'] else ''}{metrics['data']}, {metrics['model']}"
+    title += f" ({metrics['notice']})" if metrics["notice"] else ""
+    plot_curves(rows, epoch, title, folder / "curves.png")
+    for split, found in predictions.items():
+        ending = "_test.png" if split == "test" else ".png"
+        of = f"{title}: {'test' if split == 'test' else 'validation'}, epoch {epoch}"
+        plot_confusion(found, classes, of, folder / f"confusion{ending}")
+        plot_roc(found, classes, of, folder / f"roc{ending}")

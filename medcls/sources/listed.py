@@ -1,0 +1,83 @@
+"""Images that a list names, row by row: of a manifest, or of a function of the user's own; as a table of samples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from medcls.data.groups import find_groups
+from medcls.data.listing import listing
+from medcls.data.split import Division, divide
+from medcls.data.table import Sample, SampleTable, check_counts
+from medcls.errors import UserError
+from medcls.sources.image_folder import SPLIT_FOLDERS, natural_order
+
+SHOWN_ROWS = 200  # wrong rows listed before "and N more"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as its source has it; ``place``: for messages, such as line 4; split and group are None where unknown."""
+
+    place: str
+    path: str
+    label: str
+    split: str | None
+    group: str | None
+
+
+def table_of_rows(
+    rows: Sequence[Row],
+    root: Path | None,
+    classes: Mapping[str, str] | None,
+    *,
+    source: str,
+    check_path: Callable[[Row], str],
+    group_pattern: str | None,
+    groups_twice: str,
+    division: Division,
+) -> SampleTable:
+    """Table of the images in ``rows``, in their order.
+
+    ``classes``: token -> class name, in label order, where a label is either; None: found, in alphabetical order.
+    ``check_path``: name of a row's image, or a ValueError that says what is wrong with it. Rows without splits are
+    divided (see ``divide``). Patients: those of the rows, else what ``group_pattern`` finds. ``source`` and
+    ``groups_twice`` (what to say of patients in both) are for messages.
+    Raises UserError that lists all wrong rows, and for a class without training or validation images.
+    """
+    if classes is None:
+        classes = {label: label for label in natural_order({row.label for row in rows if row.label})}
+    labels = {token: i for i, token in enumerate(classes)} | {name: i for i, name in enumerate(classes.values())}
+    samples, problems = [], []
+    for row in rows:
+        try:
+            samples.append(sample_of(row, check_path(row), labels))
+        except ValueError as error:
+            problems.append(f"{row.place}: {error}")
+    if problems:
+        paths = "" if root is None else f"paths below data.root={root}, "
+        raise UserError(
+            f"{source}: {len(problems)} of {len(rows)} rows are wrong:\n{listing(problems, SHOWN_ROWS)}\n"
+            f"  Expected {paths}labels {', '.join(classes)}. Correct the rows or remove them."
+        )
+    if group_pattern is not None:
+        if samples[0].group:
+            raise UserError(f"data.group_pattern: {groups_twice}")
+        groups = find_groups([sample.name for sample in samples], group_pattern)
+        samples = [replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)]
+    divided, split_drawn = divide(samples, division)
+    table = SampleTable(root, tuple(classes.values()), divided, split_drawn)
+    check_counts(table)
+    return table
+
+
+def sample_of(row: Row, name: str, labels: Mapping[str, int]) -> Sample:
+    """Sample of a row; ValueError says what is wrong with it."""
+    if row.label not in labels:
+        nearest = get_close_matches(row.label, labels, n=1)
+        raise ValueError(f"label {row.label!r} is not a class" + (f"; did you mean {nearest[0]}?" if nearest else ""))
+    if row.split is not None and row.split.lower() not in SPLIT_FOLDERS:
+        raise ValueError(f"split {row.split!r}, expected one of {', '.join(SPLIT_FOLDERS)}")
+    if row.group == "":
+        raise ValueError("no patient")
+    return Sample(name, labels[row.label], SPLIT_FOLDERS[(row.split or "train").lower()], row.group or "")
