@@ -133,7 +133,7 @@ def test_all_bad_values_are_reported_before_anything_starts(sweep, folder):
         ("hydra/sweeper=basic", "train.py -m"),
         ("data.root=nowhere", "nowhere"),
         ("resume=runs/a", "To resume a sweep, re-run the same command"),
-        ("report=runs/a", "report: found beside other overrides"),
+        ("report=runs/a", "expected a folder, and columns"),
     ],
 )
 def test_mistake_ends_the_sweep_before_anything_is_written(sweep, folder, override, message):
