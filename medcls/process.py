@@ -1,13 +1,13 @@
-"""Settings of the C libraries below us, for small nets and images on a CPU, which hold for the whole process.
-
-``tune_process`` makes those that last, before PyTorch is imported; the others end with their block.
-"""
+"""What a command changes in its process: before PyTorch is imported and for good, or for the length of a block."""
 
 import ctypes
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from medcls.conf_folder import PACKAGE
 
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 def tune_process() -> None:
-    """Keep freed memory in the process, and let waiting threads soon give up their core."""
+    """Keep freed memory in the process, and let waiting threads soon give up their core: for small nets on a CPU."""
     keep_freed_memory()
     wait_briefly()
 
@@ -65,3 +65,27 @@ def opencv_in_one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
+
+
+def reach_working_folder() -> None:
+    """Let modules beside the user's images be imported, here and in processes started from here (PYTHONPATH).
+
+    After everything installed, so that a file of theirs called random.py replaces nothing here.
+    """
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.append(folder)
+    reached = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if not (PACKAGE / "conf").is_dir():  # a checkout, which processes started elsewhere would not find
+        reached.append(str(PACKAGE.parent))
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, [*reached, folder])))
+
+
+@contextmanager
+def forgiving_logs() -> Iterator[None]:
+    """Keep logging silent about a log file that it cannot write: a full disk must not hide the message that says so."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        logging.raiseExceptions = before

@@ -19,12 +19,14 @@ from medcls.runs.history import best_row, is_over
 from medcls.runs.predictions import positive_index
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images
+from medcls.terminal import command_line
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
 from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier
 from medcls.training.environment import describe_environment
 from medcls.training.history import History
 from medcls.training.progress import Progress
+from medcls.training.quiet import quiet_lightning
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 from medcls.training.stop import stopping_in_order
@@ -53,7 +55,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     check_outside_images("hydra.run.dir", path, config.data)
-    with folder.locked(), stopping_in_order() as late:
+    with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
         history = History(folder)
         if resumed:
@@ -89,8 +91,10 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         folder.write_status("done", len(history.rows))
         if show:
             from medcls.report.closing_table import print_closing_table
+            from medcls.report.next_steps import print_next_steps
 
             print_closing_table(metrics, path)
+            print_next_steps(metrics, config, folder, overrides)
         return float(best_row(history.rows)["val_loss"])
 
 
@@ -164,7 +168,7 @@ def record_end(folder: RunFolder, error: BaseException, epochs_done: int, epochs
     """Write to the folder why the run did not finish, as far as the disk still takes it."""
     stopped = isinstance(error, Stopped)
     if stopped:
-        command = f"python train.py {folder.resume_override}"
+        command = f"{command_line('train')} {folder.resume_override}"
         log.info("stopped after %d of %d epochs; go on: %s", epochs_done, epochs, command)
     try:
         folder.write_status("stopped" if stopped else "failed", epochs_done, f"{type(error).__name__}: {error}")

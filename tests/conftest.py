@@ -18,6 +18,8 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from medcls.cli import main
+
 SCRIPT = Path(__file__).parents[1] / "train.py"
 SWEEP = SCRIPT.with_name("sweep.py")
 TINY = [
@@ -77,7 +79,7 @@ def make_folder(tmp_path):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capfd):
-    """Run a script, or a module as python -m does, from an empty working folder, and undo what it changes here.
+    """Run a script, a module as python -m does, or medcls itself, from an empty working folder, and undo its changes.
 
     The result's folder is the working folder. An exception that is not turned into an exit status is raised.
     """
@@ -90,7 +92,9 @@ def command(tmp_path, monkeypatch, capfd):
         before = State()
         capfd.readouterr()
         try:
-            if isinstance(program, Path):
+            if program == "medcls":
+                main()
+            elif isinstance(program, Path):
                 runpy.run_path(str(program), run_name="__main__")
             else:
                 runpy.run_module(program, run_name="__main__", alter_sys=True)
@@ -174,6 +178,7 @@ class State:
         self.signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         self.environment = dict(os.environ)
         self.threads = torch.get_num_threads()
+        self.path = list(sys.path)
 
     def restore(self):
         for handler in set(logging.root.handlers) - set(self.handlers):
@@ -187,6 +192,7 @@ class State:
         os.environ.clear()
         os.environ.update(self.environment)
         torch.set_num_threads(self.threads)
+        sys.path[:] = self.path
         GlobalHydra.instance().clear()
 
 

@@ -55,7 +55,12 @@ def check_message(result, *fragments):
         ("data.root=${nowhere}", ["data.root", "'nowhere' not found"]),
         ("data.root=${oc.env:NOT_SET} hydra.run.dir='${run_folder:runs,now}'", ["run.dir", "'NOT_SET' not found"]),
         # Malformed
-        ("lr", ["'lr'", "missing EQUAL"]),
+        ("lr", ["lr: found no value, expected lr=1e-5"]),
+        ("lenet", ["lenet: found a word alone", "Did you mean model=lenet?"]),
+        ("--lr 1e-4", ["--lr: keys are set without dashes", "lr=1e-4"]),
+        ("--batch-size=4", ["--batch-size=4: keys are set without dashes", "batch_size=4"]),
+        ("--fast", ["--fast: unknown option", "--config-dir"]),
+        ("lr=[1", ["lr=[1"]),
         # Wrong types
         ("lr=fast", ["lr: found 'fast', expected a number"]),
         ("lr=true", ["lr: found True, expected a number"]),
@@ -329,7 +334,11 @@ def test_command_itself_exits_with_status_2_within_seconds(tmp_path):
     began = time.monotonic()
     command = [sys.executable, str(SCRIPT), "lr=-1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "lr: found -1, expected greater than 0.\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "loading PyTorch ...\nlr: found -1, expected greater than 0.\n",
+    )
     assert time.monotonic() - began < 20
     assert list((tmp_path / "runs").iterdir()) == []
 

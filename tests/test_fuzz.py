@@ -21,8 +21,9 @@ from medcls.sources.cache import load_images
 SECONDS, MEGABYTES = 20, 2500  # a file; the whole process, of which the imports take the first 300
 
 DICOM = ["CT_small", "MR_small", "MR_small_bigendian", "MR_small_RLE", "SC_rgb_rle", "examples_palette", "image_dfl"]
-if find_spec("pylibjpeg"):
-    DICOM += ["JPEG2000", "MR_small_jpeg_ls_lossless", "SC_rgb_jpeg_gdcm", "SC_rgb_jpeg_dcmtk", "JPGExtended"]
+DICOM += ["JPEG2000"] if find_spec("openjpeg") else []
+if find_spec("libjpeg"):
+    DICOM += ["MR_small_jpeg_ls_lossless", "SC_rgb_jpeg_gdcm", "SC_rgb_jpeg_dcmtk", "JPGExtended"]
 
 
 def originals():

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TINY
+from medcls.command import composed
 from PIL import Image
 
-from medcls.command import composed
 from medcls.config import check_config
 from medcls.config.data import is_simulated
 from medcls.errors import UserError

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import SWEEP
 from sweeping import TINY, eventually, histories, pids_of, results, states
 
 TWO_AT_A_TIME = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -64,7 +65,7 @@ def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folde
     os.killpg(process.pid, signal.SIGINT)
     out, _ = process.communicate()
     assert process.returncode == 130
-    assert "Resume with: python sweep.py" in out
+    assert f"Resume with: python {SWEEP} model=lenet" in out
     assert states_so_far(folder)[first.name] in ("stopped", "done")
     assert sweep(*grid).status == 0
     assert sweep(*grid, f"hydra.sweep.dir={tmp_path / 'alone'}").status == 0

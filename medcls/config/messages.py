@@ -2,26 +2,29 @@
 
 import re
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from medcls.config import hydra_private
 from medcls.config.parts import PARTS, choices
 from medcls.errors import UserError
 
 
-def explain_invalid(error: ValidationError, schema: type[BaseModel]) -> UserError:
-    """All wrong keys of a configuration in one message."""
+def explain_invalid(error: ValidationError, schema: type[BaseModel], values: object) -> UserError:
+    """All wrong keys of a configuration in one message; ``values``: the configuration."""
     details: dict[str, list[ErrorDetails]] = {}
     for detail in error.errors():
         details.setdefault(key_of(detail), []).append(detail)
     # A list with a wrong item is also no other alternative of its key, which would say less.
     keys = [key for key in details if not any(other.startswith(f"{key}.") for other in details)]
-    return UserError("\n".join(explain_key(key, details[key], schema) for key in keys))
+    wrong = {key for key in keys if details[key][0]["type"] == "extra_forbidden"}
+    chosen = [name for name in names_in(values) if name not in wrong]
+    return UserError("\n".join(explain_key(key, details[key], schema, chosen) for key in keys))
 
 
 def key_of(detail: ErrorDetails) -> str:
@@ -34,10 +37,10 @@ def key_of(detail: ErrorDetails) -> str:
     return ".".join(part for part in parts if "[" not in part and part not in ("Target", "str"))
 
 
-def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel]) -> str:
+def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], chosen: Collection[str]) -> str:
     """One wrong key; ``details``: one for each alternative that its value is none of."""
     if details[0]["type"] == "extra_forbidden":
-        return unknown_key(key, schema)
+        return unknown_key(key, schema, chosen)
     if details[0]["type"] in ("missing", "union_tag_not_found"):
         return f"{key}: missing."
     if details[0]["type"] == "union_tag_invalid":
@@ -57,23 +60,22 @@ def no_such_choice(key: str, found: str, known: Sequence[str]) -> str:
     return f"{key}: found {found!r}.{hint} Expected one of {', '.join(known)}."
 
 
-def unknown_key(key: str, schema: type[BaseModel]) -> str:
-    """Message for a key that no part of the schema has."""
-    known = sorted({name for name, _ in all_fields(schema)})
+def unknown_key(key: str, schema: type[BaseModel], chosen: Collection[str]) -> str:
+    """Message for a key that the configuration does not have; ``chosen``: dotted names of all that it has."""
     section, _, last = key.rpartition(".")
-    if section and key in known:
+    if section and key in {name for name, _ in all_fields(schema)}:
         return f"{key}: no key of the chosen {section}; it belongs to another choice of {section}."
-    siblings = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == section]
+    siblings = sorted(name.rpartition(".")[2] for name in chosen if name.rpartition(".")[0] == section)
     nearest = [f"{section}.{name}".lstrip(".") for name in get_close_matches(last, siblings, n=1)]
-    nearest = nearest or get_close_matches(key, known, n=1)
-    nearest = nearest or [name for name in known if name.rpartition(".")[2] == last][:1]
+    nearest = nearest or get_close_matches(key, sorted(chosen), n=1)
+    nearest = nearest or sorted(name for name in chosen if name.rpartition(".")[2] == last)[:1]
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     where = f"Keys of {section}" if siblings and section else "Keys"
-    listed = siblings or [name for name in known if "." not in name]
+    listed = siblings or sorted(name for name in chosen if "." not in name)
     return f"{key}: unknown key.{hint} {where}: {', '.join(listed)}."
 
 
-def unknown_override(key: str, schema: type[BaseModel]) -> str:
+def unknown_override(key: str, schema: type[BaseModel], chosen: Collection[str]) -> str:
     """Message for an override of a key that the composed configuration does not hold: unknown, or still to be added."""
     free = [name for name, annotation in all_fields(schema) if dict in map(typing.get_origin, alternatives(annotation))]
     if key in free:
@@ -82,7 +84,14 @@ def unknown_override(key: str, schema: type[BaseModel]) -> str:
         )
     if any(key.startswith(f"{name}.") for name in free):
         return f"{key}: not there to be changed. Add it with a plus sign: +{key}=..."
-    return unknown_key(key, schema)
+    return unknown_key(key, schema, chosen)
+
+
+def names_in(values: object, prefix: str = "") -> list[str]:
+    """Dotted names of all keys of nested dictionaries, sections among them."""
+    if not isinstance(values, Mapping):
+        return []
+    return [name for key, value in values.items() for name in (f"{prefix}{key}", *names_in(value, f"{prefix}{key}."))]
 
 
 def all_fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -112,23 +121,24 @@ def explain_interpolation(error: OmegaConfBaseException) -> UserError:
     return UserError(f"{key}: {error.msg or error}".splitlines()[0])
 
 
-def explain_composition(error: HydraException, schema: type[BaseModel]) -> UserError:
-    """What Hydra refused to compose: an unknown key, an unknown choice of a group, or a malformed override."""
-    text = str(error) or str(error.__cause__)
-    if isinstance(error, MissingConfigException) and (choice := re.search(r"Could not find '([^']+)/([^'/]+)'", text)):
-        group, name = choice.groups()
-        listed = re.search(r"Available options in '[^']+':\n((?:\t\S+\n?)+)", text)
-        options = listed[1].split() if listed else []
-        nearest = get_close_matches(name, options, n=1)
+def explain_composition(error: HydraException, schema: type[BaseModel], chosen: Collection[str]) -> UserError:
+    """What Hydra refused to compose: an unknown key, an unknown choice of a group, or a malformed override.
+
+    chosen: dotted names of all keys that the chosen groups have; empty where a choice is what was refused.
+    """
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        nearest = get_close_matches(name, error.options, n=1)
         hint = f" Did you mean {group}={nearest[0]}?" if nearest else ""
-        return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(options)}.")
-    if isinstance(error, ConfigCompositionException):
-        if match := re.search(r"Error merging override (\+*)(.+?)=", text):
-            return UserError(f"{match[2]}: {not_merged(match[2], str(error.__cause__))}")
-        key = re.search(r"(?:Could not override|Key) '([^']+)'", text)
-        if key and not key[1].startswith("hydra."):
-            return UserError(unknown_override(key[1].split("@")[0], schema))
-    return UserError(text.strip())
+        return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(error.options)}.")
+    if isinstance(error, OverrideParseException):
+        return UserError(f"{error.override}: {error.message.splitlines()[0]}. Quote spaces and brackets: key='\"a b\"'")
+    if key := hydra_private.unmerged_key(error):
+        return UserError(f"{key}: {not_merged(key, str(error.__cause__))}")
+    key = hydra_private.refused_key(error)
+    if key is not None and not key.startswith("hydra."):
+        return UserError(unknown_override(key, schema, chosen))
+    return UserError((str(error) or str(error.__cause__)).strip())
 
 
 def not_merged(key: str, reason: str) -> str:

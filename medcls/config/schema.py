@@ -153,7 +153,7 @@ def check_against(schema: type[Checked], composed: DictConfig | dict[str, Any]) 
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise explain_invalid(error, schema) from error
+        raise explain_invalid(error, schema, values) from error
 
 
 class _SweepOnly(Section):
@@ -164,7 +164,8 @@ class _SweepOnly(Section):
 
 def check_sweep(composed: DictConfig) -> SweepConfig:
     """Typed ``sweep`` section of what Hydra composed. Raises UserError as ``check_config`` does."""
+    values = {"sweep": OmegaConf.to_container(composed, resolve=True)}
     try:
-        return _SweepOnly.model_validate({"sweep": OmegaConf.to_container(composed, resolve=True)}).sweep
+        return _SweepOnly.model_validate(values).sweep
     except ValidationError as error:
-        raise explain_invalid(error, Config) from error
+        raise explain_invalid(error, Config, values) from error

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from medcls.config.conf import CONF
+from medcls.conf_folder import CONF
 from medcls.config.messages import explain_invalid
 from medcls.config.parts import PARTS
 from medcls.config.schema import Config
@@ -27,7 +27,7 @@ def check_stored(values: Mapping[str, Any], where: Path, allowed: Collection[str
     try:
         return Config.model_validate(with_defaults(values))
     except ValidationError as error:
-        raise UserError(f"{where}: not a configuration of medcls.\n{explain_invalid(error, Config)}") from error
+        raise UserError(f"{where}: not a configuration of medcls.\n{explain_invalid(error, Config, values)}") from error
 
 
 def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Any classification net of torchvision by name: the baseline that practitioners compare with."""
 
 import copy
+from difflib import get_close_matches
 
 import torch
 import torchvision
@@ -49,6 +50,12 @@ def build_torchvision(
 
 def load(name: str, weights: str | None, image_size: int) -> nn.Module:
     """Net ``name`` as torchvision builds it, without auxiliary heads."""
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        nearest = get_close_matches(name, names, n=1)
+        raise ValueError(
+            f"torchvision has no net {name}.{f' Did you mean model.name={nearest[0]}?' if nearest else ''}"
+        )
     options: dict[str, object] = {}
     if name in ("googlenet", "inception_v3"):
         options |= {"aux_logits": False} | ({} if weights else {"init_weights": True})

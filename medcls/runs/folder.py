@@ -59,6 +59,14 @@ class RunFolder:
         self.write_status("running", 0)
         self.write_config(config)
 
+    def remove_if_not_begun(self) -> None:
+        """Remove the folder of a run that failed before it wrote its configuration, unless it holds other files."""
+        if self.config.exists():
+            return
+        (self.path / "train.log").unlink(missing_ok=True)
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write what the run is to be; again when it is resumed, so that an extension outlives an interruption."""
         write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))

@@ -4,50 +4,35 @@ import copy
 from collections.abc import Sequence
 from functools import cache
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra import compose
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from medcls.config import Config
-from medcls.config.messages import explain_composition, explain_interpolation
+from medcls.config.compose import readable_composition
+from medcls.config.hydra_private import is_group, parse, set_values
 from medcls.sweep.variants import FOLD
 
 
 class Composer:
-    """Hydra's composition of conf/config.yaml, with its mistakes in words.
+    """Hydra's composition of conf/config.yaml, with readable errors.
 
     What the choices of groups make is kept and the plain keys are set in a copy, which Hydra does in that order too:
     composing anew takes a tenth of a second for each job.
     """
 
-    def __init__(self, loader: ConfigLoader) -> None:
-        self.loader = loader
+    def __init__(self) -> None:
         self.kept: dict[tuple[str, ...], DictConfig] = {}
-        self.is_group = cache(lambda key: bool(loader.get_group_options(key)))
-
-    def parse(self, arguments: Sequence[str]) -> list[Override]:
-        return OverridesParser.create(config_loader=self.loader).parse_overrides(list(arguments))
+        self.is_group = cache(is_group)
 
     def compose(self, overrides: list[str]) -> DictConfig:
         """Composed configuration, with Hydra's section. Raises UserError for what Hydra refuses."""
-        try:
-            parsed = self.parse(overrides)
+        with readable_composition(overrides):
+            parsed = parse(overrides)
             groups = tuple(str(o.input_line) for o in parsed if self.is_group(o.key_or_group))
             if groups not in self.kept:
-                self.kept[groups] = self.loader.load_configuration("config", list(groups), RunMode.RUN)
+                self.kept[groups] = compose("config", overrides=list(groups), return_hydra_config=True)
             composed = copy.deepcopy(self.kept[groups])
-            plain = [o for o in parsed if str(o.input_line) not in groups]
-            ConfigLoaderImpl._apply_overrides_to_config(plain, composed)
+            set_values(composed, [o for o in parsed if str(o.input_line) not in groups])
             return composed
-        except HydraException as error:
-            raise explain_composition(error, Config) from error
-        except OmegaConfBaseException as error:
-            raise explain_interpolation(error) from error
 
 
 def folds_left_open(composed: DictConfig, overrides: Sequence[str]) -> list[list[str]]:

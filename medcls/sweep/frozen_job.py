@@ -19,7 +19,7 @@ from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.config.stored import check_stored
 from medcls.errors import Stopped, UserError
-from medcls.process import tune_process
+from medcls.process import forgiving_logs, tune_process
 from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, is_current
 from medcls.sweep.sweep_folder import SweepFolder, flat, history_so_far, read_status
@@ -95,17 +95,16 @@ def logging_to(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     root = logging.getLogger()
-    others, level, raising = list(root.handlers), root.level, logging.raiseExceptions
+    others, level = list(root.handlers), root.level
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a full disk also breaks the log file, which must not hide the reason
     try:
-        yield
+        with forgiving_logs():
+            yield
     finally:
         root.handlers[:] = others
         root.setLevel(level)
         handler.close()
-        logging.raiseExceptions = raising
 
 
 def stop_when_unwanted(sweep: SweepFolder, launch: str, parent: int) -> None:

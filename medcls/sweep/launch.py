@@ -1,6 +1,7 @@
 """Launching jobs through Hydra, relaunching them when a launcher gives up, and stopping them."""
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -8,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from hydra.core.global_hydra import GlobalHydra
-
+from medcls.config.hydra_private import multirun
 from medcls.errors import Stopped
 from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, begin_launch, end_launch, is_current
@@ -43,13 +43,12 @@ def launch(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) ->
 
 def launch_once(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) -> bool:
     """Launch the jobs and wait for them; returns whether the launcher gave up."""
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
     name = begin_launch(sweep, local=settings.local)
     overrides = [
         *settings.overrides,
         f"folder={in_grammar(str(sweep.path.absolute()))}",
         f"launch={in_grammar(name)}",
+        f"working={in_grammar(os.getcwd())}",
         f"isolated={str(settings.isolated).lower()}",
         f"slots={settings.slots}",
         f"gpus={in_grammar(settings.gpus)}",
@@ -60,7 +59,7 @@ def launch_once(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSetting
         silence_submitit()
     with stopping_isolated(sweep, jobs, settings) if settings.isolated else stopping_here():
         try:
-            hydra.multirun("launch", work, overrides)
+            multirun("launch", work, overrides)
         except Exception as error:
             if is_current(sweep, name):
                 reason = f"{type(error).__name__}: {error}".strip().splitlines()[-1]

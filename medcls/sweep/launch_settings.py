@@ -4,13 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hydra.core.config_loader import ConfigLoader
-from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra import compose
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from medcls.config import Config
-from medcls.config.messages import explain_composition
+from medcls.config.compose import readable_composition
 from medcls.errors import UserError
 from medcls.process import usable_cores
 
@@ -43,15 +42,13 @@ class LaunchSettings:
         return self.slots > 0
 
 
-def choose_launch_settings(
-    overrides: Sequence[str], configs: Mapping[str, Config], loader: ConfigLoader
-) -> LaunchSettings:
+def choose_launch_settings(overrides: Sequence[str], configs: Mapping[str, Config]) -> LaunchSettings:
     """What the launcher named on the command line means for the jobs.
 
     Raises UserError for a launcher that is not installed or settings that it does not have.
     """
     kept = [override for override in overrides if not override.startswith("hydra.sweep.dir=")]
-    composed = compose_launch(kept, loader)
+    composed = compose_launch(kept)
     allowed = sorted(set().union(*(config.own_code for config in configs.values())))
     launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
     settings = composed.hydra.launcher
@@ -74,17 +71,18 @@ def choose_launch_settings(
     return LaunchSettings(launcher, kept, slots, gpus, max(1, usable_cores() // slots), allowed)
 
 
-def compose_launch(overrides: list[str], loader: ConfigLoader) -> DictConfig:
+def compose_launch(overrides: list[str]) -> DictConfig:
     """Composed conf/launch.yaml."""
     try:
-        return loader.load_configuration("launch", overrides, RunMode.MULTIRUN)
-    except HydraException as error:
+        with readable_composition(overrides, "launch"):
+            return compose("launch", overrides=overrides, return_hydra_config=True)
+    except UserError as error:
         named = next((o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")), "")
-        if "Could not find 'hydra/launcher" in str(error) and named in EXTRAS:
+        if isinstance(error.__cause__, MissingConfigException) and named in EXTRAS:
             raise UserError(
                 f"hydra/launcher={named}: not installed. Install it: pip install 'medcls[{EXTRAS[named]}]'"
             ) from error
-        raise explain_composition(error, Config) from error
+        raise
 
 
 def visible_gpus(configs: Mapping[str, Config]) -> list[str]:

@@ -31,7 +31,7 @@ def work(launched: DictConfig) -> None:
             if is_current(sweep, launched.launch):
                 gpus = list(launched.gpus)
                 gpu = gpus[number % len(gpus)] if len(gpus) > 1 else None
-                run_child(sweep, launched.job, launched.launch, gpu, list(launched.allow))
+                run_child(sweep, launched, gpu)
         return
     try:
         run_frozen(sweep, launched.job, list(launched.allow))
@@ -67,21 +67,17 @@ def slot(sweep: SweepFolder, launch: str, slots: int) -> Iterator[int]:
     yield 0
 
 
-def run_child(sweep: SweepFolder, job: str, launch: str, gpu: str | None, allowed: list[str]) -> None:
+def run_child(sweep: SweepFolder, launched: DictConfig, gpu: str | None) -> None:
     """Run a job in a process of its own and record in its folder if it is killed."""
+    job, launch = launched.job, launched.launch
     folder = sweep.run_folder(job)
     folder.path.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
-    command = [
-        sys.executable,
-        "-m",
-        "medcls.sweep.frozen_job",
-        str(sweep.path),
-        job,
-        launch,
-        str(os.getpid()),
-        *allowed,
-    ]
+    # Modules of the user's own lie in the sweep's working folder, which a cluster's machine does not know of.
+    reached = dict.fromkeys([*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), launched.working])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(reached)}
+    environment |= {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+    words = [str(sweep.path), job, launch, str(os.getpid()), *launched.allow]
+    command = [sys.executable, "-m", "medcls.sweep.frozen_job", *words]
     with (folder.path / "train.log").open("ab") as log:
         # A session of its own keeps the terminal's Ctrl-C away.
         child = subprocess.Popen(

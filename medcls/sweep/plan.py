@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
+from medcls.config.hydra_private import parse
 from medcls.config.knobs import keys_that
 from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
@@ -30,6 +30,7 @@ from medcls.sweep.variants import (
     swept_values,
     vary,
 )
+from medcls.terminal import command_line
 
 
 @dataclass
@@ -61,10 +62,10 @@ class Plan:
         }
 
 
-def plan_sweep(arguments: Sequence[str], loader: ConfigLoader) -> Plan:
+def plan_sweep(arguments: Sequence[str]) -> Plan:
     """Every job of a command line. Raises UserError that lists all mistakes of all jobs."""
-    composer = Composer(loader)
-    parsed = composer.parse(arguments)
+    composer = Composer()
+    parsed = parse(arguments)
     check_hydra_overrides(parsed)
     launch = [str(o.input_line) for o in parsed if o.is_hydra_override()]
     task = [o for o in parsed if not o.is_hydra_override()]
@@ -98,7 +99,7 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
     for override in parsed:
         if override.key_or_group.startswith("hydra/sweeper"):
             raise UserError(
-                "hydra/sweeper: sweep.py runs grids. To search: python train.py -m hydra/sweeper=search ..."
+                f"hydra/sweeper: a sweep is a grid. To search: {command_line('train')} -m hydra/sweeper=search ..."
             )
         if override.key_or_group in ("hydra.run.dir", "hydra.sweep.subdir"):
             raise UserError(f"{override.key_or_group}: found in a sweep, expected hydra.sweep.dir=<folder>.")
@@ -106,11 +107,6 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
             raise UserError(f"{override.input_line}: Hydra's settings cannot be swept.")
         if override.key_or_group == "resume":
             raise UserError("resume: found in a sweep. To resume a sweep, re-run the same command without it.")
-        if override.key_or_group == "report":
-            raise UserError(
-                "report: found beside other overrides, expected alone.\n"
-                "  python sweep.py report=<folder> makes the report on a folder of runs."
-            )
 
 
 def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> None:

@@ -1,11 +1,9 @@
-"""One call of sweep.py, from its arguments to its report."""
+"""One sweep, from the arguments of its command to its report."""
 
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from hydra.core.global_hydra import GlobalHydra
 
 from medcls.audit.gate import audited
 from medcls.config import Config
@@ -14,11 +12,13 @@ from medcls.errors import Stopped, UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
 from medcls.sources.load import load_image_set
+from medcls.sweep.answer import report
 from medcls.sweep.launch import launch
 from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
+from medcls.terminal import command_line
 
 
 def sweep(arguments: Sequence[str]) -> int:
@@ -26,12 +26,8 @@ def sweep(arguments: Sequence[str]) -> int:
 
     Raises UserError before anything is written, Stopped when asked to stop.
     """
-    if len(arguments) == 1 and arguments[0].startswith("report="):
-        report(Path(arguments[0].partition("=")[2]))
-        return 0
-    loader = GlobalHydra.instance().config_loader()
-    plan = plan_sweep(arguments, loader)
-    settings = choose_launch_settings(plan.launch, plan.configs, loader)
+    plan = plan_sweep(arguments)
+    settings = choose_launch_settings(plan.launch, plan.configs)
     folder = SweepFolder(plan.folder)
     check_same_sweep(folder, plan)
     fix_threads(folder, plan, settings)
@@ -40,10 +36,10 @@ def sweep(arguments: Sequence[str]) -> int:
         check_images(plan.configs)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
-        folder.write(plan.contract([Path(sys.argv[0]).name, *arguments]), plan.configs)
+        folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
         run_missing(folder, plan, settings, arguments)
     failed = print_failures(folder, plan)
-    report(folder.path)
+    report(folder.path, next(iter(plan.configs.values())).columns)
     return 1 if failed else 0
 
 
@@ -122,7 +118,7 @@ def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, argum
         with Watch(folder, plan.configs, settings.slots, plan.name).watching():
             launch(folder, missing, settings)
     except Stopped:
-        line = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
+        line = f"{command_line('sweep')} {shlex.join(arguments)}"
         print(f"stopped; everything is saved. Resume with: {line}", flush=True)
         raise
 
@@ -145,11 +141,6 @@ def print_failures(folder: SweepFolder, plan: Plan) -> int:
     return len(failed)
 
 
-def report(folder: Path) -> None:
-    """Write the report on a folder of runs and say where it lies."""
-    if not folder.is_dir():
-        raise UserError(f"report: no folder {folder}. Expected the folder of a sweep or of other runs.")
-    from medcls.report.sweep import write_report  # matplotlib takes seconds to import
-
-    written = write_report(folder)
-    print("\n".join(["", *written.answers, f"report: {written.page}"]))
+def command_words() -> list[str]:
+    """The command as sweep.json keeps it: without the folders of this machine."""
+    return [Path(word).name for word in shlex.split(command_line("sweep")) if word != "python"]

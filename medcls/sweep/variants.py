@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from medcls.config.schema import SweepConfig
 from medcls.errors import UserError
+from medcls.terminal import command_line
 
 Values = dict[str, Any]
 FOLD = "data.split.fold"
@@ -42,7 +43,7 @@ def swept_values(override: Override) -> list[Any]:
     if not override.is_discrete_sweep():
         raise UserError(
             f"{override.input_line}: an interval is searched, not swept. Expected values such as "
-            f"{override.key_or_group}=1e-3,1e-4.\n  To search: python train.py -m hydra/sweeper=search ..."
+            f"{override.key_or_group}=1e-3,1e-4.\n  To search: {command_line('train')} -m hydra/sweeper=search ..."
         )
     return [plain(value) for value in override.sweep_iterator()]
 

@@ -1,7 +1,5 @@
 """From the configuration and the images to the classifier, its callbacks and the trainer."""
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -100,11 +98,6 @@ def build_trainer(
 
     Raises UserError when this machine lacks the accelerator.
     """
-    # It warns of having no workers (batches come from memory), of our folder not being empty, of resuming; and tells
-    # of absent accelerators and of products. Importing it set the level of its messages.
-    warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric")
-    for library in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
     options: dict[str, Any] = {}
     if config.deterministic and torch.cuda.is_available():
         options["deterministic"] = "warn"

@@ -1,4 +1,4 @@
-"""What one sees of a running training: a bar on a terminal, one line per epoch elsewhere and in train.log."""
+"""What one sees of a running training: a line per epoch, and below them a bar on a terminal."""
 
 import logging
 import sys
@@ -13,8 +13,12 @@ from medcls.training.history import History
 log = logging.getLogger(__name__)
 
 
+# The description, a bar that fills what is left of the line, and the time: whole at 80 columns.
+BAR = "{desc}  {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+
+
 class Progress(pl.Callback):
-    """One bar over all epochs with the figures of the last complete one, and a log line per epoch."""
+    """One bar over all epochs with the validation loss of the last one and the best, and a log line per epoch."""
 
     def __init__(self, history: History, simulated: bool, show: bool) -> None:
         self.history = history
@@ -25,25 +29,30 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         batches = int(trainer.num_training_batches)
         total, done = batches * (trainer.max_epochs or 0), batches * trainer.current_epoch
-        self.bar = tqdm(total=total, initial=done, unit="batch", dynamic_ncols=True, disable=not self.show, leave=False)
-        self.bar.set_description(f"{self.mark}epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+        self.bar = tqdm(
+            total=total, initial=done, bar_format=BAR, dynamic_ncols=True, disable=not self.show, leave=False
+        )
+        self.describe(trainer.current_epoch + 1, trainer.max_epochs or 0)
 
     def on_train_batch_end(self, *arguments: Any) -> None:
         if self.bar is not None:
             self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        row = self.history.rows[-1]
+        row, epochs = self.history.rows[-1], trainer.max_epochs or 0
         best = best_row(self.history.rows)
-        log.info("%s", self.mark + epoch_line(row, best, trainer.max_epochs or 0), extra={"epoch_line": True})
+        short = self.mark + short_line(row, best, epochs)
+        log.info("%s", self.mark + epoch_line(row, best, epochs), extra={"short": short if self.show else None})
+        self.describe(min(len(self.history.rows) + 1, epochs), epochs)
+
+    def describe(self, epoch: int, epochs: int) -> None:
+        """Say before the bar which epoch runs and what the complete ones came to."""
         if self.bar is not None:
-            self.bar.set_description(
-                f"{self.mark}epoch {min(row['epoch'] + 1, trainer.max_epochs or 0)}/{trainer.max_epochs}"
-            )
-            self.bar.set_postfix_str(
-                f"loss {row['train_loss']:.3f} acc {row['train_accuracy']:.3f} | val {row['val_loss']:.3f} "
-                f"{row['val_accuracy']:.3f} | best {best['val_loss']:.3f} in {best['epoch']}"
-            )
+            losses = ""
+            if self.history.rows:
+                last, best = self.history.rows[-1], best_row(self.history.rows)
+                losses = f"  val {last['val_loss']:.3f}  best {best['val_loss']:.3f} in {best['epoch']}"
+            self.bar.set_description_str(f"{self.mark}epoch {epoch}/{epochs}{losses}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.close()
@@ -64,3 +73,11 @@ def epoch_line(row: Row, best: Row, epochs: int) -> str:
     return (
         f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}  {values}  lr {row['lr']:.3g}  {row['seconds']:.1f} s{mark}"
     )
+
+
+def short_line(row: Row, best: Row, epochs: int) -> str:
+    """An epoch on a line of 80 columns, "SIMULATED " before it included."""
+    values = f"val {row['val_loss']:.3f}  acc {row['val_accuracy']:.3f}  AUROC {row['val_auroc']:.3f}"
+    mark = "  best" if row is best else ""
+    epoch = f"{row['epoch']:{len(str(epochs))}}/{epochs}"
+    return f"{epoch}  {values}  train {row['train_loss']:.3f}  {row['seconds']:.1f} s{mark}"

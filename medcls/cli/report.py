@@ -1,0 +1,42 @@
+"""medcls report: the report alone, on any folder of runs."""
+
+import logging
+from pathlib import Path
+
+from medcls.cli.page import Page
+from medcls.cli.words import Words
+from medcls.errors import UserError
+
+PAGE = Page(
+    about=(
+        "Write the report on a sweep or any folder of runs.\n"
+        "Leaves report.html, report.md and results.csv, and prints the answer. Trains nothing."
+    ),
+    words="<folder> [columns=...]",
+    keys=("columns",),
+    bare_words=True,
+    examples=[
+        ("runs/<sweep>", "the report of a sweep, from what its jobs have left so far"),
+        ("runs/<sweep> 'columns=[{_target_: mycolumns.epochs_after_best}]'", "with a column of your own"),
+        ("runs", "all runs below runs/, compared where they can be"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Exit status 0. Raises UserError where the folder cannot be reported on."""
+    folders = [word for word in given.others if "=" not in word or word.startswith("report=")]
+    overrides = [word for word in given.others if word not in folders]
+    if len(folders) != 1 or any(not word.startswith("columns=") for word in overrides):
+        raise UserError(
+            f"report: found {' '.join(given.others) or 'nothing'}, expected a folder, and columns=[...] at most: "
+            "runs/<sweep>"
+        )
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from medcls.config import check_config
+    from medcls.config.compose import composed
+    from medcls.sweep.answer import report
+
+    columns = check_config(composed("report", overrides)).columns if overrides else []
+    report(Path(folders[0].removeprefix("report=")), columns)
+    return 0

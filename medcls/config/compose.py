@@ -1,0 +1,84 @@
+"""Hydra's composition of conf/ and the user's own folders, with readable errors."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from medcls.conf_folder import CONF, own_folders
+from medcls.config import hydra_private
+from medcls.config.messages import explain_composition, explain_interpolation, names_in
+from medcls.config.run_name import register_resolvers
+from medcls.config.schema import Config
+from medcls.errors import UserError
+
+VERSION = "1.3"  # whose rules Hydra is to keep
+
+
+class OwnFolders(SearchPathPlugin):
+    """Has Hydra search the user's folders after conf/, however it is started; overrides and run names stay as typed."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in own_folders():
+            search_path.append(provider="medcls-own", path=f"file://{folder}")
+
+
+def prepare_hydra() -> None:
+    """Make medcls's resolvers and the user's folders known to Hydra, before it is initialised."""
+    register_resolvers()
+    Plugins.instance().register(OwnFolders)
+
+
+def composed(
+    job: str, overrides: Sequence[str], config_name: str = "config", schema: type[Config] = Config
+) -> DictConfig:
+    """What Hydra composes of conf/, for a command that Hydra does not run. Raises UserError for what it refuses."""
+    prepare_hydra()
+    with (
+        readable_composition(overrides, config_name, schema),
+        initialize_config_dir(str(CONF), job_name=job, version_base=VERSION),
+    ):
+        return compose(config_name, overrides=list(overrides))
+
+
+@contextmanager
+def readable_composition(
+    overrides: Sequence[str], config_name: str = "config", schema: type[Config] = Config
+) -> Iterator[None]:
+    """Raise UserError for what Hydra refuses of these overrides in the block."""
+    try:
+        yield
+    except HydraException as error:
+        raise explained(error, overrides, config_name, schema) from error
+    except OmegaConfBaseException as error:  # in the name of the run folder
+        raise explain_interpolation(error) from error
+    except ValueError as error:
+        if (told := hydra_private.explain_value_error(error)) is None:
+            raise
+        raise UserError(told) from error
+
+
+def explained(
+    error: HydraException, overrides: Sequence[str], config_name: str = "config", schema: type[Config] = Config
+) -> UserError:
+    """What Hydra refused of these overrides, with the nearest right name among the keys of the chosen groups."""
+    try:
+        # Hydra is initialised no more where its own main failed, and still is within a sweep.
+        begun = GlobalHydra.instance().is_initialized()
+        with nullcontext() if begun else initialize_config_dir(str(CONF), version_base=VERSION):
+            groups = [
+                str(override.input_line)
+                for override in hydra_private.parse(overrides)
+                if hydra_private.is_group(override.key_or_group) and not override.is_sweep_override()
+            ]
+            chosen = compose(config_name, overrides=groups)
+    except (HydraException, ValueError):  # it is the choice that was refused
+        return explain_composition(error, schema, [])
+    return explain_composition(error, schema, names_in(OmegaConf.to_container(chosen, resolve=False)))
