@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from conftest import SCRIPT
-from sweeping import figures, results, states
+from sweeping import histories, results, states
 
 from medcls.config.stored import check_stored
 from medcls.training.classifier import load_classifier
@@ -73,9 +73,9 @@ def test_old_sweep_is_reported_with_the_same_numbers(sweep, old):
 
 def test_old_sweep_is_resumed_by_its_command(command, old):
     folder = old("sweep")
-    before = figures(folder)
+    before = histories(folder)
     assert command(SCRIPT.with_name("sweep.py"), *SWEEP.split(), f"hydra.sweep.dir={folder}").status == 0
     assert set(states(folder).values()) == {"done"}
     assert len(states(folder)) == 4
-    after = figures(folder)
+    after = histories(folder)
     assert {name: after[name] for name in before} == before
