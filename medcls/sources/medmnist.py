@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import zipfile
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -110,8 +111,10 @@ def check_arrays(images: NDArray[Any], labels: NDArray[Any], n_classes: int) -> 
     return images, labels[:, 0]
 
 
-def resized(images: NDArray[np.uint8], image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Images (N, image_size, image_size, channels), scaled as ``decode`` does."""
+def resized(
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], image_size: int, channels: int
+) -> NDArray[np.uint8]:
+    """Images (N, image_size, image_size, channels) of (H, W) or (H, W, 3) of any sizes, scaled as ``decode`` does."""
     result = np.empty((len(images), image_size, image_size, channels), np.uint8)
     for i, pixels in enumerate(images):
         image = Image.fromarray(pixels).convert("L" if channels == 1 else "RGB")

@@ -16,7 +16,12 @@ def write_results(sweep: Sweep) -> None:
 
     Everything but the seconds is the same again when the sweep is.
     """
-    write_table(sweep.folder / "results.csv", [_row(sweep, run) for run in sweep.runs])
+    write_table(sweep.folder / "results.csv", result_rows(sweep))
+
+
+def result_rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """One row per run, in the order of ``sweep.runs``; "" where a run has nothing to say."""
+    return [_row(sweep, run) for run in sweep.runs]
 
 
 def _row(sweep: Sweep, run: Run) -> dict[str, Any]:
