@@ -79,7 +79,7 @@ def load_classifier(path: Path | str, *, allow: Collection[str] = ()) -> Trained
     checkpoint = RunFolder(path).best if path.is_dir() else path
     if not checkpoint.is_file():
         raise UserError(
-            f"{checkpoint}: no such checkpoint.\n  Name a run folder with at least one complete epoch, or a file of its "
+            f"{checkpoint}: no such checkpoint.\n  Name a run folder with a complete epoch, or a file of its "
             "checkpoints/."
         )
     module = rebuild(checkpoint, allow)
