@@ -271,7 +271,7 @@ def test_places_without_a_run_or_a_checkpoint_are_named(tmp_path, config):
     with pytest.raises(UserError, match="resume: found"):
         medcls.train(medcls.compose(resume=tmp_path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(UserError, match="nowhere is not? a? ?run folder"):
+    with pytest.raises(UserError, match=r"nowhere is not? (a )?run folder"):
         medcls.resume(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 

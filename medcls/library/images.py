@@ -59,7 +59,7 @@ def audit_images(config: Config, folder: Path | str | None = None, *, show: bool
         raise UserError(f"data.root: nothing to audit, {config.data.default_root} does not exist. Name a folder.")
     audit = find_or_make(images, config)
     if show:
-        from medcls.audit.terminal import print_findings
+        from medcls.audit.console import print_findings
 
         print_findings(audit.findings)
     if folder is not None:

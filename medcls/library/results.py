@@ -6,7 +6,7 @@ from typing import Any
 from medcls.errors import UserError
 from medcls.runs.run import Run, read_config
 from medcls.runs.run import read_run as read_any_run
-from medcls.sweep.folder import flat
+from medcls.sweep.sweep_folder import flat
 
 
 def read_run(folder: Path | str) -> Run:
