@@ -1,6 +1,7 @@
 """Images that come as one array of pixels and not as files: checked, and resized as ``decode`` resizes files."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ def check_pixels(images: NDArray[Any]) -> NDArray[np.uint8]:
     return images
 
 
-def resized(images: NDArray[np.uint8], image_size: int, channels: int) -> NDArray[np.uint8]:
-    """Images (N, image_size, image_size, channels), scaled as ``decode`` does."""
+def resized(
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], image_size: int, channels: int
+) -> NDArray[np.uint8]:
+    """Images (N, image_size, image_size, channels) of (H, W) or (H, W, C) of any sizes, scaled as ``decode`` does."""
     result = np.empty((len(images), image_size, image_size, channels), np.uint8)
     for i, pixels in enumerate(images):
         plane = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels

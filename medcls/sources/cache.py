@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from medcls.atomic import write_text, writing
+from medcls.process import usable_cores
 from medcls.sources.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
 from medcls.sources.gray import Window
 
@@ -177,16 +178,15 @@ def _look(
 
 
 def _in_parallel(work: Callable[[int], _File], count: int, root: Path) -> Iterator[_File]:
-    # Threads suffice: Pillow and hashlib let go of the interpreter lock while they work.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    # Threads suffice: Pillow and hashlib release the interpreter lock while they work.
     terminal = sys.stderr.isatty()
     if not terminal:
         log.info("%s: reading %d images", root, count)
-    pool = ThreadPoolExecutor(cores)
+    pool = ThreadPoolExecutor(usable_cores())
     try:
         yield from tqdm(pool.map(work, range(count)), "Reading images", count, unit="image", disable=not terminal)
     finally:
-        pool.shutdown(cancel_futures=True)  # at an interruption do not decode the rest first
+        pool.shutdown(cancel_futures=True)  # an interruption does not wait for the remaining images
 
 
 def _compact(files: dict[str, _File], images: NDArray[np.uint8]) -> _Cache:

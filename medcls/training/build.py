@@ -43,6 +43,7 @@ def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
         "optimizer": plain["optimizer"],
         "scheduler": plain["scheduler"],
         "epochs": config.epochs,
+        "window": plain["data"]["window"],
     }
     if own is None:
         return Classifier(**options)

@@ -31,7 +31,8 @@ class Classifier(pl.LightningModule):
     ``optimizer``, ``scheduler``: their sections of the configuration; ``loss``: likewise, or its name where that says
     all; ``classes``: names in label order; ``positive``: the class that sensitivity is about (two classes);
     ``class_weights``: one per class; ``epochs``: length of a schedule. Images are ``image_size`` x ``image_size`` with
-    ``channels`` channels, 0 ... 255.
+    ``channels`` channels, 0 ... 255; ``window``: how gray values of DICOM were shown (data.window), None in checkpoints
+    from before it was kept.
 
     To subclass: pass on all keyword arguments but your own, which must be plain values; in a ``training_step`` of your
     own call ``track``. The configuration names the subclass by ``classifier._target_``.
@@ -51,6 +52,7 @@ class Classifier(pl.LightningModule):
         optimizer: Mapping[str, Any],
         scheduler: Mapping[str, Any],
         epochs: int,
+        window: str | Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

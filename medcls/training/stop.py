@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -32,7 +33,11 @@ def stopping_in_order() -> Iterator[StopLate]:
     """Raise Stopped on SIGINT and SIGTERM inside the block; a trainer needs the callback, lest it miss one.
 
     Not KeyboardInterrupt, on which Lightning exits by itself, before the run can say where it stopped.
+    In another thread than the main one, the only one that Python lets handle signals, nothing stops the block.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield StopLate()
+        return
     process, late = os.getpid(), StopLate()
 
     def stop(number: int, frame: FrameType | None) -> None:
