@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 
+from medcls.atomic import write_json
 from medcls.audit.gate import Audit, audited
 from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
@@ -159,6 +160,7 @@ def train_and_score(
 
     metrics, predictions = score_run(trainer, classifier, data, folder, history.rows, own)
     draw_run(metrics, predictions, history.rows, folder.path)
+    write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:
         board.write_hparams(metrics["best"]["epoch"], headline(metrics))
     return metrics

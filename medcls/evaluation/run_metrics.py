@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 
-from medcls.atomic import write_json
 from medcls.data.datamodule import ImageDataModule
 from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
 from medcls.evaluation.metrics import METRICS, Metric, own_in
@@ -36,7 +35,7 @@ def score_run(
     rows: Sequence[Row],
     own: Sequence[Metric] = (),
 ) -> Scored:
-    """Score the best and the last epoch on validation images and write predictions.csv and metrics.json.
+    """Score the best and the last epoch on validation images and write predictions.csv; metrics.json is the caller's.
 
     The test split, where there is one, is looked at here, once, with the weights of the best epoch.
     own: metrics of the user's own. Raises UserError where one of them fails.
@@ -65,7 +64,6 @@ def score_run(
     if config.data.medmnist is not None and config.data.split.folds is None:
         metrics["medmnist"] = medmnist_scores(data, predictions[splits[-1]])
     write_predictions(folder.predictions, table.classes, predictions)
-    write_json(folder.metrics, metrics)
     return Scored(metrics, predictions)
 
 
