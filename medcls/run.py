@@ -19,7 +19,8 @@ from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.runs.predictions import positive_index
 from medcls.sources.load import load_image_set
-from medcls.sources.location import check_outside_images
+from medcls.sources.location import check_outside_images, find_root
+from medcls.tensorboard.callback import TensorBoard
 from medcls.terminal import command_line
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
 from medcls.training.checkpoints import KeepBestAndLast
@@ -31,7 +32,6 @@ from medcls.training.quiet import quiet_lightning
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 from medcls.training.stop import stopping_in_order
-from medcls.training.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from medcls.evaluation.metrics import Metric
@@ -159,6 +159,11 @@ def train_and_score(
     from medcls.report.run_pictures import draw_run
 
     metrics, predictions = score_run(trainer, classifier, data, folder, history.rows, own)
+    if config.data.medmnist is not None and config.data.split.folds is None:
+        from medcls.sources.medmnist import official_scores
+
+        where = config.data.name, find_root(config.data), config.data.medmnist.size
+        metrics["medmnist"] = official_scores(*where, predictions["test"].probabilities)
     draw_run(metrics, predictions, history.rows, folder.path)
     write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:
