@@ -1,7 +1,7 @@
 """One run from start, or from where it stopped, to the end."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
 from medcls.tensorboard.callback import TensorBoard
 from medcls.terminal import command_line
-from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
+from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer, check_parts
 from medcls.training.checkpoints import KeepBestAndLast
-from medcls.training.classifier import Classifier
+from medcls.training.classifier import Classifier, MetricFunction
 from medcls.training.environment import describe_environment
 from medcls.training.history import History
 from medcls.training.progress import Progress
@@ -53,6 +53,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     else:
         folder.check_new()
     check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
+    own = check_own(config)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     check_outside_images("hydra.run.dir", path, config.data)
@@ -65,7 +66,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
-        own = attach_metrics(config, classifier)
+        classifier.metrics = per_epoch(own, classifier)
         data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         callbacks = [
@@ -131,15 +132,24 @@ def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: 
     )
 
 
-def attach_metrics(config: Config, classifier: Classifier) -> "list[Metric]":
-    """The user's own metrics, computed after each epoch from now on. Raises UserError for one that is wrong."""
+def check_own(config: Config) -> "list[Metric]":
+    """The user's own metrics; raises UserError when one of them, or another part of the user's, cannot be used."""
+    check_parts(config)
     if not config.metrics:
         return []  # without importing scikit-learn before the first epoch
-    from medcls.evaluation.own_metrics import as_functions, own_metrics
+    from medcls.evaluation.own_metrics import own_metrics
 
-    own, hparams = own_metrics(config.metrics), classifier.hparams
-    classifier.metrics = as_functions(own, positive_index(hparams["classes"], hparams["positive"]))
-    return own
+    return own_metrics(config.metrics)
+
+
+def per_epoch(own: "Sequence[Metric]", classifier: Classifier) -> Mapping[str, MetricFunction]:
+    """What the classifier computes of the user's own metrics after each epoch."""
+    if not own:
+        return {}
+    from medcls.evaluation.own_metrics import as_functions
+
+    hparams = classifier.hparams
+    return as_functions(own, positive_index(hparams["classes"], hparams["positive"]))
 
 
 def train_and_score(
