@@ -92,8 +92,8 @@ def check_arguments(
     try:
         signature.bind(*positional, **context, **arguments)
     except TypeError as error:
-        name = getattr(function, "__name__", function)
-        raise UserError(f"{key}: {name} cannot be called as medcls does with these arguments: {error}.") from error
+        called = getattr(function, "__name__", function)
+        raise UserError(f"{key}: {called} cannot be called as medcls does with these arguments: {error}.") from error
 
 
 def accepts(function: Callable[..., Any], argument: str) -> bool:
