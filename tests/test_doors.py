@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import SCRIPT, SWEEP
 from PIL import Image
 from sweeping import eventually
@@ -207,6 +208,43 @@ def test_experiment_in_the_working_folder_is_swept(program, place, finish):
     assert "Does a residual net beat LeNet?" in (place / "sweep/report.md").read_text()
 
 
+CODE = "from pathlib import Path\nPath('ran').touch()\ndef loss(logits, labels): return logits.mean()\n"
+
+
+@pytest.mark.parametrize("allowed", [[], ["allow=[stranger.loss]"]], ids=["unnamed", "named"])
+def test_code_that_only_a_run_folder_names_is_not_run(command, train, place, allowed):
+    train(*SMALL.split(), *SIMULATED.split(), "epochs=1", "hydra.run.dir=run", "logger=none")
+    (place / "stranger.py").write_text(CODE)
+    config = place / "run/config.yaml"
+    values = yaml.safe_load(config.read_text())
+    values["loss"] |= {"name": "own", "_target_": "stranger.loss", "args": {}, "outputs": "default"}
+    config.write_text(yaml.safe_dump(values))
+    result = train("resume=run", "epochs=2", *allowed)
+    if allowed:
+        assert result.status == 0, result.err
+        assert (place / "ran").exists()
+    else:
+        assert result.status == 2
+        assert "names code that this command does not: stranger.loss" in result.err
+        assert "allow=[stranger.loss]" in result.err
+        assert not (place / "ran").exists()
+    sys.modules.pop("stranger", None)
+
+
+def test_code_that_only_a_frozen_job_names_is_not_run(command, place):
+    words = [*SMALL.split(), *SIMULATED.split(), "epochs=1", "logger=none", "hydra.sweep.dir=sweep"]
+    assert command("medcls", "sweep", *words).status == 0
+    (place / "stranger.py").write_text(CODE)
+    (job,) = (place / "sweep/jobs").glob("*.yaml")
+    values = yaml.safe_load(job.read_text())
+    values["callbacks"] = [{"_target_": "stranger.loss"}]
+    job.write_text(yaml.safe_dump(values))
+    result = command("medcls", "sweep", *words)
+    assert result.status == 2
+    assert f"{job.name}: names code that this command does not: stranger.loss" in result.err
+    assert not (place / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
@@ -228,6 +266,7 @@ def test_experiment_in_the_working_folder_is_swept(program, place, finish):
         ("callbacks=[{_target_: mynet.Block, width: 3}]", "callbacks.0: mynet.Block is not a Callback of Lightning"),
         ("callbacks=[{path: notes.txt}]", "callbacks.0._target_: missing"),
         ("loggers=[csvv]", "one of csv, mlflow, wandb"),
+        ("sweep.reach=[{metric: val_aurc, value: 0.9}]", "sweep.reach: found 'val_aurc'. Did you mean val_auroc?"),
         ("metrics=[{_target_: mymetrics.mathews}]", "Did you mean mymetrics.matthews?"),
     ],
 )
