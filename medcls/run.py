@@ -52,11 +52,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         config = continued_config(config, folder, overrides)
     else:
         folder.check_new()
-    check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
-    own = check_own(config)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-    check_outside_images("hydra.run.dir", path, config.data)
+    own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
         history = History(folder)
@@ -69,15 +65,10 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         classifier.metrics = per_epoch(own, classifier)
         data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
-        callbacks = [
-            SeedEpochs(config.seed),
-            history,
-            Progress(history, image_set.table.simulated, show),
-            late,
-            *([board] if board else []),
-            *build_callbacks(config),
-            KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code)),
-        ]
+        progress = Progress(history, image_set.table.simulated, show)
+        watching = [SeedEpochs(config.seed), history, progress, late, *([board] if board else [])]
+        keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
+        callbacks = [*watching, *build_callbacks(config), keep]
         trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
         if resumed:
             folder.write_config(config.plain())
@@ -92,12 +83,31 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             raise
         folder.write_status("done", len(history.rows))
         if show:
-            from medcls.report.closing_table import print_closing_table
-            from medcls.report.next_steps import print_next_steps
-
-            print_closing_table(metrics, path)
-            print_next_steps(metrics, config, folder, overrides)
+            tell_end(metrics, config, folder, overrides)
         return float(best_row(history.rows)["val_loss"])
+
+
+def check(config: Config, path: Path) -> "list[Metric]":
+    """The user's own metrics, once everything is right that can be known before an image is read.
+
+    Raises UserError for a net that cannot take such images, a part of the user's own that cannot be used, or a run
+    folder among the images.
+    """
+    check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
+    own = check_own(config)
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
+    check_outside_images("hydra.run.dir", path, config.data)
+    return own
+
+
+def tell_end(metrics: Mapping[str, Any], config: Config, folder: RunFolder, overrides: list[str]) -> None:
+    """Print the closing table, and what to do next."""
+    from medcls.report.closing_table import print_closing_table
+    from medcls.report.next_steps import print_next_steps
+
+    print_closing_table(metrics, folder.path)
+    print_next_steps(metrics, config, folder, overrides)
 
 
 def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit | None, overrides: list[str]) -> None:
