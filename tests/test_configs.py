@@ -89,16 +89,6 @@ def dotted(section, prefix=""):
                     yield from dotted(section, f"{prefix}{key}.")
 
 
-README_COMMANDS = re.findall(
-    r"train\.py ([^`\n<>]*=[^`\n<>]*)`?$", (SCRIPT.parent / "README.md").read_text(), re.MULTILINE
-)
-
-
-@pytest.mark.parametrize("command", [c for c in README_COMMANDS if "-m" not in c.split() and "key=value" not in c])
-def test_command_of_the_readme_passes_the_schema(composed, command):
-    checked(composed(*command.strip(" `").split()))
-
-
 @pytest.mark.parametrize(
     "sweep",
     [
