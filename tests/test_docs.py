@@ -1,5 +1,5 @@
-"""README, docs/ and the help say what is true of the code: every command and setting is accepted, every name exists, and
-the table of choices is that of the registries."""
+"""README, docs/ and the help say what is true of the code: every command and setting is accepted, every name exists,
+and the table of choices is that of the registries."""
 
 import re
 import shlex
@@ -20,18 +20,20 @@ from medcls.conf_folder import CONF
 from medcls.config import check_config
 from medcls.config.compose import composed, prepare_hydra
 from medcls.config.parts import LOGGERS, PARTS, choices
-from medcls.config.preview import ConfigWithPreview
 from medcls.config.schema import check_against
 from medcls.evaluation.metrics import METRICS
+from medcls.preview.schema import ConfigWithPreview
+from medcls.sweep.launch_settings import EXTRAS
 from medcls.sweep.plan import plan_sweep
 
 ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
-    r"(?:python (train|sweep)\.py|python -m medcls\.(audit|preview)|medcls (train|sweep|audit|preview|report)) +([^#\n]+)"
+    r"(?:python (train|sweep)\.py|python -m medcls\.(audit|preview)|medcls (train|sweep|audit|preview|report))"
+    r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
-FILE = re.compile(r"(medcls|conf|tests|benchmarks|examples|docs)/[\w./-]*\w")
+FILE = re.compile(r"(?<![\w/])(medcls|conf|tests|benchmarks|examples|docs)/[\w./-]*\w")
 
 
 @cache
@@ -48,7 +50,7 @@ def code(page):
     """Every line of code and every piece of code in the text."""
     blocks = [token.content for token in tokens(page) if token.type in ("fence", "code_block")]
     spans = [token.content.replace("\n", " ") for token in tokens(page) if token.type == "code_inline"]
-    return [line.strip() for block in blocks for line in block.splitlines()] + spans
+    return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()] + spans
 
 
 def filled(words):
@@ -59,9 +61,12 @@ def filled(words):
 def commands():
     """Every command of the documentation, the examples, the comments of conf/ and the help: its name and its words.
 
-    Of the experiments tests/test_sweep.py plans every one.
+    All but those of conf/experiment/, of which tests/test_sweep.py plans every one.
     """
-    texts = [*(ROOT / "examples").glob("*.py"), *(file for file in CONF.rglob("*.yaml") if "experiment" not in file.parts)]
+    texts = [
+        *(ROOT / "examples").glob("*.py"),
+        *(file for file in CONF.rglob("*.yaml") if "experiment" not in file.parts),
+    ]
     lines = [line for page in PAGES for line in code(page)]
     lines += [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
     found = [(one[1] or one[2] or one[3], one[4].strip()) for one in map(COMMAND.search, lines) if one]
@@ -70,7 +75,9 @@ def commands():
 
 
 COMMANDS = commands()
-SETTINGS = sorted({filled(one) for page in PAGES for one in code(page) if SETTING.match(one) and filled(one)})
+SETTINGS = sorted(
+    {filled(one) for page in PAGES for one in code(page) if SETTING.match(one) and not one.startswith("hydra")} - {""}
+)
 
 
 @pytest.fixture
@@ -116,11 +123,7 @@ def test_command_of_the_documentation_is_accepted(command, words):
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
-    words = shlex.split(setting)
-    if any(word.startswith(("hydra.", "resume=")) for word in words):
-        check_config(composed("test", [word for word in words if not word.startswith("hydra.")]))
-    else:
-        check_jobs(words)
+    check_jobs(shlex.split(setting))
 
 
 def rows_of_choices():
@@ -140,6 +143,21 @@ def test_readme_lists_the_loggers_and_the_metrics():
     rows = rows_of_choices()
     assert set(re.findall(r"`(\w+)`", rows["loggers"])) == set(LOGGERS)
     assert rows["always computed"].split(", ") == [metric.title for metric in METRICS.values()]
+
+
+def test_launchers_are_listed_with_their_extras():
+    rows = re.findall(
+        r"^\| `hydra/launcher=(\w+)` \|.*\| `(\w+)` \|$", (ROOT / "docs/launchers.md").read_text(), re.MULTILINE
+    )
+    assert dict(rows) == EXTRAS
+
+
+def test_design_lists_the_layers_of_the_import_contract():
+    contract = re.search(r"^layers = \[\n(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    layers = [set(re.findall(r"\w+", layer)) for layer in re.findall(r'"(.*)"', contract[1])]
+    table = re.search(r"^\| layer .*\n\|[-|]+\n((?:\|.*\n)+)", (ROOT / "docs/design.md").read_text(), re.MULTILINE)
+    listed = [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in table[1].splitlines()]
+    assert listed[::-1] == layers
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
