@@ -24,7 +24,7 @@ PAGE = Page(
     examples=[
         ("data=folder data.root=images", "a folder per class, below train/ and test/ where there is a split"),
         ("data=folder data.root=images data.manifest=labels.csv", "classes, splits and patients from a CSV file"),
-        (r"data=folder data.root=images 'data.group_pattern=(\d+)[LR]\.png'", "patients from the file names"),
+        (r'''data=folder data.root=images "data.group_pattern='(\d+)[LR]\.png'"''', "patients from the file names"),
     ],
 )
 
