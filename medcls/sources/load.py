@@ -14,10 +14,19 @@ from medcls.data.listing import listing
 from medcls.data.split import Division, divide
 from medcls.data.table import SampleTable, check_counts
 from medcls.errors import UserError
+from medcls.quoting import typed
 from medcls.sources.arrays import digests_of, resized
+from medcls.sources.class_names import given_classes
 from medcls.sources.image_folder import scan_folder
-from medcls.sources.location import check_outside_images, find_manifest, find_root
-from medcls.sources.manifest import read_manifest
+from medcls.sources.location import (
+    Manifest,
+    cache_folder,
+    check_outside_images,
+    find_manifest,
+    find_root,
+    manifests_of_splits,
+)
+from medcls.sources.manifest import lists_images, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +44,20 @@ def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
     root = find_root(config)
     if config.medmnist is not None:
         return medmnist_images(config, root, image_size)
-    check_outside_images("data.cache_dir", config.cache_dir.expanduser(), config)
+    check_outside_images("data.cache_dir", cache_folder(config.cache_dir), config)
     return decoded(read_table(config, root), config, image_size)
+
+
+METADATA = Path("metadata.csv")  # which lists the images of a folder, where their names do not say their class
 
 
 def read_table(config: DataConfig, root: Path) -> SampleTable:
     """Table of the images below ``root``. Raises UserError as ``read_manifest`` or ``scan_folder`` do."""
+    if not root.is_dir():
+        raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
     split = config.split
-    if config.manifest is None:
+    manifests = find_metadata(config, root) if config.manifest is None else find_manifest(config.manifest, root)
+    if not manifests:
         return scan_folder(
             root,
             config.classes,
@@ -52,10 +67,8 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
             fold=split.fold,
             group_pattern=config.group_pattern,
         )
-    if not root.is_dir():
-        raise UserError(f"data.root: no folder {root}. Name an existing one: data.root=/path/to/images")
     return read_manifest(
-        find_manifest(config.manifest, root),
+        manifests,
         root,
         config.classes,
         columns=config.columns,
@@ -63,6 +76,17 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
         group_pattern=config.group_pattern,
         division=Division.of(split),
     )
+
+
+def find_metadata(config: DataConfig, root: Path) -> list[Manifest]:
+    """metadata.csv of the root or of each split folder, where no classes are given and no folders say them."""
+    found = [Manifest(root / METADATA)] if (root / METADATA).is_file() else manifests_of_splits(root, METADATA)
+    flat = not any(path.is_dir() for one in found for path in one.file.parent.iterdir())
+    if config.classes is not None or not flat or not all(lists_images(one.file, config.columns) for one in found):
+        return []
+    for one in found:
+        log.info("%s: the classes are those of this file", one.file)
+    return found
 
 
 def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet:
@@ -76,7 +100,7 @@ def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet
         [sample.name for sample in table.samples],
         image_size=image_size,
         channels=config.channels,
-        cache_dir=config.cache_dir.expanduser(),
+        cache_dir=cache_folder(config.cache_dir),
         max_pixels=config.max_pixels,
         window=config.window,
     )
@@ -99,9 +123,18 @@ def simulate(config: DataConfig, image_size: int) -> ImageSet:
         config.default_root,
     )
     kind = config.simulated.kind
-    table = simulated_table(kind, list(config.classes), config.simulated.counts)
+    try:
+        table = simulated_table(kind, list(config.classes), config.simulated.counts)
+    except ValueError as error:
+        raise UserError(
+            f"data.simulated.counts: {error}. Expected a number of images for each of data.classes."
+        ) from error
     images = simulated_images(table, kind=kind, image_size=image_size, channels=config.channels)
-    table = replace(divided(table, config), classes=tuple(config.classes.values()))
+    known = given_classes(config.classes)
+    labels = list(known.tokens.values())
+    samples = tuple(replace(sample, label=labels[sample.label]) for sample in table.samples)
+    table = divide(replace(table, classes=known.names, samples=samples), Division.of(config.split))
+    check_counts(table)
     return of_arrays(table, images, digests_of(images), config)
 
 
@@ -123,7 +156,7 @@ def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet
         image_size=image_size,
         channels=config.channels,
     )
-    return of_arrays(divided(table, config), images, digests, config)
+    return of_arrays(divide(table, Division.of(config.split)), images, digests, config)
 
 
 def own_images(config: DataConfig, image_size: int) -> ImageSet:
@@ -137,12 +170,6 @@ def own_images(config: DataConfig, image_size: int) -> ImageSet:
     if config.channels != found:
         log.warning("%s returned images of %d channels, data.channels is %d", config.target, found, config.channels)
     return of_arrays(table, resized(pixels, image_size, config.channels), digests_of(pixels), config)
-
-
-def divided(table: SampleTable, config: DataConfig) -> SampleTable:
-    """The table with the splits to use (see ``divide``)."""
-    samples, split_drawn = divide(table.samples, Division.of(config.split))
-    return replace(table, samples=samples, split_drawn=split_drawn)
 
 
 def of_arrays(table: SampleTable, images: NDArray[np.uint8], digests: tuple[str, ...], config: DataConfig) -> ImageSet:
