@@ -40,7 +40,8 @@ def check_network(net: NetConfig, *, in_channels: int, image_size: int) -> None:
 
 
 def _own(net: OwnNet, **shape: Any) -> nn.Module:
-    built = call(net.target, net.arguments(), "model", **shape)
+    with torch.device("cpu"):  # where its caller looks at shapes alone, a net of any kind may still need numbers
+        built = call(net.target, net.arguments(), "model", **shape)
     if not isinstance(built, nn.Module):
         raise UserError(f"model: {net.target} returned {type(built).__name__}, expected a torch.nn.Module.")
     return built
@@ -48,7 +49,7 @@ def _own(net: OwnNet, **shape: Any) -> nn.Module:
 
 def _check_shapes(built: nn.Module, net: OwnNet, in_channels: int, image_size: int) -> None:
     """Run two images through a user's net: what it maps them to is known only then."""
-    images = torch.zeros(2, in_channels, image_size, image_size)
+    images = torch.zeros(2, in_channels, image_size, image_size, device="cpu")
     try:
         with torch.no_grad():
             logits = built.eval()(images)

@@ -114,6 +114,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     import torch  # takes seconds to import
 
     from medcls.models import check_network
+    from medcls.run import check_own
 
     choices, simulated = composed.hydra.runtime.choices, is_simulated(composed.data)
     with open_dict(composed):
@@ -121,6 +122,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     config = check_config(composed)
     with torch.device("meta"):  # shapes without memory: the net may be too large for this machine
         check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
+    check_own(config)
     if twin := next((name for name, other in plan.configs.items() if other == config), None):
         raise UserError(f"the same job twice: {twin} has the same configuration. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"

@@ -68,12 +68,20 @@ class _Built(nn.Module):
         return self.loss(logits, labels)
 
 
+def check_loss(loss: OwnLoss) -> None:
+    """Raise UserError when a user's own loss cannot be found, or does not take its arguments."""
+    found = locate(loss.target, "loss")
+    given = {} if loss.class_weights is None else {"class_weights": None}
+    logits_and_labels = () if inspect.isclass(found) else (None, None)
+    check_arguments(found, loss.arguments(), "loss", *logits_and_labels, **given)
+
+
 def _own(loss: OwnLoss, class_weights: Tensor | None) -> WeightedLoss:
+    check_loss(loss)
     given = {} if class_weights is None else {"class_weights": class_weights}
     found = locate(loss.target, "loss")
     if inspect.isclass(found):
         return _Built(call(loss.target, loss.arguments(), "loss", **given))
-    check_arguments(found, loss.arguments(), "loss", None, None, **given)
 
     def function(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         passed = {} if weights is None else {"class_weights": weights}

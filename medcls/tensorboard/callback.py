@@ -78,7 +78,7 @@ class TensorBoard(pl.Callback):
 
     def write_hparams(self, epoch: int, values: Mapping[str, float]) -> None:
         """Add the run to the HPARAMS page with the ``values`` of its best epoch, by name, and close the file."""
-        from medcls.training.hparams_page import hparams, summaries
+        from medcls.tensorboard.hparams_page import hparams, summaries
 
         if self.writer is None:
             self.open()
