@@ -1,6 +1,5 @@
 """Resuming a run as if it had never stopped."""
 
-import json
 import logging
 from typing import Any
 
@@ -53,7 +52,8 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet) ->
 
     Raises UserError when the images are not those that the run began with.
     """
-    began_with = json.loads(folder.data.read_text(encoding="utf-8"))
+    began_with = folder.read_data()
+    folder.read_environment()  # which is needed when all is trained
     if began_with["fingerprint"] != image_set.fingerprint:
         raise UserError(
             f"resume: the images of {began_with['root']} have changed since this run began (fingerprint "

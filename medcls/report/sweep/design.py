@@ -1,6 +1,5 @@
 """What a sweep asked: its variants, seeds, comparisons; from sweep.json, or from the runs themselves."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from medcls.config.stored import with_defaults
 from medcls.errors import UserError
 from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
+from medcls.runs.contract import read_contract
 from medcls.runs.history import COLUMNS
 from medcls.runs.run import Fold, Run, read_config, read_run
 
@@ -86,7 +86,7 @@ def read_sweep(folder: Path) -> Sweep:
 def _from_file(folder: Path) -> Sweep:
     path = folder / "sweep.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_contract(path)
         variants = {entry["name"]: entry["values"] for entry in content["variants"]}
         jobs = [(job["name"], job["variant"], int(job["seed"]), _fold(job)) for job in content["jobs"]]
         order = {name: i for i, name in enumerate(variants)}
