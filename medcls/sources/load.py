@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from medcls.config import DataConfig
@@ -94,6 +95,7 @@ def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet
     from medcls.sources.cache import load_images
 
     assert table.root is not None
+    check_memory(len(table.samples), image_size, config.channels)
     positive = positive_class(config.positive, table.classes)
     cached = load_images(
         table.root,
@@ -113,29 +115,60 @@ def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet
 
 def simulate(config: DataConfig, image_size: int) -> ImageSet:
     """Simulated images in place of a default folder that does not exist."""
-    from medcls.sources.simulated import simulated_images, simulated_table
+    from medcls.sources.simulated import simulated_images
 
     assert config.simulated is not None
-    assert config.classes is not None
+    drawn, table = simulated_tables(config)
+    check_memory(len(table.samples), image_size, config.channels)
     log.warning(
         "SIMULATED: there is no folder %s, so this run uses built-in simulated images; its numbers say nothing about "
         "patients. Put images there or name their folder: data.root=/path/to/images",
         config.default_root,
     )
-    kind = config.simulated.kind
+    images = simulated_images(drawn, kind=config.simulated.kind, image_size=image_size, channels=config.channels)
+    return of_arrays(table, images, digests_of(images), config)
+
+
+def simulated_tables(config: DataConfig) -> tuple[SampleTable, SampleTable]:
+    """Tables of simulated images: as they are drawn, a kind of image for each token, and as they are used.
+
+    Raises UserError for classes or counts that do not fit each other.
+    """
+    from medcls.sources.simulated import simulated_table
+
+    assert config.simulated is not None
+    if config.classes is None:
+        raise UserError("data.classes: found null, expected classes, of which simulated images are drawn.")
     try:
-        table = simulated_table(kind, list(config.classes), config.simulated.counts)
+        drawn = simulated_table(config.simulated.kind, list(config.classes), config.simulated.counts)
     except ValueError as error:
         raise UserError(
             f"data.simulated.counts: {error}. Expected a number of images for each of data.classes."
         ) from error
-    images = simulated_images(table, kind=kind, image_size=image_size, channels=config.channels)
     known = given_classes(config.classes)
     labels = list(known.tokens.values())
-    samples = tuple(replace(sample, label=labels[sample.label]) for sample in table.samples)
-    table = divide(replace(table, classes=known.names, samples=samples), Division.of(config.split))
+    samples = tuple(replace(sample, label=labels[sample.label]) for sample in drawn.samples)
+    table = divide(replace(drawn, classes=known.names, samples=samples), Division.of(config.split))
     check_counts(table)
-    return of_arrays(table, images, digests_of(images), config)
+    positive_class(config.positive, table.classes)
+    return drawn, table
+
+
+def classes_without_images(config: DataConfig) -> tuple[str, ...] | None:
+    """Names of the classes where they are known before an image is read; None where they are not."""
+    if config.uses_simulation:
+        return simulated_tables(config)[1].classes
+    return None if config.classes is None else given_classes(config.classes).names
+
+
+def check_memory(n_images: int, image_size: int, channels: int) -> None:
+    """Raise UserError for more pixels than this machine has memory."""
+    needed, there = n_images * image_size**2 * channels, psutil.virtual_memory().total
+    if needed > there:
+        raise UserError(
+            f"image_size: {n_images:,} images of {image_size} x {image_size} pixels take {needed / 2**30:,.0f} GiB, "
+            f"this machine has {there / 2**30:,.0f}. Expected smaller images."
+        )
 
 
 def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet:

@@ -47,10 +47,11 @@ def _same(values: Any, given: Any, key: str) -> bool:
     return bool(values == given)
 
 
-def restore_history(history: History, folder: RunFolder, image_set: ImageSet) -> None:
+def restore_history(history: History, folder: RunFolder, image_set: ImageSet, epochs: int) -> None:
     """Take up the rows of the epochs that the last checkpoint covers.
 
-    Raises UserError when the images are not those that the run began with.
+    Raises UserError when the images are not those that the run began with, more than ``epochs`` epochs are done, or
+    one of its files is damaged.
     """
     began_with = folder.read_data()
     folder.read_environment()  # which is needed when all is trained
@@ -63,4 +64,9 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet) ->
     if folder.last.exists():
         callbacks: dict[str, Any] = read_checkpoint(folder.last)["callbacks"]
         history.load_state_dict(callbacks[history.state_key])
+    if (done := len(history.rows)) > epochs:
+        raise UserError(
+            f"epochs: found {epochs}, but {done} epochs of {folder.path} are done. Expected at least {done}; for fewer "
+            "start a new run."
+        )
     log.info("resuming %s after %d epochs", folder.path, len(history.rows))
