@@ -133,7 +133,9 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:
     """Say on one line what is about to be trained on what."""
-    counts = ", ".join(f"{sum(count.values())} {split}" for split, count in image_set.table.counts().items())
+    called = {"val": "test (as validation)"} if image_set.table.test_validates else {}
+    numbers = {split: sum(count.values()) for split, count in image_set.table.counts().items()}
+    counts = ", ".join(f"{number} {called.get(split, split)}" for split, number in numbers.items())
     parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
     log.info(
         "%s%s (%s images) with %s (%s parameters), %d epochs, in %s",

@@ -16,7 +16,8 @@ from medcls.report.png import COLOURS, write_png
 from medcls.runs.predictions import Predictions
 
 MOST_IN_CELLS = 40  # classes up to which cells hold their counts
-MOST_NAMES = 40  # of classes along an axis, or in a legend; 40 on a page can be read
+MOST_NAMES = 40  # of classes along an axis
+MOST_IN_LEGEND = 24  # lines
 
 
 def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
@@ -68,11 +69,11 @@ def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path)
         for k, name in enumerate(classes):
             _curve(axes, labels == k, probabilities[:, k], name, k)
         handles, said = axes.get_legend_handles_labels()
-        more = len(said) - MOST_NAMES
-        title = "each class against the rest" + (
-            f"\n(the first {MOST_NAMES}, {more} more are drawn)" if more > 0 else ""
+        more = len(said) - MOST_IN_LEGEND
+        title = "each class against the rest" + (f"\n({more} more are drawn)" if more > 0 else "")
+        figure.legend(
+            handles[:MOST_IN_LEGEND], said[:MOST_IN_LEGEND], loc="outside right upper", frameon=False, title=title
         )
-        figure.legend(handles[:MOST_NAMES], said[:MOST_NAMES], loc="outside right upper", frameon=False, title=title)
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
     axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity (true positive rate)")
     axes.grid(alpha=0.3)

@@ -45,7 +45,9 @@ def fonts_for(letters: Iterable[str]) -> list[str]:
 def _installed() -> list[tuple[str, str]]:
     """Name and file of every upright regular font."""
     upright = [
-        font for font in font_manager.fontManager.ttflist if font.style == "normal" and font.weight in (400, "normal")
+        font
+        for font in font_manager.fontManager.ttflist
+        if font.style == "normal" and font.weight in (400, "normal") and not font.name.startswith("Last Resort")
     ]
     return sorted({font.name: font.fname for font in upright}.items())
 

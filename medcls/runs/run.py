@@ -93,6 +93,11 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def validation_images(metrics: Mapping[str, Any]) -> str:
+    """What the images are called that the best epoch was chosen on; metrics: content of metrics.json."""
+    return "test images, as validation" if metrics.get("test_validates") else "validation images"
+
+
 def value_of(scored: Mapping[str, Any] | None, name: str) -> float:
     """A metric of a part of metrics.json, there a number or an interval; NaN where it is undefined or absent."""
     value = (scored or {}).get(name)
