@@ -34,7 +34,7 @@ def typed(key: str, value: Any) -> str:
 
 def _is_plain(text: str) -> bool:
     """Whether Hydra reads unquoted text as that text, and not as true, a number or null."""
-    word = re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) is not None
+    word = re.fullmatch(r"([A-Za-z_/]|\.\.?/)[\w./-]*", text, re.ASCII) is not None
     return word and text.lower() not in ("true", "false", "null", "nan", "inf")
 
 
