@@ -25,8 +25,10 @@ from medcls.terminal import command_line
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer, check_parts
 from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier, MetricFunction
+from medcls.training.device import check_device
 from medcls.training.environment import describe_environment
 from medcls.training.history import History
+from medcls.training.lone_image import check_batch_size, takes_one_image
 from medcls.training.progress import Progress
 from medcls.training.quiet import quiet_lightning
 from medcls.training.randomness import SeedEpochs
@@ -57,13 +59,15 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
         history = History(folder)
         if resumed:
-            restore_history(history, folder, image_set)
+            restore_history(history, folder, image_set, config.epochs)
             if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
         classifier.metrics = per_epoch(own, classifier)
-        data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
+        data = ImageDataModule(
+            image_set, config, len(history.rows), join_lone=joins_lone_image(config, classifier, image_set)
+        )
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         progress = Progress(history, image_set.table.simulated, show)
         watching = [SeedEpochs(config.seed), history, progress, late, *([board] if board else [])]
@@ -93,6 +97,7 @@ def check(config: Config, path: Path) -> "list[Metric]":
     Raises UserError for a net that cannot take such images, a part of the user's own that cannot be used, or a run
     folder among the images.
     """
+    check_device(config.trainer)
     check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
     own = check_own(config)
     if config.trainer.threads is not None:
@@ -128,7 +133,9 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:
     """Say on one line what is about to be trained on what."""
-    counts = ", ".join(f"{sum(count.values())} {split}" for split, count in image_set.table.counts().items())
+    called = {"val": "test (as validation)"} if image_set.table.test_validates else {}
+    numbers = {split: sum(count.values()) for split, count in image_set.table.counts().items()}
+    counts = ", ".join(f"{number} {called.get(split, split)}" for split, number in numbers.items())
     parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
     log.info(
         "%s%s (%s images) with %s (%s parameters), %d epochs, in %s",
@@ -145,11 +152,24 @@ def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: 
 def check_own(config: Config) -> "list[Metric]":
     """The user's own metrics; raises UserError when one of them, or another part of the user's, cannot be used."""
     check_parts(config)
+    check_batch_size(config)
     if not config.metrics:
         return []  # without importing scikit-learn before the first epoch
     from medcls.evaluation.own_metrics import own_metrics
 
     return own_metrics(config.metrics)
+
+
+def joins_lone_image(config: Config, classifier: Classifier, image_set: ImageSet) -> bool:
+    """Whether a last training batch of one image must be part of the one before, which is then logged."""
+    n_images = len(image_set.indices("train"))
+    if config.batch_size == 1 or n_images % config.batch_size != 1:
+        return False
+    shape = {"in_channels": config.data.channels, "image_size": config.image_size}
+    if takes_one_image(classifier.net, **shape):
+        return False
+    log.info("the last of %d training images joins the batch before it: batch norm needs at least two", n_images)
+    return True
 
 
 def per_epoch(own: "Sequence[Metric]", classifier: Classifier) -> Mapping[str, MetricFunction]:

@@ -25,7 +25,7 @@ from pydicom.uid import (
 
 from medcls.sources.decode import UnreadableImage, decode
 from medcls.sources.dicom import read_dicom
-from medcls.sources.image_folder import image_names, scan_folder
+from medcls.sources.image_folder import find_files, scan_folder
 
 # Shipped inside the package: one of each compression and kind of pixel.
 UNCOMPRESSED = ["CT_small", "MR_small", "MR_small_bigendian", "MR_small_implicit", "image_dfl", "examples_overlay"]
@@ -234,7 +234,7 @@ def test_files_without_ending_count_where_they_carry_the_mark_of_dicom(tmp_path)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(make(STORED) if name in names else b"text of more than 132 bytes" * 9)
     (tmp_path / "a/empty").write_bytes(b"")
-    assert image_names(tmp_path) == sorted(names)
+    assert find_files(tmp_path).names == sorted(names)
 
 
 @pytest.fixture

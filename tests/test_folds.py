@@ -9,8 +9,9 @@ import pytest
 from conftest import TINY
 from scipy import stats
 
-from medcls.data.split import Division, divide
-from medcls.data.table import Sample
+from medcls.data.split import Division
+from medcls.data.split import divide as divide_table
+from medcls.data.table import Sample, SampleTable
 from medcls.errors import UserError
 from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
 from medcls.evaluation.metrics import scores
@@ -20,6 +21,11 @@ from medcls.runs.predictions import Predictions
 from medcls.sources.image_folder import scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none"]
+
+
+def divide(samples, division):
+    divided = divide_table(SampleTable(None, ("a", "b"), tuple(samples)), division)
+    return divided.samples, divided.split_drawn
 
 
 def patients(count=60, seed=0):
@@ -87,8 +93,17 @@ def test_patient_is_found_in_the_file_name(make_folder):
     assert not {s.group for s in table.samples if s.split == "val"} & {
         s.group for s in table.samples if s.split == "train"
     }
-    with pytest.raises(UserError, match=r"(?s)no patient in 20 of 24 names:\n  a/0\.jpg.*and 10 more"):
-        scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(1\d)\.")
+    with pytest.raises(UserError, match=r"(?s)no patient in any of 24 names:\n  a/0\.jpg.*and 14 more"):
+        scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(2\d)\.")
+
+
+def test_images_whose_name_says_no_patient_count_alone_and_are_counted(make_folder, caplog):
+    root = make_folder(counts={"": 12})
+    table = scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(1\d)\.")
+    assert {s.name: s.group for s in table.samples if s.group} == {
+        f"{c}/{name}": name[:2] for c in "ab" for name in ("10.jpg", "11.png")
+    }
+    assert "matches no patient in 20 of 24 names; each of these images counts as a patient of its own" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Hydra's composition of conf/ and the user's own folders, with readable errors."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -20,6 +21,7 @@ from medcls.config.schema import Config
 from medcls.errors import UserError
 
 VERSION = "1.3"  # whose rules Hydra is to keep
+CLASSES = "data.classes"
 
 
 class OwnFolders(SearchPathPlugin):
@@ -45,7 +47,40 @@ def composed(
         readable_composition(overrides, config_name, schema),
         initialize_config_dir(str(CONF), job_name=job, version_base=VERSION),
     ):
-        return compose(config_name, overrides=list(overrides))
+        return compose(config_name, overrides=replacing_classes(overrides))
+
+
+def replacing_classes(overrides: Sequence[str]) -> list[str]:
+    """Overrides for Hydra, which would merge given classes with those that a data set comes with, not replace them.
+
+    Raises UserError for a class that is given twice, of which Hydra would keep the last.
+    """
+    result = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == CLASSES and value.startswith("{"):
+            check_given_once(value)
+            result.append(f"~{CLASSES}")
+            override = f"+{override}"
+        result.append(override)
+    return result
+
+
+def as_typed(overrides: Sequence[str]) -> list[str]:
+    """Overrides as they were before ``replacing_classes``."""
+    deleted = [override for override in overrides if override.partition("=")[0] == f"~{CLASSES}"]
+    kept = [override for override in overrides if override not in deleted]
+    return [
+        override.removeprefix("+") if deleted and override.startswith(f"+{CLASSES}=") else override for override in kept
+    ]
+
+
+def check_given_once(mapping: str) -> None:
+    """Raise UserError where a mapping of classes, as typed, has a key twice."""
+    for one in re.findall(r"\{([^{}]*)\}", mapping):
+        keys = [key.strip() for key in re.findall(r"(?:^|,)([^:,]*):", one)]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise UserError(f"{CLASSES}: {twice[0]!r} is given twice in {mapping}. Expected one class for each.")
 
 
 @contextmanager

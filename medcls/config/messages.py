@@ -1,6 +1,7 @@
 """Configuration mistakes in words: which key, what was found, what was expected, the nearest right name."""
 
 import re
+import shlex
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from medcls.config import hydra_private
 from medcls.config.parts import PARTS, choices
 from medcls.errors import UserError
+from medcls.quoting import quoted, typed
 
 
 def explain_invalid(error: ValidationError, schema: type[BaseModel], values: object) -> UserError:
@@ -49,6 +51,10 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], 
     expected = " or ".join(re.sub(r"^(Input (should be|is not)|Value error,) ", "", d["msg"]) for d in details)
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
+    if isinstance(details[0]["input"], int | float) and re.search(r"\ba (path|string)\b", expected):
+        given = details[0]["input"]
+        written = str(given).lower() if isinstance(given, bool) else str(given)
+        expected += f". As text, quoted for Hydra and for the shell: {shlex.quote(f'{key}={quoted(written)}')}"
     expected = re.sub(r"List should have (at least \d+ items?) after validation, not \d+", r"\1", expected)
     return f"{key}: found {details[0]['input']!r}, expected {expected}."
 
@@ -117,8 +123,12 @@ def sections(annotation: object) -> Iterable[type[BaseModel]]:
 
 def explain_interpolation(error: OmegaConfBaseException) -> UserError:
     """A value that is missing (???) or refers to something that does not exist."""
-    key = error.full_key or ""
-    return UserError(f"{key}: {error.msg or error}".splitlines()[0])
+    key, message = error.full_key or "", f"{error.msg or error}".splitlines()[0]
+    if "nterpolation" in message:
+        message += (
+            f".\n  Where ${{ is part of a name, quote it for Hydra and for the shell: '{key}=\"...\\${{...}}...\"'"
+        )
+    return UserError(f"{key}: {message}")
 
 
 def explain_composition(error: HydraException, schema: type[BaseModel], chosen: Collection[str]) -> UserError:
@@ -132,13 +142,37 @@ def explain_composition(error: HydraException, schema: type[BaseModel], chosen: 
         hint = f" Did you mean {group}={nearest[0]}?" if nearest else ""
         return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(error.options)}.")
     if isinstance(error, OverrideParseException):
-        return UserError(f"{error.override}: {error.message.splitlines()[0]}. Quote spaces and brackets: key='\"a b\"'")
+        return UserError(unreadable_override(str(error.override), error.message.splitlines()[0]))
+    if override := hydra_private.swept_override(error):
+        return UserError(ambiguous(override))
     if key := hydra_private.unmerged_key(error):
         return UserError(f"{key}: {not_merged(key, str(error.__cause__))}")
     key = hydra_private.refused_key(error)
     if key is not None and not key.startswith("hydra."):
         return UserError(unknown_override(key, schema, chosen))
     return UserError((str(error) or str(error.__cause__)).strip())
+
+
+def unreadable_override(override: str, reason: str) -> str:
+    """What to type for an override that Hydra cannot read: the same with its value between quotes."""
+    key, _, value = override.partition("=")
+    if value[:1] in ("{", "["):
+        advice = (
+            "Within a mapping or list, text with spaces, brackets or accents stands between double quotes, keys do not"
+        )
+        return f"{key}: {value} cannot be read ({reason}).\n  {advice}: 'key={{a: \"b c\", d: [1, 2]}}'"
+    if value[:1] == value[-1:] and value[:1] in ("'", '"') and len(value) > 1:
+        value = value[1:-1]
+    return f"{key}: {value} cannot be read ({reason}).\n  Quote it, for Hydra and for the shell: {typed(key, value)}"
+
+
+def ambiguous(override: str) -> str:
+    """What to type for a value that Hydra takes for several since it holds a comma."""
+    key, _, value = override.partition("=")
+    return (
+        f"{key}: {value} holds a comma, which separates values to be swept: one run after another with -m, or in "
+        f"sweep.py.\n  As one value, quoted for Hydra and for the shell: {typed(key, value)}"
+    )
 
 
 def not_merged(key: str, reason: str) -> str:

@@ -45,10 +45,12 @@ def score_run(
     metrics = {
         "simulated": table.simulated,
         "notice": data.image_set.notice,
+        "test_validates": table.test_validates,
         "data": config.data.title,
         "model": config.model.title,
         "classes": list(table.classes),
         "positive": classifier.hparams["positive"],
+        "positive_guessed": config.data.positive is None and classifier.hparams["positive"] is not None,
         "n_train": len(data.image_set.indices("train")),
         "n_val": len(predictions["val"].labels),
         "n_val_patients": predictions["val"].n_patients if table.grouped else None,

@@ -20,13 +20,16 @@ def is_dicom(content: bytes) -> bool:
 
 
 def is_image_name(folder: str, name: str) -> bool:
-    """Whether a file looks like an image: by its ending or, without one or with a number, by the mark of DICOM.
+    """Whether a file looks like an image: by its ending or, with any other or none, by the mark of DICOM.
 
-    Archives name files IM000001, or by unique identifiers, whose last number looks like an ending.
+    Archives name files IM000001, or by unique identifiers, whose last number looks like an ending, and keep a
+    DICOMDIR beside them, which has the mark and no image.
     """
-    ending = os.path.splitext(name)[1]
-    if ending.lower() in ENDINGS or (ending and not ending[1:].isdecimal()):
-        return ending.lower() in ENDINGS
+    if name.upper() == "DICOMDIR":
+        return False
+    ending = os.path.splitext(name)[1].lower()
+    if ending in ENDINGS:
+        return True
     try:
         path = os.path.join(folder, name)
         if not os.path.isfile(path):

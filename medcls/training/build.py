@@ -97,14 +97,19 @@ def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
 def class_weights(config: Config, image_set: ImageSet) -> list[float] | None:
     """One weight per class; "balanced" gives every class the same total weight, 1 on average over images."""
     wanted, n_classes = config.loss.class_weights, len(image_set.table.classes)
+    check_class_weights(wanted, n_classes)
     if wanted == "balanced":
         labels = image_set.labels("train")
         return [float(weight) for weight in len(labels) / (n_classes * np.bincount(labels, minlength=n_classes))]
-    if wanted is not None and len(wanted) != n_classes:
+    return None if wanted is None else list(wanted)
+
+
+def check_class_weights(wanted: str | Sequence[float] | None, n_classes: int) -> None:
+    """Raise UserError for a list that has not one weight for each class."""
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str) and len(wanted) != n_classes:
         raise UserError(
             f"loss.class_weights: found {len(wanted)} weights, expected one for each of {n_classes} classes."
         )
-    return None if wanted is None else list(wanted)
 
 
 def build_callbacks(config: Config) -> list[pl.Callback]:

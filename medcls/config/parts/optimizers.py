@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import ValidationInfo, field_validator
+
 from medcls.config.parts.part import OwnPart, Part
 from medcls.config.section import Above0, AtLeast0, Flag, Rate
 
@@ -43,6 +45,13 @@ class SGD(Optimizer):
     momentum: Rate
     nesterov: Flag
     weight_decay: AtLeast0
+
+    @field_validator("nesterov")
+    @classmethod
+    def with_momentum(cls, nesterov: bool, others: ValidationInfo) -> bool:
+        if nesterov and others.data.get("momentum") == 0:
+            raise ValueError("false with optimizer.momentum=0, which Nesterov's is a kind of")
+        return nesterov
 
 
 class OwnOptimizer(OwnPart):
