@@ -60,7 +60,7 @@ def decode(
         raise UnreadableImage("damaged header") from error
     # A damaged file leads parsers to nearly any exception: OSError, SyntaxError, struct.error, KeyError, ...
     except Exception as error:
-        if "truncated" in str(error).lower() or "less than expected" in str(error):
+        if any(words in str(error).lower() for words in ("truncated", "less than expected", "not enough image data")):
             raise UnreadableImage(f"truncated after {len(content):,} bytes") from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UnreadableImage(f"damaged ({reason[:LONGEST_REASON]})") from error
@@ -89,9 +89,9 @@ def read(content: bytes, mode: str, admit: Admission, window: Window) -> tuple[I
         return read_with_pillow(content, mode, admit)
     from medcls.sources.tiff import read_tiff
 
-    gray, orientation, words = read_tiff(content, admit)
-    if gray is not None:
-        return gray, orientation
+    image, orientation, words = read_tiff(content, admit)
+    if image is not None:
+        return image, orientation
     try:
         return read_with_pillow(content, mode, admit)
     except UnidentifiedImageError as error:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
@@ -56,7 +56,7 @@ def _colour(pixels: NDArray[Any], bits: int) -> Image.Image:
 def _rescaled(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[Any]:
     """Stored values in the unit of the image."""
     if dataset.get("ModalityLUTSequence"):
-        return np.asarray(apply_modality_lut(pixels, dataset))
+        return _looked_up(pixels, dataset.ModalityLUTSequence[0], dataset)[0]
     found = _number(dataset, "RescaleSlope")
     slope, intercept = 1.0 if found is None else found, _number(dataset, "RescaleIntercept") or 0.0
     if slope == 0 or not np.isfinite([slope, intercept]).all():
@@ -85,10 +85,27 @@ def _show(dataset: Dataset, pixels: NDArray[Any], window: Window) -> Any:
 
 
 def _through_table(values: Floats, dataset: Dataset) -> Floats:
-    bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
-    table = np.asarray(apply_voi(np.rint(values).astype(np.int64), dataset), np.float32)
-    shown: Floats = np.clip(table * np.float32(255 / (2**bits - 1)), 0, 255)
+    entries, most = _looked_up(values, dataset.VOILUTSequence[0], dataset)
+    shown: Floats = np.clip(entries.astype(np.float32) * np.float32(255 / most), 0, 255)
     return shown
+
+
+def _looked_up(values: NDArray[Any], table: Dataset, dataset: Dataset) -> tuple[NDArray[Any], int]:
+    """The entry for each value, which is at least the first and at most the last, and the largest that may be.
+
+    Not with pydicom's functions, which take the place in a table of 8 bits modulo 256.
+    """
+    count, first, bits = (int(number) for number in table.LUTDescriptor)
+    if first >= 2**15 and dataset.get("PixelRepresentation") == 1:  # which files do not always write as signed
+        first -= 2**16
+    data = table.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, "<u2" if dataset.original_encoding[1] else ">u2")
+    entries = np.asarray(data, np.uint16).ravel()
+    if len(entries) < (count or 2**16) or not 8 <= bits <= 16:
+        raise UnreadableImage(f"a table of {len(entries):,} entries of {bits} bits, {count or 2**16:,} announced")
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, (count or 2**16) - 1)
+    return entries[places], 2**bits - 1
 
 
 def _inside(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[np.bool_] | None:

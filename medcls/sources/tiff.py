@@ -1,4 +1,4 @@
-"""A TIFF file's bytes in: whether it holds one whole image that can be shown; its samples where they are deep gray."""
+"""A TIFF file's bytes in: whether it holds one whole image that can be shown; its samples where Pillow would not do."""
 
 import io
 import logging
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, SAMPLEFORMAT, TiffPage
+from PIL import Image
+from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, SAMPLEFORMAT, TiffPage
 
 from medcls.sources.budget import Admission
 from medcls.sources.gray import Gray
@@ -21,8 +22,8 @@ _USUAL_PIECES = 20_000  # strips or tiles, each of which costs time; more are al
 _KINDS: dict[int, str] = {SAMPLEFORMAT.INT: "signed ", SAMPLEFORMAT.IEEEFP: "floating-point "}
 
 
-def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | None, int, str]:
-    """The gray image of more than 8 bits, else None: it is for Pillow to read; its orientation; what it is, in words.
+def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | Image.Image | None, int, str]:
+    """The image, or None where Pillow reads it right; its orientation; what it is, in words.
 
     Raises UnreadableImage for several images, strips or tiles that are missing or reach past the end, samples or
     colours that cannot be shown, and what ``admit`` does not; other exceptions for a damaged file.
@@ -37,11 +38,29 @@ def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | None, int, str]:
         _check_pieces(page, len(content), admit.max_pixels)
         kind = _kind(page)
         _check_kind(page, kind)
-        gray = None
-        if page.photometric in _GRAY and (page.bitspersample > 8 or page.sampleformat != SAMPLEFORMAT.UINT):
-            admit(page.imagewidth, page.imagelength, max(4, np.dtype(page.dtype).itemsize))
-            gray = Gray(page.asarray(maxworkers=1), inverted=page.photometric == PHOTOMETRIC.MINISWHITE)
-        return gray, int(page.tags.valueof(274, 1)), kind
+        return _image(page, admit), int(page.tags.valueof(274, 1)), kind
+
+
+def _image(page: TiffPage, admit: Admission) -> Gray | Image.Image | None:
+    if page.photometric in _GRAY and (page.bitspersample > 8 or page.sampleformat != SAMPLEFORMAT.UINT):
+        admit(page.imagewidth, page.imagelength, max(4, np.dtype(page.dtype).itemsize))
+        return Gray(page.asarray(maxworkers=1), inverted=page.photometric == PHOTOMETRIC.MINISWHITE)
+    # Of colours in planes, Pillow confuses those of 16 bits.
+    if page.photometric == PHOTOMETRIC.RGB and (page.bitspersample == 16 or page.planarconfig == PLANARCONFIG.SEPARATE):
+        admit(page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8)
+        return _rgb(page)
+    return None
+
+
+def _rgb(page: TiffPage) -> Image.Image:
+    """RGB, or RGBA where colours are not multiplied by alpha; of 16 bits the high byte."""
+    samples = page.asarray(maxworkers=1)
+    if page.planarconfig == PLANARCONFIG.SEPARATE:
+        samples = np.moveaxis(samples, 0, -1)
+    alpha = samples.shape[2] > 3 and page.extrasamples[:1] in ((), (EXTRASAMPLE.UNASSALPHA,))
+    samples = samples[..., : 3 + alpha]
+    high = samples if samples.dtype == np.uint8 else (samples >> 8).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(high))
 
 
 def _check_one_image(file: tifffile.TiffFile, page: TiffPage) -> None:

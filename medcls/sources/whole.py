@@ -1,6 +1,7 @@
 """Whether a JPEG or PNG file is whole and of a kind that can be read, by its structure alone, before it is decoded."""
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,6 +13,10 @@ MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pi
 # A marker that ends a run of pixel data or starts a segment of known length: not a stuffed zero, restart, TEM or SOI.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # tables among the markers of frames
+
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by type of colour
+# Left, top and steps to the right and down of the seven images that an interlaced one is made of.
+_PNG_PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
 class JpegFrame(NamedTuple):
@@ -65,6 +70,27 @@ def check_png(content: bytes) -> None:
         if kind == b"IEND":
             return
     raise truncated(content)
+
+
+def check_png_rows(content: bytes) -> None:
+    """Raise UnreadableImage for a PNG whose pixels end before its last row, which Pillow would leave black.
+
+    That inflates them once more, so it is for images whose last row is black.
+    """
+    inflate, found = zlib.decompressobj(), 0
+    for kind, data, _, _ in _png_chunks(content):
+        if kind == b"IHDR":
+            width, height, bits, colour, interlaced = struct.unpack(">IIBBxxB", data)
+        if kind == b"IDAT":
+            for start in range(0, len(data), 2**16):  # each takes 64 MB at most
+                found += len(inflate.decompress(data[start : start + 2**16]))
+    pixel = bits * _PNG_CHANNELS[colour]
+    expected = 0
+    for left, top, right, down in _PNG_PASSES if interlaced else [(0, 0, 1, 1)]:
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        expected += rows * (1 + -(-columns * pixel // 8)) if columns > 0 and rows > 0 else 0
+    if found < expected:
+        raise UnreadableImage(f"truncated ({found:,} of {expected:,} bytes of pixels)")
 
 
 def truncated(content: bytes) -> UnreadableImage:
