@@ -34,6 +34,9 @@ def read_dicom(content: bytes, *, admit: Admission, window: Window) -> Image.Ima
     own = dataset.file_meta.TransferSyntaxUID == RLELossless
     pixels = pixel_array(dataset, decoding_plugin="pydicom" if own else "")
     photometric = str(dataset.PhotometricInterpretation)
+    values = _rescaled(dataset, pixels)
+    if not photometric.startswith("MONOCHROME") and values is not pixels:
+        raise UnreadableImage(f"colours in {photometric}, and a rescaling of gray values")
     if pixels.ndim == 3:
         if pixels.shape[2] != 3 or pixels.dtype.kind != "u" or not photometric.startswith(("RGB", "YBR")):
             raise UnreadableImage(f"colours in {photometric}, {pixels.dtype}, expected RGB or YBR of unsigned integers")
@@ -43,7 +46,6 @@ def read_dicom(content: bytes, *, admit: Admission, window: Window) -> Image.Ima
         return _colour(coloured[..., :3], 8 * coloured.dtype.itemsize)
     if not photometric.startswith("MONOCHROME"):
         raise UnreadableImage(f"one sample a pixel in {photometric}, expected MONOCHROME1 or MONOCHROME2")
-    values = _rescaled(dataset, pixels)
     return Gray(values, _show(dataset, pixels, window), inverted=photometric == "MONOCHROME1")
 
 

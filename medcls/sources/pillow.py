@@ -14,7 +14,7 @@ from medcls.sources.budget import Admission
 from medcls.sources.formats import PILLOW_FORMATS
 from medcls.sources.gray import Gray, between_percentiles
 from medcls.sources.unreadable import UnreadableImage
-from medcls.sources.whole import check_png_rows
+from medcls.sources.whole import check_png_pixels
 
 _EXIF_ORIENTATION = 0x0112
 _BYTE_MODES = ("1", "L", "P")  # of one byte a pixel in memory; other modes take four, gray of 16 bits once it is scaled
@@ -30,12 +30,12 @@ def read_with_pillow(content: bytes, mode: str, admit: Admission) -> tuple[Image
     admit(image.width, image.height, 1 if image.mode in _BYTE_MODES and mode == "L" else 4)
     if image.format in ("GIF", "WEBP") and (frames := getattr(image, "n_frames", 1)) > 1:
         raise UnreadableImage(f"an animation of {frames:,} images; write each to a file of its own")
+    if image.format == "PNG":
+        check_png_pixels(content)
     # Not at a half or less of its size, which libjpeg offers: where edges are sharp, the shrunk image then is up to
     # 9 levels away on photographs, and up to 30 on drawings.
     image.draft(mode, None)
     image.load()
-    if image.format == "PNG" and (image.info.get("interlace") or _last_row_is_zero(image)):
-        check_png_rows(content)
     orientation = _orientation(image)
     if not image.mode.startswith(("I", "F")):
         return image, orientation
@@ -48,10 +48,6 @@ def _without(values: NDArray[Any], level: int) -> Gray:
     """Gray that is black where it has the one level that a PNG calls transparent."""
     opaque = values != level
     return Gray(values, lambda floats: between_percentiles(floats, opaque) * opaque)
-
-
-def _last_row_is_zero(image: Image.Image) -> bool:
-    return not np.asarray(image.crop((0, image.height - 1, image.width, image.height))).any()
 
 
 def _orientation(image: Image.Image) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, SAMPLEFORMAT, TiffPage
 
@@ -17,7 +18,14 @@ from medcls.sources.unreadable import UnreadableImage
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damage does not say of which file
 
 _GRAY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
-_COLOUR = (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE, PHOTOMETRIC.SEPARATED, PHOTOMETRIC.YCBCR)
+# Of colours, the fewest channels and the bits that each may have, in turn for each pixel or in planes.
+_COLOURS: dict[int, tuple[int, tuple[int, ...]]] = {
+    PHOTOMETRIC.RGB: (3, (8, 16)),
+    PHOTOMETRIC.PALETTE: (1, (1, 2, 4, 8)),
+    PHOTOMETRIC.SEPARATED: (4, (8, 16)),
+    PHOTOMETRIC.YCBCR: (1, (8,)),
+}
+_IN_PLANES = {*_GRAY, PHOTOMETRIC.RGB}
 _USUAL_PIECES = 20_000  # strips or tiles, each of which costs time; more are allowed with more pixels
 _KINDS: dict[int, str] = {SAMPLEFORMAT.INT: "signed ", SAMPLEFORMAT.IEEEFP: "floating-point "}
 
@@ -42,19 +50,24 @@ def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | Image.Image | No
 
 
 def _image(page: TiffPage, admit: Admission) -> Gray | Image.Image | None:
-    if page.photometric in _GRAY and (page.bitspersample > 8 or page.sampleformat != SAMPLEFORMAT.UINT):
-        admit(page.imagewidth, page.imagelength, max(4, np.dtype(page.dtype).itemsize))
-        return Gray(page.asarray(maxworkers=1), inverted=page.photometric == PHOTOMETRIC.MINISWHITE)
-    # Of colours in planes, Pillow confuses those of 16 bits.
-    if page.photometric == PHOTOMETRIC.RGB and (page.bitspersample == 16 or page.planarconfig == PLANARCONFIG.SEPARATE):
-        admit(page.imagewidth, page.imagelength, page.samplesperpixel * page.bitspersample // 8)
-        return _rgb(page)
-    return None
-
-
-def _rgb(page: TiffPage) -> Image.Image:
-    """RGB, or RGBA where colours are not multiplied by alpha; of 16 bits the high byte."""
+    gray, bits = page.photometric in _GRAY, page.bitspersample
+    deep = gray and (bits > 8 or page.sampleformat != SAMPLEFORMAT.UINT)
+    # Of samples in planes, Pillow confuses those of 16 bits, and forgets what is special of others.
+    if not deep and page.planarconfig == PLANARCONFIG.CONTIG and (page.photometric != PHOTOMETRIC.RGB or bits == 8):
+        return None
+    inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+    admit(page.imagewidth, page.imagelength, max(4 if deep else 1, page.samplesperpixel * -(-bits // 8)))
     samples = page.asarray(maxworkers=1)
+    if deep:
+        return Gray(samples, inverted=inverted)
+    if gray:
+        levels = samples.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
+        return Image.fromarray(255 - levels if inverted else levels)
+    return _rgb(page, samples)
+
+
+def _rgb(page: TiffPage, samples: NDArray[Any]) -> Image.Image:
+    """RGB, or RGBA where colours are not multiplied by alpha; of 16 bits the high byte."""
     if page.planarconfig == PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, 0, -1)
     alpha = samples.shape[2] > 3 and page.extrasamples[:1] in ((), (EXTRASAMPLE.UNASSALPHA,))
@@ -101,13 +114,16 @@ def _kind(page: TiffPage) -> str:
 
 def _check_kind(page: TiffPage, kind: str) -> None:
     """Raise UnreadableImage, with what it is, for what is neither gray nor colours of integers."""
-    bits, extra = page.bitspersample, page.extrasamples
+    bits, samples, extra = page.bitspersample, page.samplesperpixel, page.extrasamples
     plain = page.sampleformat == SAMPLEFORMAT.UINT
+    in_planes = page.planarconfig == PLANARCONFIG.SEPARATE and page.photometric in _IN_PLANES
     if page.photometric in _GRAY:
-        alpha = plain and bits == 8 and len(extra) == 1 and extra[0] != EXTRASAMPLE.UNSPECIFIED
-        good = (page.samplesperpixel == 1 or alpha) and _is_number(page.dtype)
+        alpha = plain and bits == 8 and len(extra) == 1 and extra[0] != EXTRASAMPLE.UNSPECIFIED and not in_planes
+        good = (samples == 1 or alpha) and _is_number(page.dtype) and (bits in (1, 2, 4) or bits >= 8)
     else:
-        good = page.photometric in _COLOUR and plain and bits <= 16
+        fewest, depths = _COLOURS.get(page.photometric, (1, ()))
+        good = plain and samples >= fewest and bits in depths
+    good = good and (page.planarconfig == PLANARCONFIG.CONTIG or in_planes)
     if not good:
         raise UnreadableImage(f"{kind} is not supported; save it as gray, or as RGB of 8 bits")
 

@@ -14,7 +14,10 @@ MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pi
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # tables among the markers of frames
 
+# Chunks that make the image, each but IDAT at most once, in this order.
+_PNG_ORDER = {b"IHDR": 0, b"PLTE": 1, b"tRNS": 2, b"IDAT": 3, b"IEND": 4}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by type of colour
+_PNG_TRANSPARENT = {0: (2,), 2: (6,), 3: range(257), 4: (), 6: ()}  # bytes of tRNS
 # Left, top and steps to the right and down of the seven images that an interlaced one is made of.
 _PNG_PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
@@ -61,36 +64,69 @@ def check_jpeg(content: bytes) -> None:
 
 
 def check_png(content: bytes) -> None:
-    """Raise UnreadableImage for a PNG without its end, or with a checksum that its pixels or palette fail."""
-    end = 8
+    """Raise UnreadableImage for a PNG without its end, or with chunks that are damaged, misplaced or unknown.
+
+    Pillow by itself looks at the checksums of the first chunks only, and takes others wherever they are.
+    """
+    kinds: list[bytes] = []
     for kind, data, checksum, end in _png_chunks(content):
-        # Pillow looks at the checksums of headers only. Upper case: a chunk that the image cannot be shown without.
+        name = f"{kind.decode('latin-1')!r} before byte {end:,}"
+        # Upper case: a chunk that the image cannot be shown without.
         if kind[:1].isupper() and zlib.crc32(data, zlib.crc32(kind)) != checksum:
-            raise UnreadableImage(f"damaged (wrong checksum of {kind.decode('latin-1')!r} at byte {end:,})")
+            raise UnreadableImage(f"damaged (wrong checksum of {name})")
+        if kind[:1].isupper() and kind not in _PNG_ORDER:
+            raise UnreadableImage(f"a PNG that needs what is not known here, {name}")
+        once = kind in kinds and kind != b"IDAT"
+        late = kind in _PNG_ORDER and any(_PNG_ORDER[kind] < _PNG_ORDER.get(before, 0) for before in kinds[-1:])
+        if once or late or (not kinds and kind != b"IHDR"):
+            raise UnreadableImage(f"damaged (misplaced {name})")
+        if kind == b"IHDR":
+            _check_png_header(bytes(data))
+            colour = data[9]
+        if (kind == b"PLTE" and len(data) not in range(3, 769, 3)) or (
+            kind == b"tRNS" and len(data) not in _PNG_TRANSPARENT[colour]
+        ):
+            raise UnreadableImage(f"damaged ({len(data):,} bytes in {name})")
         if kind == b"IEND":
             return
+        if kind == b"IDAT" and colour == 3 and b"PLTE" not in kinds:
+            raise UnreadableImage("damaged (a palette is missing)")
+        if kind in _PNG_ORDER:
+            kinds.append(kind)
     raise truncated(content)
 
 
-def check_png_rows(content: bytes) -> None:
-    """Raise UnreadableImage for a PNG whose pixels end before its last row, which Pillow would leave black.
+def _check_png_header(header: bytes) -> None:
+    if len(header) != 13 or header[9] not in _PNG_CHANNELS or header[10:12] != bytes(2) or header[12] > 1:
+        raise UnreadableImage(f"damaged (header {header.hex()})")
 
-    That inflates them once more, so it is for images whose last row is black.
+
+def check_png_pixels(content: bytes) -> None:
+    """Raise UnreadableImage unless the compressed pixels are as many as the header says, with a right checksum.
+
+    Pillow leaves rows that are missing black, and stops before the checksum.
     """
     inflate, found = zlib.decompressobj(), 0
     for kind, data, _, _ in _png_chunks(content):
         if kind == b"IHDR":
-            width, height, bits, colour, interlaced = struct.unpack(">IIBBxxB", data)
+            expected = _png_bytes(bytes(data))
         if kind == b"IDAT":
-            for start in range(0, len(data), 2**16):  # each takes 64 MB at most
-                found += len(inflate.decompress(data[start : start + 2**16]))
-    pixel = bits * _PNG_CHANNELS[colour]
-    expected = 0
+            for start in range(0, len(data), 2**14):  # each becomes 16 MB at most
+                found += len(inflate.decompress(data[start : start + 2**14]))
+    if found > expected:
+        raise UnreadableImage(f"damaged ({found:,} bytes of pixels, the header says {expected:,})")
+    if found < expected or not inflate.eof:
+        raise UnreadableImage(f"truncated ({found:,} of {expected:,} bytes of pixels)")
+
+
+def _png_bytes(header: bytes) -> int:
+    """Size of the pixels before they were compressed."""
+    width, height, bits, colour, interlaced = struct.unpack(">IIBBxxB", header)
+    size = 0
     for left, top, right, down in _PNG_PASSES if interlaced else [(0, 0, 1, 1)]:
         columns, rows = -(-(width - left) // right), -(-(height - top) // down)
-        expected += rows * (1 + -(-columns * pixel // 8)) if columns > 0 and rows > 0 else 0
-    if found < expected:
-        raise UnreadableImage(f"truncated ({found:,} of {expected:,} bytes of pixels)")
+        size += max(rows, 0) * (1 + -(-columns * bits * _PNG_CHANNELS[colour] // 8)) if columns > 0 else 0
+    return size
 
 
 def truncated(content: bytes) -> UnreadableImage:

@@ -41,7 +41,7 @@ def ramp(dtype, channels=1, bits=None):
         return (waves * 3 - 1).astype(kind)
     bits = bits or 8 * kind.itemsize
     low = -(2 ** (bits - 1)) if kind.kind == "i" else 0
-    return np.floor(waves.astype(np.longdouble) * (2**bits - 1) + low).astype(kind)
+    return np.rint(waves.astype(np.longdouble) * (2**bits - 1) + low).astype(kind)
 
 
 def pillow(image, kind, **options):

@@ -58,7 +58,8 @@ def dicom_display_cells():
     modality.add_new("LUTDescriptor", "US", [4096, 0, 16])
     modality.add_new("LUTData", "US", [65535 - 16 * i for i in range(4096)])
     modality.ModalityLUTType = "US"
-    yield Cell("DICOM modality table", dicom(twelve, ModalityLUTSequence=[modality], **base), (gdcm, by_pydicom))
+    content = dicom(twelve, ModalityLUTSequence=[modality], **base)
+    yield Cell("DICOM modality table", content, (by_pydicom,), samples=65535 - 16 * twelve)
     for kind, padding, last in (("u2", 60000, None), ("u2", 60000, 60010), ("i2", -2000, None), ("i2", 63536, None)):
         samples = ramp(kind, bits=12)
         samples[:, :6] = padding - (65536 if kind == "i2" and padding > 0 else 0)

@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pydicom
 import tifffile
+from PIL import Image
 
 
 def opencv(content):
@@ -15,6 +16,15 @@ def opencv(content):
     if found is None or found.ndim == 2:
         return found
     return found[..., [2, 1, 0, 3][: found.shape[2]]]
+
+
+def libpng(content):
+    return imagecodecs.png_decode(content)
+
+
+def pillow_alone(content):
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image)
 
 
 def libtiff(content):
