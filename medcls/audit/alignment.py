@@ -71,7 +71,7 @@ class Pictures:
         assert self.features is not None
         (here, a), (there, b) = self.features.of(first), self.features.of(second)
         if mirror:
-            there, b = there * np.float32([-1, 1]) + np.float32([1, 0]), b * self.features.parity
+            there, b = np.stack([1 - there[:, 0], there[:, 1]], axis=1), b * self.features.parity
         if min(len(a), len(b)) < 3:
             return None
         apart = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T)
@@ -96,7 +96,7 @@ def refined(first: Picture, second: Picture, start: Warp) -> Warp:
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ITERATIONS, 1e-3)
     mask = second[1].astype(np.uint8) * 255
     try:
-        found = cv2.findTransformECC(first[0], second[0], start.copy(), cv2.MOTION_AFFINE, stop, mask, 5)[1]  # type: ignore[call-overload]
+        found = cv2.findTransformECC(first[0], second[0], start.copy(), cv2.MOTION_AFFINE, stop, mask, 5)[1]
     except cv2.error:  # it did not converge
         return start
     step = np.abs(np.asarray(found) - start)
@@ -121,4 +121,4 @@ def correlation(a: Plane, b: Plane, weight: Plane) -> float:
     """Correlation of two images of mean 0, each pixel counted by its weight."""
     weighted = a * weight
     norm = float(np.vdot(weighted, a)) * float(np.vdot(b * weight, b))
-    return float(np.vdot(weighted, b)) / (norm + 1e-9) ** 0.5
+    return float(np.vdot(weighted, b)) / float(np.sqrt(norm + 1e-9))

@@ -66,7 +66,8 @@ class Chosen(Sequence[NDArray[np.uint8]]):
         return len(self.positions)
 
     def __getitem__(self, at: int) -> NDArray[np.uint8]:  # type: ignore[override]
-        return self.images[self.positions[at]]
+        image: NDArray[np.uint8] = self.images[self.positions[at]]
+        return image
 
 
 def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough: bool) -> Copies:
@@ -105,8 +106,8 @@ def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
     """Copies that lie as their originals do, turned by quarters or mirrored."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
-    pairs = [Pair(*pair, *start_of(orientation)) for *pair, orientation in thumbnails.alike()]
-    return copies_of(images, judge, pairs, "Comparing thumbnails' pairs")
+    pairs = [Pair(first, second, *start_of(orientation)) for first, second, orientation in thumbnails.alike()]
+    return copies_of(images, judge, pairs, "Comparing pairs that look alike")
 
 
 def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
@@ -114,7 +115,7 @@ def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnai
     features = find_features(images)
     neighbours = find_neighbours(features)
     judge = Judge(Pictures(images, features), sides, thumbnails, neighbours)
-    return copies_of(images, judge, [Pair(*pair) for pair in neighbours.pairs()], "Comparing pairs")
+    return copies_of(images, judge, [Pair(*pair) for pair in neighbours.pairs()], "Comparing pairs of shared features")
 
 
 def copies_of(images: Chosen, judge: Judge, pairs: Sequence[Pair], what: str) -> list[Found]:

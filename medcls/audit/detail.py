@@ -1,5 +1,7 @@
 """The detail of an image: what is left of it without its brightness, its contrast and its coarse shape."""
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +38,10 @@ def as_levels(plane: Plane) -> NDArray[np.uint8]:
     return np.rint(plane * 42 + 128).clip(0, 255).astype(np.uint8)
 
 
-def mirrored(plane: NDArray[np.generic]) -> NDArray[np.generic]:
+Pixels = TypeVar("Pixels", bound=np.generic)
+
+
+def mirrored(plane: NDArray[Pixels]) -> NDArray[Pixels]:
     """An image (S, S) mirrored left to right."""
     return np.ascontiguousarray(plane[:, ::-1])
 

@@ -17,7 +17,6 @@ from medcls.audit.progress import in_threads
 MOST = 100  # features per image, the strongest
 DIMENSIONS = 48  # of a code
 _SAMPLED = 500  # images that the principal components are found on
-_FEWEST = 3  # features that a move can be found from
 # A descriptor is 4 x 4 histograms of 8 directions: where each entry goes when the image is mirrored left to right.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
 
@@ -65,12 +64,15 @@ def described_all(images: Sequence[NDArray[np.uint8]], chosen: Sequence[int], wh
 
 def described(image: NDArray[np.uint8]) -> Described:
     """Places and descriptors of the strongest features of a gray image."""
-    sift = cv2.SIFT_create(nfeatures=MOST, contrastThreshold=0.02, edgeThreshold=15)
-    keys, found = sift.detectAndCompute(as_levels(detail(image)[0]), None)  # type: ignore[call-overload]
+    sift = cv2.SIFT_create(  # type: ignore[attr-defined]
+        nfeatures=MOST, contrastThreshold=0.02, edgeThreshold=15
+    )
+    keys, found = sift.detectAndCompute(as_levels(detail(image)[0]), None)
     if found is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     found = np.sqrt(found[:MOST] / (found[:MOST].sum(axis=1, keepdims=True) + 1e-9))
-    return np.array([key.pt for key in keys[:MOST]], np.float32) / SIDE + 0.5 / SIDE, found.astype(np.float32)
+    places = np.array([key.pt for key in keys[:MOST]], np.float32) / np.float32(SIDE) + np.float32(0.5 / SIDE)
+    return places, found.astype(np.float32)
 
 
 class Code:
@@ -94,4 +96,5 @@ class Code:
         self.basis = (basis * 127 / max(float(np.quantile(spread, 0.9999)), 1e-9)).astype(np.float32)
 
     def __call__(self, descriptors: NDArray[np.float32]) -> NDArray[np.int8]:
-        return np.rint((descriptors - self.mean) @ self.basis).clip(-127, 127).astype(np.int8)
+        codes: NDArray[np.int8] = np.rint((descriptors - self.mean) @ self.basis).clip(-127, 127).astype(np.int8)
+        return codes

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from medcls.audit.copies import Copies, find_copies
+from medcls.audit.detail import SIDE
 from medcls.audit.file_facts import FileFacts, read_all_facts
 from medcls.audit.leaks import find_leaks
+from medcls.audit.oddities import find_oddities
 from medcls.audit.pairs import describe_pairs
+from medcls.audit.pixels import gray_images
 from medcls.audit.saved_results import key, load_copies, save_copies
 from medcls.audit.shortcuts import find_shortcut
-from medcls.audit.detail import SIDE
-from medcls.audit.oddities import find_oddities
-from medcls.audit.pixels import gray_images
 from medcls.config.schema import Config
 from medcls.data.image_set import ImageSet
 from medcls.data.table import SampleTable

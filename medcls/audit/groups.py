@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 def group_of(count: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of ``count`` images the first image of its group, given pairs (P,) of copies; its own position if alone."""
+    """For each of ``count`` images the first image of its group, given pairs (P,) of copies; itself if alone."""
     links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
     label = connected_components(links, directed=False)[1]
     first_of = np.full(count, count)

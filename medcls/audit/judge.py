@@ -15,9 +15,9 @@ from medcls.audit.thumbnails import Thumbnails
 
 LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
 LEAST_OWN = 0.4  # correlation of what each image has for itself
-LEAST_LEAD = 0.2  # over the best look-alike, by Fisher's transform
+LEAST_LEAD = 0.15  # over the best look-alike, by Fisher's transform
 LEAST_SUM = 0.9  # of the two
-SURE_SUM = 1.1  # of the two, below which a pair is doubtful
+SURE_SUM = 1.0  # of the two, below which a pair is doubtful
 SURE, SURE_SMALL = 0.9, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
 SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
@@ -30,7 +30,7 @@ _EVEN = 0.05  # squared detail that no share is estimated from
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images, ``first`` < ``second``, that may be copies, the second ``mirrored``; ``start``: a move to begin with."""
+    """Two images, ``first`` < ``second``, that may be copies, the second ``mirrored``; ``start``: a known move."""
 
     first: int
     second: int
@@ -78,7 +78,7 @@ Own = tuple[Plane, Plane]  # what an image has for itself, and which share of it
 
 
 class Judge:
-    """Compares pairs of images with each other and with their look-alikes; ``sides`` (N,): the shorter, of each file."""
+    """Compares pairs of images with each other and with look-alikes; ``sides`` (N,): the shorter side of each file."""
 
     def __init__(
         self, pictures: Pictures, sides: NDArray[np.int64], thumbnails: Thumbnails, neighbours: Neighbours | None
@@ -104,7 +104,7 @@ class Judge:
         (own_a, best_a), (own_b, best_b) = alone
         a, b = self.pictures.seen(pair.first), self.pictures.facing(pair.second, pair.mirrored)
         if pair.mirrored:
-            own_b = mirrored(own_b[0]), mirrored(own_b[1])
+            own_b = (mirrored(own_b[0]), mirrored(own_b[1]))
         there = both_seen(a[1], b[1], fit.warp).astype(np.float32)
         plane, rest, share = (lay(part, fit.warp) for part in (b[0], *own_b))
         of_a, of_b = there * own_a[1] ** 2, there * share**2
@@ -114,12 +114,9 @@ class Judge:
         return Verdict(pair, fit, own / 2, lead, bool(self.small[[pair.first, pair.second]].any()))
 
     def _as_they_lie(self, image: int) -> tuple[Own, float]:
-        """What an image has for itself beside those that look most like it as they lie; how similar the best is."""
+        """What an image has for itself beside those that look most like it as they lie; no lead is taken of those."""
         near = self.thumbnails.nearest([image], SKIPPED + LOOKALIKES + 1)[1][0, SKIPPED + 1 :]
-        plane, there = self.pictures.seen(image)
-        others = [self.pictures.seen(int(k)) for k in near if k >= 0]
-        similar = [correlation(plane, other[0], (there & other[1]).astype(np.float32)) for other in others]
-        return own(plane, [other[0] for other in others]), max(similar, default=0.0)
+        return own(self.pictures.seen(image)[0], [self.pictures.seen(int(k))[0] for k in near if k >= 0]), 0.0
 
     def _moved(self, image: int) -> tuple[Own, float]:
         """The same, also beside the look-alikes that were found for it, laid over it."""
@@ -141,9 +138,9 @@ def own(plane: Plane, others: Sequence[Plane]) -> Own:
     """What the detail of an image has beyond the median of others, and which share of its detail that is."""
     if not others:
         return plane, np.ones_like(plane)
-    rest = plane - np.median(np.stack(others), axis=0)
+    rest = plane - np.median(np.stack(others), axis=0).astype(np.float32)
     share = blurred(rest * rest, _SMOOTH) / (blurred(plane * plane, _SMOOTH) + _EVEN)
-    return rest, np.clip(share, 0, 1)
+    return rest, np.clip(share, 0, 1).astype(np.float32)
 
 
 def atanh(similarity: float) -> float:

@@ -35,7 +35,7 @@ def as_warp(linear: NDArray[np.generic]) -> Warp:
 
 
 class Move(NamedTuple):
-    """A move in words: an orientation (0 to 7), ``angle`` degrees more, a ``shift`` in sides, a ``scale`` and a ``skew``.
+    """A move taken apart: orientation (0 to 7), ``angle`` degrees more, ``shift`` in sides, ``scale`` and ``skew``.
 
     ``skew``: of its stretches in two directions, the larger by the smaller, less 1.
     """
@@ -68,7 +68,7 @@ class Move(NamedTuple):
 
 
 def describe_move(warp: Warp, mirror: bool) -> Move:
-    """A move in words; ``mirror``: after the second image was mirrored left to right."""
+    """A move taken apart; ``mirror``: after the second image was mirrored left to right."""
     linear = warp[:, :2].astype(np.float64)
     full = _LEFT_RIGHT @ linear if mirror else linear
     orientation = int(np.argmax([np.trace(full.T @ other) for other in _LINEAR]))

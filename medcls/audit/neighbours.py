@@ -38,7 +38,8 @@ class Neighbours:
 
     def lookalikes(self, image: int, skip: int, count: int) -> list[Start]:
         """The next images after those that may be copies and ``skip`` at least; their moves features will find."""
-        start = max(skip, int((self.votes[image] >= LEAST_VOTES).sum()))
+        likely = max(LEAST_VOTES, float(self.votes[image, 0]) / 2)
+        start = max(skip, int((self.votes[image] >= likely).sum()))
         part = slice(start, start + count)
         chosen = zip(self.image[image, part].tolist(), self.mirrored[image, part].tolist(), strict=True)
         return [(other, mirror, None) for other, mirror in chosen if other >= 0]

@@ -1,4 +1,4 @@
-"""What is odd about the files and classes of a data set: masks among images, labels that hold two, classes too small."""
+"""What is odd about files and classes: masks among images, labels that hold two, classes too small."""
 
 import re
 from collections import Counter, defaultdict

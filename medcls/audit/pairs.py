@@ -70,8 +70,9 @@ def member(picture: NDArray[np.int64], positions: NDArray[np.int64]) -> NDArray[
 def describe_pairs(
     table: SampleTable, copies: Copies, digests: Sequence[str], facts: Sequence[FileFacts]
 ) -> dict[str, Any]:
-    """Numbers of pairs and groups; all groups; and the first ``LISTED`` pairs: copies across splits, then across classes,
-    then others, then doubtful ones. Where there are more, one pair of each group goes first.
+    """Numbers of pairs and groups; all groups; and the first ``LISTED`` pairs, where there are more one of each group.
+
+    Copies across splits first, then across classes, then others, then doubtful pairs.
     """
     pairs = list_pairs(table.samples, copies)
     split = np.array([sample.split for sample in table.samples])
@@ -102,7 +103,7 @@ def describe_pairs(
         "conflicting": int((conflicting & sure).sum()),
         "doubtful": int(pairs.doubtful.sum()),
         "doubtful_across_splits": int((across & pairs.doubtful).sum()),
-        "pictures": int(len(np.unique(copies.group))),
+        "pictures": len(np.unique(copies.group)),
         "groups": [members.tolist() for members in groups],
         "largest_group": max((len(members) for members in groups), default=1),
         "listed": listed,
@@ -110,10 +111,7 @@ def describe_pairs(
 
 
 def listing_order(pairs: Pairs, copies: Copies, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first ``LISTED`` of ``order``: first a pair of each group and all doubtful ones, then what else there is room for.
-
-    In the order given.
-    """
+    """``LISTED`` of ``order``, in that order: a pair of each group and doubtful ones before any others."""
     group = copies.group[pairs.first[order]]
     fresh = np.zeros(len(order), bool)
     fresh[np.unique(np.where(pairs.doubtful[order], -1 - np.arange(len(order)), group), return_index=True)[1]] = True

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ from medcls.process import usable_cores
 
 logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of every kind of processor it was not built for
 
-import faiss
+import faiss  # noqa: E402
 
-Index: TypeAlias = "faiss.Index"
+Index: TypeAlias = Any  # faiss has no types
 
 _FEW = 5000  # vectors up to which each is compared with each
 _PROBED = 8  # cells searched for each vector
@@ -30,7 +30,7 @@ def make_index(vectors: NDArray[np.number], *, products: bool = False) -> Index:
     dimensions = vectors.shape[1]
     metric = faiss.METRIC_INNER_PRODUCT if products else faiss.METRIC_L2
     if len(vectors) <= _FEW:
-        index = faiss.IndexFlat(dimensions, metric)
+        index: Index = faiss.IndexFlat(dimensions, metric)
     else:
         cells = int(2 * np.sqrt(len(vectors)))
         index = faiss.index_factory(dimensions, f"IVF{cells},SQ8", metric)

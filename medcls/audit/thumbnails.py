@@ -16,8 +16,8 @@ from medcls.audit.search import make_index
 _SIDE = 16
 _BLOCK = 1000  # images looked up at a time
 _NEAREST = 4  # images looked at in each orientation, the image itself among them
-_LEAST = 0.8  # similarity of two images that may be copies
-_LEAD = 0.4  # how much more alike than look-alikes they are, by Fisher's transform
+_LEAST = 0.9  # similarity of two images that may be copies
+_LEAD = 0.5  # how much more alike than look-alikes they are, by Fisher's transform
 _LIKE = 0.999  # similarity above which the transform says nothing
 _SKIPPED = 4, 24  # nearest images that may be copies, and so are no look-alikes: a twentieth of all, within these
 _UNDOES = {5: 6, 6: 5}  # each orientation undoes itself, but the quarter turns, which undo each other
@@ -68,7 +68,7 @@ class Thumbnails:
         return [(other, *start_of(best[other][1])) for other in order]
 
     def alike(self) -> Iterator[tuple[int, int, int]]:
-        """Pairs, ``first`` < ``second``, and orientations in which they look far more alike than their look-alikes do."""
+        """Pairs, ``first`` < ``second``, and orientations in which they look far more alike than look-alikes do."""
         skipped = int(np.clip(len(self.planes) // 20, *_SKIPPED))
         seen: set[tuple[int, int, int]] = set()
         for start in range(0, len(self.planes), _BLOCK):

@@ -40,7 +40,7 @@ def check_stored(values: Mapping[str, Any], where: Path, allowed: Collection[str
 
 
 def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with the keys that conf/ has and they lack, which came after the run was made, without ``RETIRED`` ones."""
+    """``values`` without ``RETIRED`` keys, and with those of conf/ that came after the run was made."""
     top = read_conf("config")
     groups = {group: choice for line in top["defaults"] if isinstance(line, dict) for group, choice in line.items()}
     filled = {key: value for key, value in top.items() if key not in ("defaults", "hydra", "sweep")} | dict(values)
