@@ -18,7 +18,7 @@ PAGE = Page(
         *("data", "data.root", "data.manifest", "data.columns.path", "data.columns.label", "data.columns.split"),
         *("data.columns.group", "data.group_pattern", "data.classes", "data.channels", "data.window"),
         *("data.max_pixels", "data.split.val_fraction", "data.split.seed", "data.split.folds", "data.split.fold"),
-        *("data.cache_dir", "image_size", "audit.on_leak", "audit.similarity", "audit.shortcut_auroc"),
+        *("data.cache_dir", "image_size", "audit.on_leak", "audit.search", "audit.shortcut_auroc"),
     ),
     own_options=[Option(("--folder",), "DIR", "where audit.json and audit.html go (runs/audit_<data>)")],
     examples=[
