@@ -185,6 +185,13 @@ def test_the_paired_interval_of_accuracies_covers_the_truth_computed_exactly():
     assert low < 0 < high  # never disagreeing on 40 images is no proof that they never do
 
 
+def test_the_paired_interval_of_accuracies_is_the_published_one_and_stays_a_difference_of_shares():
+    # The example of ci.prop.ps of the R package statpsych, after Bonett & Price (2012): 48 images, 4 and 26.
+    assert paired_interval(4, 26, 48, 0.95) == pytest.approx((0.2548067, 0.6251933), abs=1e-7)
+    assert paired_interval(0, 1, 1, 0.95)[1] == 1
+    assert paired_interval(1, 0, 1, 0.95)[0] == -1
+
+
 @pytest.mark.parametrize("df", [1, 2.5, 15, float("inf")])
 @pytest.mark.parametrize("alpha", [0.05, 0.005])
 def test_the_smallest_difference_is_shown_with_80_percent_power(df, alpha):
@@ -220,6 +227,8 @@ def test_seeds_that_failed_in_one_variant_leave_the_others():
     single = compare({3: net(0)}, b)[0].pairing
     assert (single.seeds_a, single.seeds_b, single.covers_seeds) == ((3,), (3,), False)
     assert "one seed" in single.remark
+    neither = compare({3: net(0)}, {seed: net(seed + 10) for seed in (1, 2)})[0].pairing
+    assert (neither.seeds_a, neither.seeds_b) == ((3,), (1,))
     with pytest.raises(ValueError, match="no finished run"):
         compare({}, b)
 
@@ -232,7 +241,21 @@ def test_p_values_are_adjusted_for_the_number_of_tests_and_nets_without_variatio
     p = sorted(c.p for c in real)
     assert sorted(c.adjusted for c in adjusted[:2]) == pytest.approx([min(2 * p[0], 1), max(2 * p[0], p[1])])
     assert all(c.shown and c.alpha == pytest.approx(0.025) for c in adjusted[:2])
+    assert all(c.smallest == pytest.approx(c.estimate.smallest_shown(0.025)) for c in adjusted[:2])
     assert all(np.isnan(c.p) and not c.shown for c in adjusted[2:])
+
+
+def test_a_metric_whose_variance_the_images_leave_undefined_is_not_compared():
+    def lone(seed, **changes):
+        one = net(seed, 20)
+        return {0: replace(one, **{"labels": np.arange(20) // 19, **changes})}  # one positive image
+
+    assert [c.metric for c in compare(lone(0), lone(1))] == ["accuracy"]
+    of_one_patient = {"groups": ("P",) * 20}
+    assert compare(lone(0, **of_one_patient), lone(1, **of_one_patient)) == []
+    undefined = measure_auroc(lone(0)[0])
+    assert undefined.influence.shape == (20,)
+    assert np.isnan([undefined.value, *undefined.influence]).all()
 
 
 def test_nets_that_call_every_image_the_same_are_not_taken_for_a_sure_tie():

@@ -66,6 +66,35 @@ def test_folds_leave_the_test_images_alone_and_divide_all_others():
     assert Counter(s.split for s in divided[:26]) == {"train": 13, "val": 13}
 
 
+def test_split_drawn_without_patients_is_stratified_exactly_and_follows_from_the_seed():
+    samples = [Sample(f"{i}", int(i % 4 == 0), "train") for i in range(200)]
+    divided, drawn = divide(samples, Division(0.2, 3))
+    assert drawn
+    assert Counter((s.split, s.label) for s in divided) == {
+        ("train", 0): 120,
+        ("train", 1): 40,
+        ("val", 0): 30,
+        ("val", 1): 10,
+    }
+    assert divide(samples, Division(0.2, 3))[0] == divided != divide(samples, Division(0.2, 4))[0]
+
+
+@pytest.mark.parametrize("fold", [None, 0])
+def test_division_of_patients_follows_from_the_seed(fold):
+    folds = None if fold is None else 4
+    first, again, other = (divide(patients(), Division(0.25, seed, folds, fold or 0))[0] for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_found_validation_images_hold_and_a_test_split_alone_serves_as_validation():
+    samples = [Sample(f"{i}", i % 2, split) for split, n in (("train", 6), ("test", 4)) for i in range(n)]
+    divided, drawn = divide(samples, Division(0.5, 0))
+    assert ([s.split for s in divided], drawn) == (["train"] * 6 + ["val"] * 4, False)
+    assert [(s.name, s.label) for s in divided] == [(s.name, s.label) for s in samples]
+    all_three = [*samples, Sample("v", 0, "val")]
+    assert divide(all_three, Division(0.5, 0)) == (tuple(all_three), False)
+
+
 @pytest.mark.parametrize("fraction", [0.2, 0.25, 0.3, 0.01, 0.99])
 def test_drawn_split_keeps_patients_together(fraction):
     divided, _ = divide(patients(), Division(fraction, 0))
@@ -78,6 +107,14 @@ def test_too_few_patients_for_the_folds_are_explained():
     samples = [Sample(f"{i}", i % 2, "train", f"P{i % 4}") for i in range(40)]
     with pytest.raises(UserError, match=r"40 images of 4 patients .*\n  Choose fewer folds"):
         divide(samples, Division(0.2, 0, 5, 0))
+
+
+def test_a_class_with_fewer_images_than_folds_is_named():
+    samples = [Sample(f"{i}", int(i >= 20), "train") for i in range(23)]
+    with pytest.raises(UserError, match=r"class number 2 in 3 of 5 folds.*\(23 images\)"):
+        divide(samples, Division(0.2, 0, 5, 0))
+    with pytest.raises(UserError, match=r"data.split: 21 images cannot be split"):
+        divide(samples[:21], Division(0.2, 0))
 
 
 def test_patient_is_found_in_the_file_name(make_folder):
@@ -137,6 +174,7 @@ def fold(names, groups=(), data="skin"):
 def test_pooled_folds_hold_every_image_once_with_its_own_prediction_whatever_the_folds():
     folds = [fold(["c", "a"], ["P1", ""]), fold(["d", "b"], ["", "P2"])]
     pooled = pool(folds)
+    assert (pooled.data, pooled.positive) == ("skin", 1)
     assert (pooled.names, pooled.patients, pooled.n_patients) == (("a", "b", "c", "d"), ("", "P2", "P1", ""), 2)
     assert list(pooled.labels) == [1, 1, 0, 0]
     assert list(pooled.probabilities[:, 1]) == [0.9, 0.9, 0.1, 0.1]
