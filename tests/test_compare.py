@@ -175,6 +175,37 @@ def test_one_seed_is_compared_by_mcnemars_exact_test():
     assert not accuracy.pairing.covers_seeds
 
 
+def test_one_seed_is_compared_by_delongs_test_on_the_same_images_and_on_others():
+    a, b = net(0, 200), net(1, 200, skill=1.6)
+    kernels = [auroc_by_pairs(one.labels, one.probabilities[:, 1]) for one in (a, b)]
+    m, n = kernels[0].shape
+    (var_a, between), (_, var_b) = (
+        np.cov([kernel.mean(axis=1) for kernel in kernels]) / m
+        + np.cov([kernel.mean(axis=0) for kernel in kernels]) / n
+    )
+    difference = kernels[1].mean() - kernels[0].mean()
+    for other, error in (
+        (b, np.sqrt(var_a + var_b - 2 * between)),
+        (replace(b, data="bone"), np.sqrt(var_a + var_b)),
+    ):
+        (auroc,) = adjust([c for c in compare({0: a}, {0: other}) if c.metric == "auroc"])
+        assert auroc.difference == pytest.approx(difference)
+        assert auroc.p == pytest.approx(2 * stats.norm.sf(abs(difference) / error))
+        assert (auroc.low, auroc.high) == pytest.approx(stats.norm.interval(0.95, difference, error))
+        assert auroc.smallest == pytest.approx((1.959964 + 0.841621) * error, rel=1e-6)  # 80 % power at 5 %
+
+
+def test_accuracies_on_other_images_have_the_interval_of_agresti_and_caffo():
+    a, b = net(0, 60), net(1, 90, skill=2, data="bone")
+    accuracy = next(c for c in compare({0: a}, {0: b}) if c.metric == "accuracy")
+    # Agresti & Caffo (2000): Wald's interval with one hit and one miss more on either side.
+    hits = [int((one.probabilities.argmax(axis=1) == one.labels).sum()) for one in (a, b)]
+    p_a, p_b = (hits[0] + 1) / 62, (hits[1] + 1) / 92
+    error = np.sqrt(p_a * (1 - p_a) / 62 + p_b * (1 - p_b) / 92)
+    assert (accuracy.low, accuracy.high) == pytest.approx(stats.norm.interval(0.95, p_b - p_a, error))
+    assert accuracy.p == pytest.approx(2 * stats.norm.sf(abs(p_b - p_a) / error))
+
+
 def test_the_paired_interval_of_accuracies_covers_the_truth_computed_exactly():
     n, p_a, p_b = 40, 0.15, 0.05  # all numbers of disagreements, each weighted with its probability
     counts = [(x, y) for x in range(n + 1) for y in range(n + 1 - x)]
