@@ -236,6 +236,18 @@ def test_the_smallest_difference_is_shown_with_80_percent_power(df, alpha):
         assert reference == pytest.approx(0.8, abs=1e-3)
 
 
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+@pytest.mark.parametrize("data", ["skin", "bone"])
+def test_the_other_way_round_a_comparison_differs_in_sign_alone(seeds, data):
+    a, b = ({seed: net(first + seed, 100, skill=skill) for seed in seeds} for first, skill in ((0, 1.2), (9, 1.8)))
+    b = {seed: replace(one, data=data) for seed, one in b.items()}
+    for one, other in zip(adjust(compare(a, b)), adjust(compare(b, a)), strict=True):
+        assert other.p == pytest.approx(one.p, rel=1e-9)
+        assert 0 < one.p < 1
+        assert (other.difference, other.low, other.high) == pytest.approx((-one.difference, -one.high, -one.low))
+        assert other.smallest == pytest.approx(one.smallest)
+
+
 def test_images_decide_whether_a_comparison_is_paired():
     a = {seed: net(seed) for seed in (0, 1, 2)}
     paired = compare(a, {seed: net(seed + 10) for seed in (0, 1, 2)})
@@ -274,6 +286,7 @@ def test_p_values_are_adjusted_for_the_number_of_tests_and_nets_without_variatio
     assert all(c.shown and c.alpha == pytest.approx(0.025) for c in adjusted[:2])
     assert all(c.smallest == pytest.approx(c.estimate.smallest_shown(0.025)) for c in adjusted[:2])
     assert all(np.isnan(c.p) and not c.shown for c in adjusted[2:])
+    assert all(np.isnan(c.estimate.smallest_shown(0.05)) for c in undefined)
 
 
 def test_a_metric_whose_variance_the_images_leave_undefined_is_not_compared():
