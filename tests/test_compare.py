@@ -108,6 +108,15 @@ def test_seeds_that_agree_by_chance_leave_the_error_over_images():
     assert apart.error > 2 * error
 
 
+def test_of_two_errors_the_more_cautious_one_answers_with_its_own_degrees_of_freedom():
+    known = Difference(0.02, error=0.001, df=2, least=0.01)  # seeds alike by chance, images the larger error
+    assert known.p == pytest.approx(2 * stats.norm.sf(2))
+    assert known.interval(0.95) == pytest.approx(stats.norm.interval(0.95, 0.02, 0.01))
+    estimated = Difference(0.02, error=0.01, df=2, least=0.01)
+    assert estimated.p == pytest.approx(2 * stats.t.sf(2, 2))
+    assert estimated.interval(0.95) == pytest.approx(stats.t.interval(0.95, 2, 0.02, 0.01))
+
+
 def of_patients(one, size=3):
     """The same predictions where ``size`` images in a row, of different classes, are of one patient."""
     return replace(one, groups=tuple(f"P{i // size}" for i in range(len(one.names))))
@@ -286,6 +295,7 @@ def test_p_values_are_adjusted_for_the_number_of_tests_and_nets_without_variatio
     assert all(c.shown and c.alpha == pytest.approx(0.025) for c in adjusted[:2])
     assert all(c.smallest == pytest.approx(c.estimate.smallest_shown(0.025)) for c in adjusted[:2])
     assert all(np.isnan(c.p) and not c.shown for c in adjusted[2:])
+    assert not any(c.shown for c in adjust([replace(c, p=0.04) for c in real]))  # 0.04 twice is no longer below 0.05
     assert all(np.isnan(c.estimate.smallest_shown(0.05)) for c in undefined)
 
 
