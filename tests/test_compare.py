@@ -166,6 +166,8 @@ def test_patients_are_the_unit_of_a_comparison_of_single_runs():
     assert by_patient["accuracy"].method == "normal approximation, paired, patients as clusters"
     apart = replace(b, names=tuple(f"other {name}" for name in b.names))
     assert compare({0: a}, {0: apart})[1].method == "normal approximation, independent images, patients as clusters"
+    of_b_alone = compare({0: replace(a, groups=(), data="bone")}, {0: b})[1].method
+    assert of_b_alone == "normal approximation, independent images, patients as clusters"
     # One image of each patient: nothing to cluster. And a net changes nothing about whose images they are.
     single = [replace(one, groups=one.names) for one in (a, b)]
     assert [c.method for c in compare({0: single[0]}, {0: single[1]})] == ["DeLong, paired", "McNemar, exact"]
