@@ -169,8 +169,9 @@ def test_patients_are_the_unit_of_a_comparison_of_single_runs():
     of_b_alone = compare({0: replace(a, groups=(), data="bone")}, {0: b})[1].method
     assert of_b_alone == "normal approximation, independent images, patients as clusters"
     # One image of each patient: nothing to cluster. And a net changes nothing about whose images they are.
-    single = [replace(one, groups=one.names) for one in (a, b)]
-    assert [c.method for c in compare({0: single[0]}, {0: single[1]})] == ["DeLong, paired", "McNemar, exact"]
+    for groups in (a.names, (*a.names[:9], *[""] * 231)):  # "": not known, so a patient of its own
+        single = [replace(one, groups=groups) for one in (a, b)]
+        assert [c.method for c in compare({0: single[0]}, {0: single[1]})] == ["DeLong, paired", "McNemar, exact"]
     half_known = compare({0: a}, {0: replace(b, groups=())})
     assert [c.estimate for c in half_known] == [c.estimate for c in by_patient.values()]
 
@@ -309,6 +310,11 @@ def test_a_metric_whose_variance_the_images_leave_undefined_is_not_compared():
     assert [c.metric for c in compare(lone(0), lone(1))] == ["accuracy"]
     of_one_patient = {"groups": ("P",) * 20}
     assert compare(lone(0, **of_one_patient), lone(1, **of_one_patient)) == []
+    two = replace(net(0, 20), groups=("P",) * 12 + ("Q",) * 8)
+    hit = two.probabilities.argmax(axis=1) == two.labels
+    deviations = [(half - hit.mean()).sum() for half in (hit[:12], hit[12:])]
+    variance = sum(x**2 for x in deviations) / 20**2 * 2 / (2 - 1)  # Rao & Scott (1992), of two patients
+    assert measure_accuracy(two).influence @ measure_accuracy(two).influence == pytest.approx(variance)
     undefined = measure_auroc(lone(0)[0])
     assert undefined.influence.shape == (20,)
     assert np.isnan([undefined.value, *undefined.influence]).all()

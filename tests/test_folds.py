@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import TINY
 from scipy import stats
+from sklearn.model_selection import StratifiedKFold
 
 from medcls.data.split import Division, divide
 from medcls.data.table import Sample
@@ -54,9 +55,12 @@ def test_every_image_validates_in_one_fold_and_no_patient_is_on_both_sides():
 
 def test_folds_without_patients_are_stratified_exactly():
     samples = [Sample(f"{i}", int(i % 4 == 0), "train") for i in range(200)]
-    for fold in range(5):
+    labels = [s.label for s in samples]
+    by_scikit_learn = StratifiedKFold(5, shuffle=True, random_state=3).split(labels, labels)
+    for fold, (_, expected) in enumerate(by_scikit_learn):
         divided, _ = divide(samples, Division(0.2, 3, 5, fold))
         assert Counter(s.label for s in divided if s.split == "val") == {0: 30, 1: 10}
+        assert members(divided, "val") == {samples[i].name for i in expected}
 
 
 def test_folds_leave_the_test_images_alone_and_divide_all_others():
@@ -199,6 +203,11 @@ def test_resampled_patients_bring_all_their_images_and_every_class():
     samples = patients(30)
     labels, groups = np.array([s.label for s in samples]), [s.group for s in samples]
     (counts,) = draw_group_counts(labels, 50, np.random.default_rng(0), groups)
+    classes = {group: {s.label for s in samples if s.group == group} for group in groups}
+    for kind in ({0}, {1}, {0, 1}):  # patients of a kind are drawn from each other
+        first = [groups.index(group) for group in classes if classes[group] == kind]
+        assert len(first) > 0
+        assert (counts[:, first].sum(axis=1) == len(first)).all()
     for group in set(groups):
         assert np.ptp(counts[:, [g == group for g in groups]], axis=1).max() == 0
     p = np.random.default_rng(1).random(len(labels))
