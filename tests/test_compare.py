@@ -36,8 +36,10 @@ def auroc_by_pairs(labels, score):
     return (np.sign(pairs) + 1) / 2
 
 
-def test_delong_covariance_is_that_of_the_u_statistics_computed_over_all_pairs():
-    a, b = net(0), net(1)
+@pytest.mark.parametrize("positives", [30, 15, 2])
+def test_delong_covariance_is_that_of_the_u_statistics_computed_over_all_pairs(positives):
+    labels = (np.arange(60) % (60 // positives) == 0).astype(int)
+    a, b = (replace(net(seed), labels=labels) for seed in (0, 1))
     m, n = (a.labels == 1).sum(), (a.labels == 0).sum()
     kernels = [auroc_by_pairs(one.labels, one.probabilities[:, 1]) for one in (a, b)]
     # DeLong, DeLong & Clarke-Pearson (1988), equations 4 to 6: covariances of the row and the column means.
