@@ -64,7 +64,9 @@ def test_folder_of_any_name_reaches_the_configuration_in_quotes(name):
 def test_names_that_differ_in_writing_alone_are_no_two_classes(name, change):
     twin = change(name)
     assume(twin != name and twin.casefold().strip() != "")
-    assume(unicodedata.normalize("NFKC", twin).casefold().split() == unicodedata.normalize("NFKC", name).casefold().split())
+    assume(
+        unicodedata.normalize("NFKC", twin).casefold().split() == unicodedata.normalize("NFKC", name).casefold().split()
+    )
     with pytest.raises(UserError, match="differ in"):
         check_distinct({name: 3, twin: 4})
 
@@ -111,7 +113,9 @@ def test_folder_is_read_as_it_was_made_whatever_its_names(tmp_path_factory, foun
 
 @quick
 @given(
-    st.lists(st.tuples(names, st.sampled_from("ab"), split_words, names), min_size=6, max_size=12, unique_by=lambda r: r[0]),
+    st.lists(
+        st.tuples(names, st.sampled_from("ab"), split_words, names), min_size=6, max_size=12, unique_by=lambda r: r[0]
+    ),
     st.sampled_from(",;\t"),
     st.permutations(["path", "label", "split", "group"]),
     st.sampled_from(["", "\ufeff"]),
@@ -158,12 +162,16 @@ def test_manifest_is_read_as_it_was_written(tmp_path_factory, rows, separator, o
     assert found == expected
 
 
-@pytest.mark.parametrize("word", ["eval", "Holdout", "hold-out", "Test Images", "train2", "test_set", "images-val", "Fold 3"])
+@pytest.mark.parametrize(
+    "word", ["eval", "Holdout", "hold-out", "Test Images", "train2", "test_set", "images-val", "Fold 3"]
+)
 def test_word_that_may_be_a_split_is_asked_of(word):
     assert looks_like_split(word)
     assert split_named(word) is None
 
 
-@pytest.mark.parametrize("word", ["benign", "attest", "contest", "device", "valve", "trained", "evaluate_me", "Test positive"])
+@pytest.mark.parametrize(
+    "word", ["benign", "attest", "contest", "device", "valve", "trained", "evaluate_me", "Test positive"]
+)
 def test_name_of_a_class_is_not_taken_for_a_split(word):
     assert not looks_like_split(word)
