@@ -16,9 +16,9 @@ from medcls.cli import COMMANDS as NAMES
 from medcls.cli import module_of
 from medcls.cli.preview import names_image
 from medcls.cli.words import take_apart
+from medcls.composition.compose import composed, prepare_hydra
 from medcls.conf_folder import CONF
 from medcls.config import check_config
-from medcls.config.compose import composed, prepare_hydra
 from medcls.config.parts import LOGGERS, PARTS, choices
 from medcls.config.schema import check_against
 from medcls.evaluation.metrics import METRICS

@@ -31,8 +31,8 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Make the audit, show it and write it; returns the exit status."""
+    from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.config.compose import composed
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     config = check_config(composed("audit", given.others))
