@@ -1,137 +1,180 @@
-"""How many of the training images planted among the test images the audit finds, and how many false alarms it raises.
+"""How many edited copies of images planted among the others the audit finds, and what else it reports.
 
-    python benchmarks/planted_leaks.py /path/to/Skin /path/to/Knee [--each 50] [--image-size 128] [--pictures FOLDER]
+    python benchmarks/planted_leaks.py /path/to/Knee [--each 30] [--seed 0] [--frames 4] [--image-sizes 28 64 128 224]
+        [--patients labels.csv:path:patient_id] [--pictures FOLDER]
 
-Each folder, with train/ and test/, is copied, and edited training images are put among the test images of the copy:
-``--each`` of every kind below, no training image twice, none that already has a copy. The audit is the command itself
-with the default thresholds. Reported pairs that were neither planted nor reported before planting are false alarms.
-``--pictures`` writes them, and the pairs reported before planting, side by side for inspection.
+The folder, with train/ and test/, is copied, and edited training images are put among the test images of the copy:
+``--each`` of every kind below, no training image twice (0: none, to count false alarms alone). ``--frames``: every
+image is first laid, at a quarter of its contrast, into a dark frame of one of so many designs. The audit is the command
+itself with the default settings, at each of the image sizes, which must find the same. Pairs that were not planted are
+counted apart where ``--patients`` says that they are of different patients; ``--pictures`` shows them side by side.
 """
 
 import argparse
+import csv
 import json
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from numpy.typing import NDArray
 
-from medcls.sources.image_folder import image_names
+from medcls.sources.image_folder import find_files
 
-Edit = Callable[[Image.Image, np.random.Generator], Image.Image]
+Pixels = NDArray[np.uint8]
+Edit = Callable[[Pixels, np.random.Generator], Pixels]
 Pair = frozenset[str]
 
-
-def resized(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Shrunk to between 40 % and 90 % of its size, or enlarged to between 110 % and 160 %."""
-    scale = rng.uniform(0.4, 0.9) if rng.random() < 0.7 else rng.uniform(1.1, 1.6)
-    filters = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-    size = (round(image.width * scale), round(image.height * scale))
-    return image.resize(size, filters[rng.integers(len(filters))])
+HEAVY = 30  # JPEG quality of what is only recompressed; combined 50, all others 90
 
 
-def rotated(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Rotated by 90, 180 or 270 degrees."""
-    turns = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
-    return image.transpose(turns[rng.integers(len(turns))])
+def turned(degrees: float) -> Edit:
+    """Turned either way, outside of the image black or the edge repeated."""
+
+    def edit(image: Pixels, rng: np.random.Generator) -> Pixels:
+        height, width = image.shape[:2]
+        move = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees * rng.choice([-1, 1]), 1)
+        border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REPLICATE
+        return np.asarray(
+            cv2.warpAffine(image, move, (width, height), flags=cv2.INTER_CUBIC, borderMode=border), np.uint8
+        )
+
+    return edit
 
 
-def flipped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def cropped(share: float) -> Edit:
+    """A window of 1 - share of each side, anywhere, at the original size."""
+
+    def edit(image: Pixels, rng: np.random.Generator) -> Pixels:
+        height, width = image.shape[:2]
+        rows, columns = round(height * (1 - share)), round(width * (1 - share))
+        top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
+        part = image[top : top + rows, left : left + columns]
+        return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+    return edit
+
+
+def shifted(share: float) -> Edit:
+    """Shifted in any direction, what is uncovered black or the edge repeated."""
+
+    def edit(image: Pixels, rng: np.random.Generator) -> Pixels:
+        height, width = image.shape[:2]
+        angle = rng.uniform(0, 2 * np.pi)
+        move = np.array([[1, 0, share * width * np.cos(angle)], [0, 1, share * height * np.sin(angle)]])
+        border = cv2.BORDER_CONSTANT if rng.random() < 0.5 else cv2.BORDER_REPLICATE
+        return np.asarray(cv2.warpAffine(image, move, (width, height), borderMode=border), np.uint8)
+
+    return edit
+
+
+def toned(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Brighter or darker, of more or less contrast, or of another gamma."""
+    levels = image.astype(np.float32) / 255
+    kind = rng.integers(3)
+    if kind == 0:
+        levels = levels * rng.choice([0.6, 0.75, 1.3, 1.5])
+    elif kind == 1:
+        levels = (levels - levels.mean()) * rng.choice([0.5, 0.7, 1.4]) + levels.mean()
+    else:
+        levels = levels ** rng.choice([0.5, 0.7, 1.5, 2.0])
+    return np.rint(np.clip(levels, 0, 1) * 255).astype(np.uint8)
+
+
+def combined(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Cropped by 10 %, turned by 10 degrees and flipped."""
+    return flipped(turned(10)(cropped(0.1)(image, rng), rng), rng)
+
+
+def flipped(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Mirrored left to right or top to bottom."""
-    return ImageOps.mirror(image) if rng.random() < 0.5 else ImageOps.flip(image)
-
-
-def brightened(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brighter by 15 % to 60 %, clipped; in a third of the cases darker by 15 % to 40 %."""
-    factor = rng.uniform(1.15, 1.6) if rng.random() < 2 / 3 else rng.uniform(0.6, 0.85)
-    return ImageEnhance.Brightness(image).enhance(factor)
-
-
-def cropped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Up to 6 % cropped at each edge, and resized to the original size."""
-    left, right, top, bottom = rng.uniform(0, 0.06, 4)
-    box = (left * image.width, top * image.height, (1 - right) * image.width, (1 - bottom) * image.height)
-    return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
-
-
-def unchanged(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Unchanged: only compression alters it."""
-    return image
-
-
-def all_at_once(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Brightened, rotated, mirrored and resized."""
-    return resized(flipped(rotated(brightened(image, rng), rng), rng), rng)
+    return np.asarray(cv2.flip(image, int(rng.integers(2))), np.uint8)
 
 
 EDITS: dict[str, Edit] = {
-    "recompressed": unchanged,
-    "resized": resized,
-    "rotated": rotated,
+    "recompressed": lambda image, rng: image,
+    "half the size": lambda image, rng: np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=3), np.uint8),
+    "by 90 degrees": lambda image, rng: np.ascontiguousarray(np.rot90(image, rng.integers(1, 4))),
     "flipped": flipped,
-    "brightened": brightened,
-    "all at once": all_at_once,
-    "cropped": cropped,
+    "tone": toned,
+    "shifted 5 %": shifted(0.05),
+    "shifted 10 %": shifted(0.10),
+    "cropped 5 %": cropped(0.05),
+    "cropped 10 %": cropped(0.10),
+    "cropped 20 %": cropped(0.20),
+    "turned 5": turned(5),
+    "turned 10": turned(10),
+    "turned 20": turned(20),
+    "turned 30": turned(30),
+    "combined": combined,
 }
-RECOMPRESSED = ("recompressed", "all at once")  # as JPEG of quality 30 to 80, the others of quality 90 or lossless
+
+
+def framed(image: Pixels, design: int, rng: np.random.Generator) -> Pixels:
+    """A radiograph at a quarter of its contrast in a dark frame with a burnt-in letter; four designs."""
+    side = image.shape[0]
+    out = np.full((side, side), (6, 10, 3, 18)[design], np.uint8)
+    share, across, down = ((0.62, 0.5, 0.5), (0.7, 0.5, 0.5), (0.55, 0.35, 0.45), (0.66, 0.6, 0.6))[design]
+    inner = round(side * share)
+    small = cv2.resize(image, (inner, inner), interpolation=cv2.INTER_AREA).astype(np.float32) * 0.25 + 35
+    top, left = round((side - inner) * down), round((side - inner) * across)
+    window = out[top : top + inner, left : left + inner]
+    disc = cv2.circle(np.zeros((inner, inner), np.uint8), (inner // 2, inner // 2), inner // 2, 1, -1) > 0
+    where = disc if design == 1 else np.ones_like(disc)  # a round collimator
+    window[where] = small[where]
+    if design in (0, 3):
+        cv2.rectangle(out, (left - 3, top - 3), (left + inner + 2, top + inner + 2), 70, 2)
+    if design == 2:
+        for row in range(5, side - 5, 10):
+            cv2.line(out, (side - 16, row), (side - 6, row), 160, 1)
+    at = ((8, 28), (side - 30, 28), (side - 50, side - 12), (8, side - 12))[design]
+    cv2.putText(out, "LR"[rng.integers(2)], at, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 230, 2)
+    return out
 
 
 def main() -> None:
-    """Measure each folder and print its table."""
+    """Plant, audit at each size, print recall of each kind and what else was reported."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--each", type=int, default=50)
+    parser.add_argument("source", type=Path, metavar="FOLDER")
+    parser.add_argument("--each", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--frames", type=int, default=0, choices=range(5))
+    parser.add_argument("--image-sizes", type=int, nargs="+", default=[128])
+    parser.add_argument("--patients")
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
-    for source in options.sources:
-        with tempfile.TemporaryDirectory() as temporary:
-            measure(source, Path(temporary), options)
+    rng = np.random.default_rng(options.seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        working = Path(temporary)
+        root = working / options.source.name
+        shutil.copytree(options.source, root)
+        if options.frames:
+            for i, name in enumerate(find_files(root).names):
+                write(root / name, framed(read(root / name), i % options.frames, rng), 95)
+        planted = plant(root, options.each, rng)
+        results = [audit(root, size, working) for size in options.image_sizes]
+        copies = results[0]["copies"]
+        same = all(other["copies"]["listed"] == copies["listed"] for other in results)
+        print(f"{options.source.name}, {options.frames} designs of frames, {results[0]['images']} images, ", end="")
+        print(f"sizes {options.image_sizes}: {'the same findings' if same else 'DIFFERENT FINDINGS'}")
+        report(copies, planted, patients_of(options.source, options.patients))
+        if options.pictures is not None:
+            strange = [pair for pair in copies["listed"] if names_of(pair) not in planted]
+            side_by_side(root, strange, options.pictures)
 
 
-def measure(source: Path, working: Path, options: argparse.Namespace) -> None:
-    """Plant, audit before and after, and print the table of one folder."""
-    root = working / source.name
-    shutil.copytree(source, root)
-    already = pairs_of(audit(root, options.image_size, working))
-    planted = plant(root, already, options.each, np.random.default_rng(options.seed))
-    findings = audit(root, options.image_size, working)
-    reported = pairs_of(findings)
-    true = {frozenset(pair) for pair in planted}
-    strange = [pair for pair in reported if pair not in true and pair not in already]
-    report(source.name, findings["images"], planted, reported, strange, already)
-    if options.pictures is not None and (strange or already):
-        options.pictures.mkdir(parents=True, exist_ok=True)
-        side_by_side(root, [*strange, *already], options.pictures / f"{source.name}.png")
-
-
-def audit(root: Path, image_size: int, working: Path) -> dict[str, Any]:
-    """Content of audit.json for a folder of images."""
-    where = [f"data.root={root}", f"data.cache_dir={working / 'cache'}", "data=folder", f"image_size={image_size}"]
-    command = [sys.executable, "-m", "medcls.audit", *where, "--folder", str(working / "audit"), "audit.on_leak=warn"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    findings: dict[str, Any] = json.loads((working / "audit/audit.json").read_text(encoding="utf-8"))
-    if findings["copies"]["pairs"] > len(findings["copies"]["listed"]):
-        raise SystemExit(f"{root.name}: {findings['copies']['pairs']} pairs, more than audit.json lists")
-    return findings
-
-
-def pairs_of(findings: dict[str, Any]) -> list[Pair]:
-    """The reported pairs, by file name."""
-    return [frozenset(pair[which]["name"] for which in ("first", "second")) for pair in findings["copies"]["listed"]]
-
-
-def plant(root: Path, already: list[Pair], each: int, rng: np.random.Generator) -> dict[tuple[str, str], str]:
-    """Put edited training images among the test images; (name, name of the original) -> kind."""
-    copied = frozenset().union(*already)
-    originals = [name for name in image_names(root) if name.startswith("train/") and name not in copied]
+def plant(root: Path, each: int, rng: np.random.Generator) -> dict[Pair, str]:
+    """Put edited training images among the test images; the two names -> kind."""
+    originals = [name for name in find_files(root).names if name.startswith("train/")]
     if len(originals) < each * len(EDITS):
         raise SystemExit(f"{root.name}: {len(originals)} training images, expected {each * len(EDITS)} at least")
     chosen = iter(rng.permutation(originals).tolist())
@@ -140,55 +183,93 @@ def plant(root: Path, already: list[Pair], each: int, rng: np.random.Generator) 
         for _ in range(each):
             original = next(chosen)
             path = Path("test", *Path(original).parts[1:])
-            compressed = kind in RECOMPRESSED
-            name = path.with_name(f"{path.stem}_{kind.replace(' ', '-')}{'.jpg' if compressed else path.suffix}")
-            with Image.open(root / original) as image:
-                quality = int(rng.integers(30, 81)) if compressed else 90
-                edit(image, rng).save(root / name, quality=quality)
-            planted[name.as_posix(), original] = kind
+            name = path.with_name(f"{path.stem}_{kind.replace(' ', '-').replace('%', '')}.jpg")
+            quality = {"recompressed": HEAVY, "combined": 50}.get(kind, 90)
+            write(root / name, edit(read(root / original), rng), quality)
+            planted[frozenset((name.as_posix(), original))] = kind
     return planted
 
 
-def report(
-    title: str,
-    n_images: int,
-    planted: dict[tuple[str, str], str],
-    reported: list[Pair],
-    strange: list[Pair],
-    already: list[Pair],
-) -> None:
-    """Print recall and false alarms per kind, and the pairs to be inspected."""
-    found = Counter(kind for pair, kind in planted.items() if frozenset(pair) in reported)
-    kind_of = {name: kind for (name, _), kind in planted.items()}
-    alarms: dict[str, int] = defaultdict(int)
-    for pair in strange:
-        for kind in {kind_of[name] for name in pair if name in kind_of} or {"none"}:
-            alarms[kind] += 1
-    print(f"\n{title}: {n_images} images with the planted ones, {n_images * (n_images - 1) // 2:,} pairs")
-    print(f"{'kind':<14}{'planted':>8}{'found':>8}{'recall':>8}{'false alarms with one':>23}")
-    for kind in EDITS:
-        n = sum(k == kind for k in planted.values())
-        print(f"{kind:<14}{n:>8}{found[kind]:>8}{found[kind] / n:>8.0%}{alarms[kind]:>23}")
-    print(f"pairs reported before planting: {len(already)}; new pairs without a planted image: {alarms['none']}")
-    for what, pairs in (
-        ("missed", [frozenset(p) for p in planted if frozenset(p) not in reported]),
-        ("not planted", strange),
-    ):
-        for pair in pairs:
-            print(f"  {what}: {' | '.join(sorted(pair))}")
+def read(path: Path) -> Pixels:
+    """An image as it is, gray or colour."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
 
 
-def side_by_side(root: Path, pairs: list[Pair], path: Path, side: int = 256) -> None:
-    """Write one picture of pairs of images, two pairs per row."""
-    sheet = Image.new("RGB", (4 * side + 20, (side + 20) * -(-len(pairs) // 2)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for i, pair in enumerate(pairs):
-        x, y = (2 * side + 20) * (i % 2), (side + 20) * (i // 2)
-        draw.text((x, y + 4), "  |  ".join(Path(name).name for name in sorted(pair)), fill="black")
-        for k, name in enumerate(sorted(pair)):
-            with Image.open(root / name) as image:
-                sheet.paste(image.convert("RGB").resize((side, side)), (x + k * side, y + 20))
-    sheet.save(path)
+def write(path: Path, image: Pixels, quality: int) -> None:
+    """Write an image; ``quality`` of a JPEG file."""
+    cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def audit(root: Path, image_size: int, working: Path) -> dict[str, Any]:
+    """Content of audit.json for a folder of images, nothing of it from a cache."""
+    where = [f"data.root={root}", f"data.cache_dir={working / f'cache{image_size}'}", f"image_size={image_size}"]
+    command = [sys.executable, "-m", "medcls.audit", "data=folder", *where, "--folder", str(working / "audit")]
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run([*command, "audit.on_leak=warn"], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(f"  image_size={image_size}: {time.monotonic() - began:.0f} s, {cpu:.0f} s of processor time", flush=True)
+    findings: dict[str, Any] = json.loads((working / "audit/audit.json").read_text(encoding="utf-8"))
+    copies = findings["copies"]
+    if len(copies["listed"]) < copies["pairs"] + copies["doubtful"]:
+        raise SystemExit(f"{root.name}: {copies['pairs'] + copies['doubtful']} pairs, more than audit.json lists")
+    return findings
+
+
+def names_of(pair: dict[str, Any]) -> Pair:
+    """The two file names of a pair."""
+    return frozenset(pair[which]["name"] for which in ("first", "second"))
+
+
+def patients_of(source: Path, table: str | None) -> dict[str, str]:
+    """Patient of each image by name, from file:column of paths:column of patients."""
+    if table is None:
+        return {}
+    file, path, patient = table.split(":")
+    with (source / file).open(newline="") as rows:
+        return {row[path]: row[patient] for row in csv.DictReader(rows)}
+
+
+def report(copies: dict[str, Any], planted: dict[Pair, str], patients: dict[str, str]) -> None:
+    """Print how many of each kind were found, as copies or doubtful, and what else was reported."""
+    told = {names_of(pair): pair["doubtful"] for pair in copies["listed"]}
+    of_kind = Counter(planted.values())
+    sure, doubtful = (
+        Counter(kind for pair, kind in planted.items() if told.get(pair) is what) for what in (False, True)
+    )
+    for kind in EDITS if planted else ():
+        print(f"  {kind:<15}{sure[kind] + doubtful[kind]:>4} of {of_kind[kind]}, {doubtful[kind]} of them as doubtful")
+    print(f"  all            {sum(sure.values()) + sum(doubtful.values()):>4} of {len(planted)}")
+    edited = {name for pair in planted for name in pair if name.startswith("test/")}
+    for what in (False, True):
+        others = [pair for pair in told if pair not in planted and told[pair] is what]
+        both = sum(len(pair & edited) == 2 for pair in others)
+        one = sum(len(pair & edited) == 1 for pair in others)
+        different = sum(len({patients[name] for name in pair}) == 2 for pair in others if not pair - patients.keys())
+        apart = f", {different} of them of different patients" if patients else ""
+        print(
+            f"  not planted, {'doubtful' if what else 'as copies'}: {len(others) - one - both} of originals"
+            f"{apart}, {one} with one edited, {both} with two"
+        )
+
+
+def side_by_side(root: Path, pairs: list[dict[str, Any]], path: Path, side: int = 160) -> None:
+    """Write one picture of pairs of images, four pairs in a row."""
+    tiles = []
+    for pair in pairs:
+        two = [cv2.resize(read_gray(root / pair[which]["name"]), (side, side)) for which in ("first", "second")]
+        tile = cv2.copyMakeBorder(np.hstack(two), 0, 16, 0, 6, cv2.BORDER_CONSTANT, value=255)
+        text = f"{'? ' if pair['doubtful'] else ''}{pair['similarity']:.3f} {Path(pair['first']['name']).stem}"
+        cv2.putText(tile, text, (2, side + 12), 0, 0.4, 0, 1)
+        tiles.append(tile)
+    if tiles:
+        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % 4)
+        cv2.imwrite(str(path), np.vstack([np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]))
+
+
+def read_gray(path: Path) -> Pixels:
+    """An image in gray."""
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.errors import Stopped, UserError
+from medcls.host.environment import describe_environment
+from medcls.host.progress import Progress
+from medcls.host.quiet import quiet_lightning
+from medcls.host.stop import stopping_in_order
+from medcls.host.terminal import command_line
 from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
@@ -21,19 +26,14 @@ from medcls.runs.predictions import positive_index
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
 from medcls.tensorboard.callback import TensorBoard
-from medcls.terminal import command_line
 from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer, check_parts
 from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier, MetricFunction
 from medcls.training.device import check_device
-from medcls.training.environment import describe_environment
 from medcls.training.history import History
 from medcls.training.lone_image import check_batch_size, takes_one_image
-from medcls.training.progress import Progress
-from medcls.training.quiet import quiet_lightning
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
-from medcls.training.stop import stopping_in_order
 
 if TYPE_CHECKING:
     from medcls.evaluation.metrics import Metric

@@ -147,6 +147,110 @@ def test_planted_copies_are_found_and_nothing_else_is(root, audit):
     assert audit(root, "audit.on_leak=warn").status == 0
 
 
+def turned(degrees):
+    return lambda image: image.rotate(degrees, Image.Resampling.BICUBIC)
+
+
+def cut(image, share=0.2):
+    width, height = image.size
+    return image.resize(image.size, box=(0.5 * share * width, 0, width, (1 - share) * height))
+
+
+def test_turned_and_cropped_copies_are_found_whatever_size_a_net_is_trained_on(root, audit):
+    edits = [
+        *(turned(degrees) for degrees in (4, -9, 16, -30)),
+        cut,
+        lambda image: ImageOps.mirror(turned(12)(cut(image))),
+    ]
+    expected = set()
+    for i, (original, edit) in enumerate(zip(names(root)[::7], edits, strict=False)):
+        expected.add((original, plant(root, original, edit, ".jpg", f"edit{i}")))
+    found = [audit(root, f"image_size={size}").findings for size in (28, 64, 128, 224)]
+    assert set(of(found[0])) == expected
+    assert all(other["copies"] == found[0]["copies"] and other["leaks"] == found[0]["leaks"] for other in found)
+    assert found[0]["copies"]["doubtful"] == 0
+
+
+def in_frame(image, rng):
+    """A radiograph of little contrast in a frame with a letter, as a digitiser leaves it."""
+    frame = np.full((SIDE, SIDE), 6, np.uint8)
+    frame[30:130, 32:128] = 35 + 0.25 * np.asarray(image.convert("L").resize((96, 100)))
+    for edge in (slice(26, 29), slice(131, 134)):
+        frame[edge, 28:132] = frame[28:132, edge] = 90
+    frame[4:24, 8:12] = frame[20:24, 8:20] = 230
+    return Image.fromarray((frame + rng.normal(0, 1, frame.shape)).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["skin", "bone", "xray"])
+def test_a_frame_and_a_letter_do_not_make_images_the_same_nor_hide_a_copy(audit, tmp_path, kind):
+    rng = np.random.default_rng(1)
+    table = simulated_table(kind, CLASSES, {"train": [30, 30], "test": [12, 12]})
+    images = simulated_images(table, kind=kind, image_size=SIDE, channels=1)
+    root = tmp_path / "Framed"
+    for i, (sample, image) in enumerate(zip(table.samples, images, strict=True)):
+        path = root / sample.split / f"{CLASSES[sample.label]}_{i:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        in_frame(Image.fromarray(image[..., 0]), rng).save(path)
+    original = names(root)[4]
+    planted = plant(root, original, turned(7), ".jpg")
+    assert set(of(audit(root).findings)) == {(original, planted)}
+
+
+def test_copies_of_one_picture_form_a_group_that_leaves_training_as_a_whole(train, audit, root):
+    original = names(root, token="Mel")[2]
+    with Image.open(root / original) as image:
+        for i in range(1, 9):
+            turned(3 * i)(image).save(root / f"train/Mel_turned{i}.png")
+        cut(image).save(root / "test/Mel_cut.png")
+    result = audit(root)
+    [group] = result.findings["copies"]["groups"]
+    assert len(group) == 10
+    assert result.findings["copies"]["pictures"] == 60
+    assert "60 distinct pictures in 69 files; 1 of them several times, one 10 times" in result.out
+    assert len(result.findings["leaks"]["training"]) == 9
+    assert Page(result.page).text.count("near copy") >= 1
+    dropped = train(*FAST, f"data.root={root}", "audit.on_leak=drop")
+    counts = json.loads((dropped.folder / "data.json").read_text())["counts"]
+    assert sum(counts["train"].values()) == 47
+
+
+def test_a_quick_search_says_what_it_did_not_look_for(root, audit):
+    plant(root, names(root)[0], ImageOps.mirror, ".jpg", "mirrored")
+    plant(root, names(root)[1], turned(20), ".jpg", "turned")
+    result = audit(root, "audit.search=quick")
+    assert [name for _, name in of(result.findings)] == ["test/Mel_mirrored.jpg"]
+    assert "Not looked for: copies that were cropped, shifted or turned by other angles" in result.out
+    assert audit(root).findings["copies"]["pairs"] == 2
+
+
+def test_what_is_odd_about_files_and_classes_is_named(audit, tmp_path):
+    rng = np.random.default_rng(0)
+    root = tmp_path / "Odd"
+    for name, count, ending in (("0", 24, ".png"), ("1", 24, ".png"), ("0 1", 12, ".png"), ("2", 14, ".bmp")):
+        for i in range(count):
+            path = root / name / f"{name.replace(' ', '')}_{i:02d}{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(path)
+    (root / "1/@eaDir").mkdir()
+    Image.fromarray(rng.integers(0, 255, (20, 20), np.uint8)).save(root / "1/@eaDir/thumb.png")
+    mask = Image.fromarray(255 * (rng.random((40, 40)) > 0.5).astype(np.uint8))
+    mask.save(root / "0/0_03_mask.png")
+    mask.transpose(Image.Transpose.ROTATE_90).save(root / "0/0_05.bmp")
+    result = audit(root)
+    oddities = result.findings["oddities"]
+    assert oddities["companions"] == {
+        "1/@eaDir/thumb.png": "in a folder @eaDir",
+        "0/0_03_mask.png": "beside 0_03",
+        "0/0_05.bmp": "of two values, beside a file of the same name",
+    }
+    assert oddities["several_labels"] == ["0 1"]
+    assert set(oddities["small_classes"]["val"]) == {"0", "1", "0 1", "2"}
+    assert oddities["of_one_kind"] == {}  # the mask is a .bmp too
+    assert "3 files look like masks, thumbnails or annotations beside images" in result.out
+    (root / "0/0_05.bmp").unlink()
+    assert audit(root).findings["oddities"]["of_one_kind"] == {"2": "format BMP"}
+
+
 def test_copy_of_another_class_is_a_conflict_and_one_within_a_split_is_no_leak(root, audit):
     mel, nev = names(root, token="Mel"), names(root, token="Nev")
     shutil.copy(root / mel[0], root / "test/Nev_wrong.png")
@@ -592,7 +696,7 @@ def test_sizes_modes_and_formats_are_counted(audit, root):
     [
         (["data.channels=2"], "data.channels: found 2, expected 1 or 3"),
         (["audit.on_leak=ask"], "audit.on_leak: found 'ask', expected"),
-        (["audit.similarty=1"], "audit.similarty: unknown key. Did you mean audit.similarity"),
+        (["audit.serch=quick"], "audit.serch: unknown key. Did you mean audit.search"),
         (["data.root=nowhere"], "data.root: no folder nowhere"),
         (["data=foldr"], "data=foldr: no such choice"),
     ],

@@ -10,8 +10,8 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
+from medcls.composition.compose import composed
 from medcls.config import check_config
-from medcls.config.compose import composed
 from medcls.config.data import is_simulated
 from medcls.errors import UserError
 from medcls.sources.load import load_image_set

@@ -10,10 +10,10 @@ from hydra import initialize_config_dir
 
 from medcls.cli import page_of
 from medcls.cli.words import take_apart
+from medcls.composition.compose import VERSION, composed, prepare_hydra
+from medcls.composition.hydra_private import parse
 from medcls.conf_folder import CONF
 from medcls.config import check_config
-from medcls.config.compose import VERSION, composed, prepare_hydra
-from medcls.config.hydra_private import parse
 from medcls.config.schema import check_against
 
 README = Path(__file__).parents[1] / "README.md"

@@ -1,78 +1,124 @@
-"""Whether two images show the same picture once one is shifted and stretched a little, as in a second scan or a crop.
+"""Whether two images show the same picture once one is turned, shifted and stretched to lie over the other.
 
-By the enhanced correlation coefficient (Evangelidis & Psarakis, 2008, doi 10.1109/TPAMI.2008.113), in OpenCV's version.
+By features that both have, then by the enhanced correlation coefficient (Evangelidis & Psarakis, 2008,
+doi 10.1109/TPAMI.2008.113), in OpenCV's version.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.audit.similarity import correlation, thumbnails, usable
+from medcls.audit.detail import SIDE, Plane, detail, mirrored
+from medcls.audit.features import Features
 
-SIDE = 128  # pixels per side at which images are aligned: with fewer, unrelated joints look alike once aligned
-_STEPS = ((SIDE // 2, 8), (SIDE, 25))  # pixels per side and iterations, coarse to fine
-_HOPELESS = 0.45  # similarity after the first step below which the second, ten times as expensive, is skipped
-_LARGEST = 0.12  # shift of the centre, as a fraction of the side; and stretch or shear of a side of length 1
-_MARGIN = SIDE // 16  # pixels that a filter or the shift itself may have brought in from outside the image
+Warp = NDArray[np.float32]  # (2, 3): where in the second image a pixel of the first lies
+Start = tuple[int, bool, Warp | None]  # another image, whether it is mirrored, and a move to begin with if one is known
+Picture = tuple[Plane, NDArray[np.bool_]]  # detail, and where there is any
 
-Warp = NDArray[np.float32]  # (2, 3)
-
-
-def aligned_similarity(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Correlation of the details of two images (SIDE, SIDE) after ``second`` is aligned to ``first``.
-
-    0 if no small transform aligns them.
-    """
-    warp: Warp = np.eye(2, 3, dtype=np.float32)
-    similarity = 0.0
-    for side, iterations in _STEPS:
-        a, b = thumbnails(np.stack([first, second]), side)
-        warp[:, 2] *= 2 if side == SIDE else 1
-        moved = fitted(a, b, warp, iterations)
-        if moved is None or not is_small(moved, side):
-            return 0.0
-        warp = moved
-        similarity = similarity_under(a, b, warp)
-        if similarity < _HOPELESS:
-            return 0.0
-    return similarity
+_SCALES = 0.6, 1.67  # of one image in the other
+_APART = 0.025  # of the side: matched features further apart than this after a move do not speak for it
+_LARGEST_STEP = 0.15  # of the side, and of the linear part: what refining may add to a move
+_ITERATIONS = 15
+_RIM = SIDE // 32  # pixels that a filter or the move itself may have brought in from outside the image
+_LEAST_SEEN = 0.03  # of the pixels, or there is nothing to compare
 
 
-def fitted(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: Warp, iterations: int) -> Warp | None:
-    """Affine transform that aligns ``second`` to ``first``, searched from ``warp``; None if it does not converge."""
-    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, iterations, 1e-4)
+@dataclass(frozen=True)
+class Fit:
+    """``similarity``: correlation of the detail of two images under ``warp``; ``overlap``: share that lies in both."""
+
+    warp: Warp
+    similarity: float
+    overlap: float
+
+
+class Pictures:
+    """Gray images (SIDE, SIDE) with their features, to be laid over one another."""
+
+    def __init__(self, images: Sequence[NDArray[np.uint8]], features: Features | None = None) -> None:
+        self.images, self.features = images, features
+        self.seen = lru_cache(2000)(self._seen)  # 80 KB each
+
+    def _seen(self, image: int) -> Picture:
+        return detail(self.images[image])
+
+    def facing(self, image: int, mirror: bool) -> Picture:
+        """Detail of an image, mirrored where asked, and where there is any."""
+        plane, there = self.seen(image)
+        return (mirrored(plane), mirrored(there)) if mirror else (plane, there)
+
+    def laid(self, first: int, second: int, mirror: bool, start: Warp | None = None) -> Fit | None:
+        """The fit of ``second``, mirrored where asked, to ``first``; None if no move is found.
+
+        start: a move to refine, in place of the one that features find.
+        """
+        if start is None and (start := self.matched(first, second, mirror)) is None:
+            return None
+        a, b = self.seen(first), self.facing(second, mirror)
+        warp = refined(a, b, start)
+        there = both_seen(a[1], b[1], warp)
+        overlap = there.sum() / max(1, min(a[1].sum(), b[1].sum()))
+        if there.mean() < _LEAST_SEEN:
+            return Fit(warp, 0.0, float(overlap))
+        return Fit(warp, correlation(a[0], lay(b[0], warp), there.astype(np.float32)), float(overlap))
+
+    def matched(self, first: int, second: int, mirror: bool) -> Warp | None:
+        """The move, a rotation with a scale and a shift, that most pairs of mutually nearest features agree on."""
+        assert self.features is not None
+        (here, a), (there, b) = self.features.of(first), self.features.of(second)
+        if mirror:
+            there, b = np.stack([1 - there[:, 0], there[:, 1]], axis=1), b * self.features.parity
+        if min(len(a), len(b)) < 3:
+            return None
+        apart = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T)
+        forth, back = apart.argmin(1), apart.argmin(0)
+        mutual = np.flatnonzero(back[forth] == np.arange(len(forth)))
+        if len(mutual) < 3:
+            return None
+        found, _ = cv2.estimateAffinePartial2D(
+            here[mutual] * SIDE - 0.5,
+            there[forth[mutual]] * SIDE - 0.5,
+            method=cv2.RANSAC,
+            ransacReprojThreshold=_APART * SIDE,
+            maxIters=500,
+        )
+        if found is None or not _SCALES[0] < np.hypot(found[0, 0], found[1, 0]) < _SCALES[1]:
+            return None
+        return np.asarray(found, np.float32)
+
+
+def refined(first: Picture, second: Picture, start: Warp) -> Warp:
+    """An affine move near ``start`` under which the detail agrees best, or ``start`` where there is none."""
+    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ITERATIONS, 1e-3)
+    mask = second[1].astype(np.uint8) * 255
     try:
-        found = cv2.findTransformECC(first, second, warp.copy(), cv2.MOTION_AFFINE, stop, None, 3)  # type: ignore[call-overload]
+        found = cv2.findTransformECC(first[0], second[0], start.copy(), cv2.MOTION_AFFINE, stop, mask, 5)[1]
     except cv2.error:  # it did not converge
-        return None
-    return np.asarray(found[1], np.float32)
+        return start
+    step = np.abs(np.asarray(found) - start)
+    near = step[:, :2].max() < _LARGEST_STEP and step[:, 2].max() < SIDE * _LARGEST_STEP
+    return np.asarray(found, np.float32) if near else start
 
 
-def is_small(warp: Warp, side: int) -> bool:
-    """Whether a transform is small enough for the two to be called the same picture."""
-    stretch, centre = warp[:, :2], np.full(2, (side - 1) / 2)
-    shift = stretch @ centre + warp[:, 2] - centre
-    return bool(np.abs(stretch - np.eye(2)).max() <= _LARGEST and np.abs(shift).max() <= _LARGEST * side)
+def lay(plane: NDArray[np.generic], warp: Warp) -> Plane:
+    """An image moved so that it lies over another, black outside."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(plane.astype(np.float32), warp, (SIDE, SIDE), flags=flags), np.float32)
 
 
-def similarity_under(first: NDArray[np.uint8], second: NDArray[np.uint8], warp: Warp) -> float:
-    """Correlation of the details of ``first`` and the transformed ``second``, where they overlap."""
-    side = len(first)
-    flags = cv2.WARP_INVERSE_MAP
-    linear, nearest = cv2.INTER_LINEAR | flags, cv2.INTER_NEAREST | flags
-    warped = cv2.warpAffine(second, warp, (side, side), flags=linear, borderMode=cv2.BORDER_REPLICATE)
-    moved = np.asarray(warped, np.uint8)
-    inside = np.asarray(cv2.warpAffine(np.ones_like(second), warp, (side, side), flags=nearest)) > 0
-    margin = _MARGIN * side // SIDE
-    inside[:margin] = inside[-margin:] = inside[:, :margin] = inside[:, -margin:] = False
-    both = inside & usable(first) & usable(moved)
-    if both.sum() < inside.sum() / 5:  # mostly black or overexposed: then that is the picture
-        both = inside
-    a, b = (details(image)[both][None] for image in (first, moved))
-    return float(correlation(a, b, np.ones(a.shape, bool))[0])
+def both_seen(first: NDArray[np.bool_], second: NDArray[np.bool_], warp: Warp) -> NDArray[np.bool_]:
+    """Where there is detail in both images, away from the rim."""
+    there = first & (lay(second, warp) > 0.99)
+    there[:_RIM] = there[-_RIM:] = there[:, :_RIM] = there[:, -_RIM:] = False
+    return there
 
 
-def details(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """An image (S, S) minus its coarse shape."""
-    shade = image.astype(np.float32)
-    return shade - np.asarray(cv2.GaussianBlur(shade, (0, 0), len(image) / 64))
+def correlation(a: Plane, b: Plane, weight: Plane) -> float:
+    """Correlation of two images of mean 0, each pixel counted by its weight."""
+    weighted = a * weight
+    norm = float(np.vdot(weighted, a)) * float(np.vdot(b * weight, b))
+    return float(np.vdot(weighted, b)) / float(np.sqrt(norm + 1e-9))

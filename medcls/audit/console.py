@@ -19,7 +19,7 @@ def print_findings(findings: dict[str, Any]) -> None:
         console.print(f"\n{finding.heading}", style="bold red" if finding.alarming else "bold")
         console.print(finding.text, soft_wrap=True)
     if findings["copies"]["listed"]:
-        console.print("\nPairs, with the correlation of their details", style="bold")
+        console.print("\nPairs, with the correlation of their detail", style="bold")
         console.print(pairs_text(findings["copies"]), soft_wrap=True)
 
 

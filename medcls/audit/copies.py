@@ -1,67 +1,100 @@
-"""Images of a data set that show the same picture: resized, recompressed, rotated, mirrored, brightened, shifted."""
+"""Images of a data set that show the same picture: recompressed, resized, turned, mirrored, brightened, cropped."""
 
 import logging
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from medcls.audit.hashes import HashSearch, perceptual_hashes
-from medcls.audit.judge import MOST_ALIGNED, Judge, Scored
-from medcls.audit.similarity import COARSE, flat, thumbnails
-from medcls.config.schema import AuditConfig
-from medcls.process import opencv_in_one_thread, usable_cores
+from medcls.audit.alignment import Pictures
+from medcls.audit.detail import is_flat
+from medcls.audit.features import find_features
+from medcls.audit.groups import group_of
+from medcls.audit.judge import Judge, Pair, Verdict
+from medcls.audit.moves import describe_move, start_of
+from medcls.audit.neighbours import find_neighbours
+from medcls.audit.progress import in_threads
+from medcls.audit.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Which images show the same picture.
+    """Which of N images show the same picture.
 
     ``picture`` (N,): position of the first image with the same pixels, an image's own position if it is the first.
-    ``first``, ``second``, ``orientation``, ``similarity`` (P,): pairs of pictures (by those positions) that are near
-    copies, ``first`` < ``second``; laid in ``orientation``, ``second`` looks like ``first``, where ``moved`` (P,) only
-    once it is also shifted or stretched a little.
+    ``first``, ``second`` (P,): pairs of pictures (by those positions), ``first`` < ``second``; laid in
+    ``orientation`` (P,), turned by ``angle`` (P,) degrees more, and where ``moved`` (P,) shifted or stretched, the
+    second looks like the first. ``similarity`` (P,): correlation of their detail then.
+    ``doubtful`` (P,): pairs that are alike but differ, as neighbouring slices of a scan do: no copies.
+    ``group`` (N,): position of the first image that an image is a copy of, directly or through other copies.
     ``flat`` (N,): images of a single gray level, which are compared by their exact pixels only.
-    ``unaligned``: number of pairs that might be copies if one were shifted, but were too many to try them all.
     """
 
     picture: NDArray[np.int64]
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     orientation: NDArray[np.int64]
-    similarity: NDArray[np.float32]
+    angle: NDArray[np.float32]
     moved: NDArray[np.bool_]
+    similarity: NDArray[np.float32]
+    doubtful: NDArray[np.bool_]
+    group: NDArray[np.int64]
     flat: NDArray[np.bool_]
-    unaligned: int
 
 
-def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig) -> Copies:
-    """Copies among images (N, S, S, C); ``sides`` (N,): the shorter side of each file in pixels.
+class Found(NamedTuple):
+    """Two of the images, by position, with the verdict on them."""
 
-    Compares the hashes of all pairs in all orientations, then the pixels of pairs with similar hashes.
+    first: int
+    second: int
+    verdict: Verdict
+
+
+class Chosen(Sequence[NDArray[np.uint8]]):
+    """Some of the images, without a second copy of their pixels."""
+
+    def __init__(self, images: NDArray[np.uint8], positions: NDArray[np.int64]) -> None:
+        self.images, self.positions = images, positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, at: int) -> NDArray[np.uint8]:  # type: ignore[override]
+        image: NDArray[np.uint8] = self.images[self.positions[at]]
+        return image
+
+
+def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough: bool) -> Copies:
+    """Copies among gray images (N, SIDE, SIDE); ``sides`` (N,): the shorter side of each file in pixels.
+
+    First those with the same pixels; then, by thumbnails, those that only were turned by quarters, mirrored,
+    recompressed, resized or changed in tone; then, where ``thorough``, by local features, any others: one of each group
+    found so far stands for it.
     """
     picture = same_pixels(images)
-    gray = as_gray(images)
-    coarse = thumbnails(gray, COARSE)
-    empty = flat(coarse)
-    chosen = np.flatnonzero((picture == np.arange(len(images))) & ~empty)
-    judge = Judge(gray, coarse, sides, config)
-    found, unaligned = near_pairs(gray, chosen, judge, config)
-    pairs = found.candidates
-    return Copies(
-        picture, pairs.first, pairs.second, pairs.orientation, found.similarity, found.moved, empty, unaligned
-    )
+    flat = np.array([is_flat(image) for image in images], bool)
+    positions = np.flatnonzero((picture == np.arange(len(images))) & ~flat)
+    found: list[Found] = []
+    if len(positions) > 1:
+        began = time.monotonic()
+        thumbnails = Thumbnails.of(Chosen(images, positions))
+        found += quick_pass(Chosen(images, positions), sides[positions], thumbnails)
+        log.info(
+            "audit: %d images have a copy with the same pixels, turned, mirrored, resized or recompressed (%.0f s)%s",
+            len(images) - len(np.unique(group_all(picture, found))),
+            time.monotonic() - began,
+            "; now those that were cropped, shifted or turned by any angle" if thorough else "",
+        )
+        if thorough:
+            kept = np.flatnonzero(group_all(picture, found)[positions] == positions)
+            found += thorough_pass(Chosen(images, positions[kept]), sides[positions[kept]], thumbnails.take(kept))
+    return as_copies(picture, flat, found)
 
 
 def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -70,62 +103,54 @@ def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.array([seen.setdefault(sha256(image).digest(), i) for i, image in enumerate(images)], np.int64)
 
 
-def as_gray(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images (N, S, S, C) as (N, S, S): their only channel, or the mean of three with the weights of ITU-R 601."""
-    if images.shape[3] == 1:
-        return images[..., 0]
-    gray = np.empty(images.shape[:3], np.uint8)
-    for target, image in zip(gray, images, strict=True):
-        target[:] = np.rint(image @ np.array([0.299, 0.587, 0.114], np.float32))
-    return gray
+def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
+    """Copies that lie as their originals do, turned by quarters or mirrored."""
+    judge = Judge(Pictures(images), sides, thumbnails, None)
+    pairs = [Pair(first, second, *start_of(orientation)) for first, second, orientation in thumbnails.alike()]
+    return copies_of(images, judge, pairs, "Comparing pairs that look alike")
 
 
-def near_pairs(
-    gray: NDArray[np.uint8], chosen: NDArray[np.int64], judge: Judge, config: AuditConfig
-) -> tuple[Scored, int]:
-    """Pairs of the ``chosen`` among images (N, S, S) that are near copies, each once; and how many were not aligned."""
-    if not sys.stderr.isatty() and len(gray) > 5000:
-        log.info("audit: comparing %d images with each other", len(gray))
-    bits = np.zeros((len(chosen), 16, 16), bool)
-    hashes = perceptual_hashes(gray[i] for i in chosen)  # one by one: gray[chosen] may double the memory
-    for i, found in enumerate(shown(hashes, "Hashing images", len(chosen))):
-        bits[i] = found
-    search = HashSearch(bits, config.hash_distance_low, config.hash_distance)
-
-    def compare(start: int) -> tuple[Scored, Scored, int]:
-        parts: list[tuple[Scored, Scored]] = []
-        search.search(start, lambda near: parts.append(judge.compare(near.at(chosen))))
-        alike, doubtful = (Scored.joined([part[which] for part in parts]) for which in (0, 1))
-        return alike, doubtful.most_alike(MOST_ALIGNED), len(doubtful.similarity)
-
-    blocks = in_threads(compare, search.blocks(), "Comparing images")
-    tried = Scored.joined([doubtful for _, doubtful, _ in blocks]).most_alike(MOST_ALIGNED)
-    moved = aligned(judge, tried, config.similarity_moved)
-    unaligned = sum(count for _, _, count in blocks) - len(tried.similarity)
-    return Scored.joined([*(alike for alike, _, _ in blocks), moved]).once(), unaligned
+def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
+    """Copies of any kind."""
+    features = find_features(images)
+    neighbours = find_neighbours(features)
+    judge = Judge(Pictures(images, features), sides, thumbnails, neighbours)
+    return copies_of(images, judge, [Pair(*pair) for pair in neighbours.pairs()], "Comparing pairs of shared features")
 
 
-def aligned(judge: Judge, doubtful: Scored, least: float) -> Scored:
-    """The pairs that are copies once the second image is aligned, with their similarity after alignment."""
-
-    def similarity(i: int) -> float:
-        return judge.align(pairs.first[i], pairs.second[i], pairs.orientation[i])
-
-    pairs = doubtful.candidates
-    found = np.array(in_threads(similarity, range(len(pairs.first)), "Aligning images"), np.float32)
-    return Scored(pairs, found, np.ones(len(found), bool)).take(found >= least)
-
-
-def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
-    """The result of each item. Threads suffice: NumPy and OpenCV release the interpreter lock."""
-    pool = ThreadPoolExecutor(usable_cores())
-    try:
-        with opencv_in_one_thread():
-            return list(shown(pool.map(work, items), what, len(items)))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interruption does not wait for the remaining items
+def copies_of(images: Chosen, judge: Judge, pairs: Sequence[Pair], what: str) -> list[Found]:
+    """Verdicts on the pairs that show the same picture or nearly so, each pair once."""
+    best: dict[tuple[int, int], Found] = {}
+    for verdict in in_threads(judge.judged, pairs, what):
+        if verdict is not None and verdict.same:
+            first, second = (int(images.positions[i]) for i in (verdict.pair.first, verdict.pair.second))
+            found = best.get((first, second))
+            if found is None or verdict.fit.similarity > found.verdict.fit.similarity:
+                best[first, second] = Found(first, second, verdict)
+    return list(best.values())
 
 
-def shown(results: Iterable[Result], what: str, count: int) -> Iterable[Result]:
-    """The same results, with a progress bar on a terminal."""
-    return tqdm(results, what, count, disable=not sys.stderr.isatty())
+def group_all(picture: NDArray[np.int64], found: Sequence[Found]) -> NDArray[np.int64]:
+    """For each image the first of its group, by equal pixels and by the pairs found that are not doubtful."""
+    pairs = [(pair.first, pair.second) for pair in found if not pair.verdict.doubtful]
+    near = np.array(pairs, np.int64).reshape(-1, 2)
+    own = np.arange(len(picture))
+    return group_of(len(picture), np.concatenate([own, near[:, 0]]), np.concatenate([picture, near[:, 1]]))
+
+
+def as_copies(picture: NDArray[np.int64], flat: NDArray[np.bool_], found: Sequence[Found]) -> Copies:
+    """The pairs found, in the order of their images."""
+    found = sorted(found, key=lambda pair: (pair.first, pair.second))
+    moves = [describe_move(pair.verdict.fit.warp, pair.verdict.pair.mirrored) for pair in found]
+    return Copies(
+        picture=picture,
+        first=np.array([pair.first for pair in found], np.int64),
+        second=np.array([pair.second for pair in found], np.int64),
+        orientation=np.array([move.orientation for move in moves], np.int64),
+        angle=np.array([move.angle for move in moves], np.float32),
+        moved=np.array([move.moved for move in moves], bool),
+        similarity=np.array([pair.verdict.fit.similarity for pair in found], np.float32),
+        doubtful=np.array([pair.verdict.doubtful for pair in found], bool),
+        group=group_all(picture, found),
+        flat=flat,
+    )

@@ -78,3 +78,12 @@ def pixel_digest(path: Path) -> str:
             return hashlib.sha256(repr((upright.mode, upright.size)).encode() + upright.tobytes()).hexdigest()
     except Exception:
         return ""
+
+
+def few_levels(path: Path) -> bool:
+    """Whether an image has one or two different values, as a mask does; False if Pillow cannot read it."""
+    try:
+        with reading, Image.open(path, formats=PILLOW_FORMATS) as image:
+            return image.getcolors(2) is not None
+    except Exception:
+        return False

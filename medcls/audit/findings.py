@@ -6,22 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medcls.audit.copies import Copies, find_copies
+from medcls.audit.detail import SIDE
 from medcls.audit.file_facts import FileFacts, read_all_facts
 from medcls.audit.leaks import find_leaks
+from medcls.audit.oddities import find_oddities
 from medcls.audit.pairs import describe_pairs
-from medcls.audit.saved_results import images_key, key, load_copies, save_copies
+from medcls.audit.pixels import gray_images
+from medcls.audit.saved_results import key, load_copies, save_copies
 from medcls.audit.shortcuts import find_shortcut
-from medcls.config.schema import AuditConfig
+from medcls.config.schema import Config
 from medcls.data.image_set import ImageSet
 from medcls.data.table import SampleTable
 
 SHOWN_SIZES = 10  # sizes of files listed, the most frequent first
 
 
-def make_findings(image_set: ImageSet, config: AuditConfig, folder: Path) -> dict[str, Any]:
+def make_findings(image_set: ImageSet, config: Config, folder: Path) -> dict[str, Any]:
     """All findings on an image set, as plain values; ``folder``: where found copies are cached.
 
     ``leaks.training`` and every ``position`` are indices into the table's samples.
@@ -33,14 +35,15 @@ def make_findings(image_set: ImageSet, config: AuditConfig, folder: Path) -> dic
     gray = image_set.images.mean(axis=(1, 2, 3), dtype=np.float64)
     shortcut = find_shortcut(table, facts, gray)
     if shortcut is not None:
-        shortcut["suspicious"] = shortcut["auroc"]["low"] >= config.shortcut_auroc
+        shortcut["suspicious"] = shortcut["auroc"]["low"] >= config.audit.shortcut_auroc
     return {
         "images": len(table.samples),
         "counts": table.counts(),
         "files": describe_files(facts),
         "unreadable": dict(image_set.unreadable),
         "flat": [table.samples[i].name for i in np.flatnonzero(copies.flat)],
-        "copies": describe_pairs(table, copies, image_set.digests, facts),
+        "copies": describe_pairs(table, copies, image_set.digests, facts) | {"search": config.audit.search},
+        "oddities": find_oddities(table, facts),
         "patients": {
             "known": len({sample.group for sample in table.samples if sample.group}),
             "with_several_images": several_images(table),
@@ -53,19 +56,20 @@ def make_findings(image_set: ImageSet, config: AuditConfig, folder: Path) -> dic
             "by_patient": int(leaks.by_patient.sum()),
             "validation_in_test": int(leaks.between.sum()),
         },
-        "compared_at": int(image_set.images.shape[1]),
+        "compared_at": SIDE,
     }
 
 
-def cached_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: AuditConfig, folder: Path) -> Copies:
+def cached_copies(image_set: ImageSet, facts: Sequence[FileFacts], config: Config, folder: Path) -> Copies:
     """Copies among the images, from ``folder`` if the same images were compared before, in whatever splits."""
-    sides: NDArray[np.int64] = np.array([min(f.width, f.height) or image_set.images.shape[1] for f in facts], np.int64)
-    thresholds = config.model_dump(exclude={"enabled", "on_leak", "shortcut_auroc"})
-    name = key(images_key(image_set.images, image_set.digests), image_set.images.shape, thresholds)
+    choices = config.data.model_dump(mode="json", include={"window", "max_pixels"})
+    name = key(list(image_set.digests), choices, config.audit.search)
     path = folder / f"copies-{name}.npz"
-    copies = load_copies(path, len(image_set.images))
+    copies = load_copies(path, len(image_set.digests))
     if copies is None:
-        copies = find_copies(image_set.images, sides, config)
+        gray = gray_images(image_set, config.data)
+        sides = np.array([min(fact.width, fact.height) or SIDE for fact in facts], np.int64)
+        copies = find_copies(gray, sides, thorough=config.audit.search == "thorough")
         save_copies(path, copies)
     return copies
 

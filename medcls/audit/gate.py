@@ -9,7 +9,7 @@ import numpy as np
 
 from medcls.atomic import write_json, write_text
 from medcls.audit.saved_results import FINDINGS, PAGE, key, load_audit, save_audit
-from medcls.audit.wording import explain_leaks, leak_notice, shortcut_text
+from medcls.audit.wording import copies_text, explain_leaks, leak_notice, oddities, shortcut_text
 from medcls.config import Config
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.table import check_counts
@@ -85,7 +85,7 @@ def audit_images(image_set: ImageSet, config: Config) -> Audit:
     from medcls.audit.page import render
 
     root = str(table.root or data.target)
-    findings = {"data": data.title, "root": root} | make_findings(image_set, config.audit, folder)
+    findings = {"data": data.title, "root": root} | make_findings(image_set, config, folder)
     page = render(findings, image_set.images)
     return Audit(findings, page, cached if save_audit(cached, findings, page) else None)
 
@@ -93,11 +93,10 @@ def audit_images(image_set: ImageSet, config: Config) -> Audit:
 def log_findings(findings: dict[str, Any]) -> None:
     """Log what should be known before training starts, one line each."""
     copies, shortcut, flat = findings["copies"], findings["shortcut"], findings["flat"]
-    if copies["pairs"]:
-        log.info(
-            "audit: %d pairs of images show the same picture, %d of them across splits, %d with different classes",
-            *(copies[number] for number in ("pairs", "across_splits", "conflicting")),
-        )
+    if copies["pairs"] or copies["doubtful"]:
+        log.info("audit: %s", copies_text(copies, findings["images"]).replace("\n", "; "))
+    for finding in oddities(findings):
+        log.warning("audit: %s: %s", finding.heading, finding.text.splitlines()[0])
     if flat:
         log.warning("audit: %d images are blank (a single gray level), such as %s", len(flat), flat[0])
     if findings["leaks"]["validation_in_test"]:

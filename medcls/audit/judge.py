@@ -1,97 +1,148 @@
-"""Which of the pairs with similar hashes are copies: the comparison of their pixels."""
+"""Which pairs of images are copies: those whose detail agrees where neither resembles what else there is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.audit.alignment import SIDE, aligned_similarity
-from medcls.audit.hashes import Candidates
-from medcls.audit.orientation import oriented
-from medcls.audit.similarity import FINE, Grid, thumbnails
-from medcls.config.schema import AuditConfig
+from medcls.audit.alignment import Fit, Pictures, Warp, both_seen, correlation, lay
+from medcls.audit.detail import SIDE, Plane, blurred, mirrored
+from medcls.audit.moves import describe_move
+from medcls.audit.neighbours import Neighbours
+from medcls.audit.thumbnails import Thumbnails
 
-_DETAILED_FROM = 80  # pixels on the shorter side of a file; smaller images have no detail to compare at FINE pixels
-MAY_BE_MOVED = 0.4  # similarity from which aligning two images is worthwhile
-MOST_ALIGNED = 10_000  # pairs, about 20 s on one core: thousands of radiographs of one joint may have millions
+LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
+LEAST_OWN = 0.4  # correlation of what each image has for itself
+LEAST_LEAD = 0.15  # over the best look-alike, by Fisher's transform
+LEAST_SUM = 0.9  # of the two
+SURE_SUM = 1.0  # of the two, below which a pair is doubtful
+SURE, SURE_SMALL = 0.9, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
+SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
+SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
+SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
+LOOKALIKES = 8
+
+_SMOOTH = SIDE / 64  # pixels, standard deviation over which an image's own share of its detail is estimated
+_EVEN = 0.05  # squared detail that no share is estimated from
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Candidates with their ``similarity`` (P,); ``moved`` (P,): whether it was reached only by aligning them."""
+class Pair:
+    """Two images, ``first`` < ``second``, that may be copies, the second ``mirrored``; ``start``: a known move."""
 
-    candidates: Candidates
-    similarity: NDArray[np.float32]
-    moved: NDArray[np.bool_]
+    first: int
+    second: int
+    mirrored: bool
+    start: Warp | None = None
 
-    @classmethod
-    def joined(cls, parts: Sequence["Scored"]) -> "Scored":
-        """The pairs of all parts."""
-        none = np.empty(0, np.int64)
-        first, second, orientation = (
-            np.concatenate([none, *(getattr(part.candidates, name) for part in parts)])
-            for name in ("first", "second", "orientation")
-        )
-        return cls(
-            Candidates(first, second, orientation),
-            np.concatenate([np.empty(0, np.float32), *(part.similarity for part in parts)]),
-            np.concatenate([np.empty(0, bool), *(part.moved for part in parts)]),
-        )
 
-    def take(self, chosen: NDArray[Any]) -> "Scored":
-        """The pairs at the given indices, or where a mask is true."""
-        return Scored(self.candidates.take(chosen), self.similarity[chosen], self.moved[chosen])
+@dataclass(frozen=True)
+class Verdict:
+    """What came of comparing a pair.
 
-    def most_alike(self, count: int) -> "Scored":
-        """The ``count`` pairs with the highest similarity, or all if there are fewer."""
-        return self.take(np.argsort(-self.similarity, kind="stable")[:count])
+    ``own``: correlation of what each image has for itself; ``lead``: how much better they agree than with look-alikes;
+    ``small``: whether either file is.
+    """
 
-    def once(self) -> "Scored":
-        """Each pair only in the orientation with the highest similarity, sorted by position."""
-        pairs = self.candidates
-        order = np.lexsort((pairs.orientation, -self.similarity, self.moved, pairs.second, pairs.first))
-        first, second = pairs.first[order], pairs.second[order]
-        fresh = np.ones(len(order), bool)
-        fresh[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-        return self.take(order[fresh])
+    pair: Pair
+    fit: Fit
+    own: float
+    lead: float
+    small: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether the two show the same picture, or nearly so."""
+        return self.own >= LEAST_OWN and self.lead >= LEAST_LEAD and self.own + self.lead >= LEAST_SUM
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether they may as well be two pictures of the same object, such as neighbouring slices of a scan.
+
+        Those lie alike and differ in detail; what was turned or cropped was edited.
+        """
+        similarity = self.fit.similarity
+        if self.own + self.lead < SURE_SUM:
+            return True
+        move = describe_move(self.fit.warp, self.pair.mirrored)
+        if not self.small:
+            return move.lies_alike and similarity < SURE
+        if move.lies_alike:
+            return similarity < SURE_SMALL
+        return similarity < (SURE_MIRRORED if move.only_mirrored else SURE_EDITED)
+
+
+Own = tuple[Plane, Plane]  # what an image has for itself, and which share of its detail that is, 0 to 1
 
 
 class Judge:
-    """Compares the pixels of pairs of gray images (N, S, S).
-
-    ``coarse``: the images at COARSE pixels; ``sides`` (N,): the shorter side of each file in pixels.
-    """
+    """Compares pairs of images with each other and with look-alikes; ``sides`` (N,): the shorter side of each file."""
 
     def __init__(
-        self, gray: NDArray[np.uint8], coarse: NDArray[np.uint8], sides: NDArray[np.int64], config: AuditConfig
+        self, pictures: Pictures, sides: NDArray[np.int64], thumbnails: Thumbnails, neighbours: Neighbours | None
     ) -> None:
-        self.gray = gray
-        self.coarse = Grid(coarse)
-        self.detailed = (sides >= _DETAILED_FROM) & (gray.shape[1] >= FINE)
-        self.config = config
+        self.pictures, self.small = pictures, sides < SMALL
+        self.thumbnails, self.found = thumbnails, neighbours or thumbnails
+        self.as_they_lie = lru_cache(4000)(self._as_they_lie)
+        self.moved = lru_cache(4000)(self._moved)
 
-    def compare(self, candidates: Candidates) -> tuple[Scored, Scored]:
-        """The pairs that are copies without alignment, and those that may be copies once they are aligned."""
-        similarity = self.coarse.similarity(candidates)
-        detailed = self.detailed[candidates.first] & self.detailed[candidates.second]
-        alike = similarity >= np.where(detailed, self.config.similarity, self.config.similarity_small)
-        finer = alike & detailed
-        alike[finer] = self.alike_in_detail(candidates.take(finer))
-        doubtful = detailed & ~alike & (similarity >= MAY_BE_MOVED) & (self.gray.shape[1] >= SIDE)
-        scored = Scored(candidates, similarity, np.zeros(len(similarity), bool))
-        return scored.take(alike), scored.take(doubtful)
+    def judged(self, pair: Pair) -> Verdict | None:
+        """The verdict on a pair; None where a cheaper look rules it out."""
+        fit = self.pictures.laid(pair.first, pair.second, pair.mirrored, pair.start)
+        if fit is None or fit.similarity < LEAST_SIMILAR or fit.overlap < LEAST_OVERLAP:
+            return None
+        verdict = self.compared(pair, fit, [self.as_they_lie(i) for i in (pair.first, pair.second)])
+        # Look-alikes that are moved explain more, never less: most pairs need not wait for those.
+        if not verdict.same:
+            return verdict
+        return self.compared(pair, fit, [self.moved(i) for i in (pair.first, pair.second)])
 
-    def alike_in_detail(self, candidates: Candidates) -> NDArray[np.bool_]:
-        """Which pairs (P,) are also alike at FINE pixels."""
-        used, position = np.unique([candidates.first, candidates.second], return_inverse=True)
-        first, second = position.reshape(2, -1)
-        grid = Grid(thumbnails(self.gray[used], FINE))
-        similarity = grid.similarity(Candidates(first, second, candidates.orientation))
-        return np.asarray(similarity >= self.config.similarity_fine)
+    def compared(self, pair: Pair, fit: Fit, alone: list[tuple[Own, float]]) -> Verdict:
+        """The verdict, given what either image has for itself and how similar its best look-alike is."""
+        (own_a, best_a), (own_b, best_b) = alone
+        a, b = self.pictures.seen(pair.first), self.pictures.facing(pair.second, pair.mirrored)
+        if pair.mirrored:
+            own_b = (mirrored(own_b[0]), mirrored(own_b[1]))
+        there = both_seen(a[1], b[1], fit.warp).astype(np.float32)
+        plane, rest, share = (lay(part, fit.warp) for part in (b[0], *own_b))
+        of_a, of_b = there * own_a[1] ** 2, there * share**2
+        own = max(correlation(own_a[0], plane, of_a), correlation(own_a[0], rest, of_a))
+        own += max(correlation(a[0], rest, of_b), correlation(own_a[0], rest, of_b))
+        lead = atanh(fit.similarity) - (atanh(best_a) + atanh(best_b)) / 2
+        return Verdict(pair, fit, own / 2, lead, bool(self.small[[pair.first, pair.second]].any()))
 
-    def align(self, first: int, second: int, orientation: int) -> float:
-        """Similarity of two images once the second is aligned to the first."""
-        a, b = thumbnails(self.gray[[first, second]], SIDE)
-        return aligned_similarity(a, np.ascontiguousarray(oriented(b, orientation)))
+    def _as_they_lie(self, image: int) -> tuple[Own, float]:
+        """What an image has for itself beside those that look most like it as they lie; no lead is taken of those."""
+        near = self.thumbnails.nearest([image], SKIPPED + LOOKALIKES + 1)[1][0, SKIPPED + 1 :]
+        return own(self.pictures.seen(image)[0], [self.pictures.seen(int(k))[0] for k in near if k >= 0]), 0.0
+
+    def _moved(self, image: int) -> tuple[Own, float]:
+        """The same, also beside the look-alikes that were found for it, laid over it."""
+        (plain, best), moved = self.as_they_lie(image), []
+        for other, mirror, start in self.found.lookalikes(image, SKIPPED, LOOKALIKES):
+            if (fit := self.pictures.laid(image, other, mirror, start)) is None:
+                continue
+            moved.append(lay(self.pictures.facing(other, mirror)[0], fit.warp))
+            if fit.overlap >= LEAST_OVERLAP:
+                best = max(best, fit.similarity)
+        if len(moved) < 3:
+            return plain, best
+        other_own = own(self.pictures.seen(image)[0], moved)
+        less = plain[1] <= other_own[1]
+        return (np.where(less, plain[0], other_own[0]), np.minimum(plain[1], other_own[1])), best
+
+
+def own(plane: Plane, others: Sequence[Plane]) -> Own:
+    """What the detail of an image has beyond the median of others, and which share of its detail that is."""
+    if not others:
+        return plane, np.ones_like(plane)
+    rest = plane - np.median(np.stack(others), axis=0).astype(np.float32)
+    share = blurred(rest * rest, _SMOOTH) / (blurred(plane * plane, _SMOOTH) + _EVEN)
+    return rest, np.clip(share, 0, 1).astype(np.float32)
+
+
+def atanh(similarity: float) -> float:
+    """Fisher's transform: makes differences near 1 count as much as they mean."""
+    return float(np.arctanh(min(similarity, 0.999)))

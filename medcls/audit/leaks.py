@@ -48,13 +48,10 @@ def find_leaks(samples: Sequence[Sample], copies: Copies) -> Leaks:
 
 
 def has_copy_in(chosen: NDArray[np.bool_], copies: Copies) -> NDArray[np.bool_]:
-    """Which images (N,) have a copy among the ``chosen`` (N,); a chosen image counts as a copy of itself."""
-    holds = np.zeros(len(chosen), bool)  # by picture
-    holds[copies.picture[chosen]] = True
-    near = holds.copy()
-    near[copies.first[holds[copies.second]]] = True
-    near[copies.second[holds[copies.first]]] = True
-    found: NDArray[np.bool_] = near[copies.picture]
+    """Which images (N,) are in a group with one of the ``chosen`` (N,), which counts as a copy of itself."""
+    holds = np.zeros(len(chosen), bool)  # by group
+    holds[copies.group[chosen]] = True
+    found: NDArray[np.bool_] = holds[copies.group]
     return found
 
 

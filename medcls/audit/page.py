@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from typing import Any
 
 import jinja2
@@ -11,7 +12,7 @@ from PIL import Image
 
 from medcls.audit.wording import summary
 
-PICTURED = 100  # pairs shown with their images
+PICTURED = 200  # pairs shown with their images, one of each group
 SIDE = 256  # pixels per side of an image on the page
 
 
@@ -23,7 +24,7 @@ def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("medcls.audit"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    listed = findings["copies"]["listed"]
+    chosen = one_of_each_group(findings["copies"])
     rows = [
         {
             "images": [
@@ -33,15 +34,33 @@ def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
             "similarity": pair["similarity"],
             "leak": pair["across_splits"],
             "conflicting": pair["conflicting"],
+            "doubtful": pair["doubtful"],
         }
-        for pair in listed[:PICTURED]
+        for pair in chosen[:PICTURED]
     ]
     return environment.get_template("audit.html").render(
         findings=findings,
         summary=summary(findings),
         splits=list(findings["counts"]),
         rows=rows,
-        more=findings["copies"]["pairs"] - len(rows),
+        kinds=Counter(pair["kind"] for pair in chosen),
+        chosen=len(chosen),
+    )
+
+
+def one_of_each_group(copies: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the pairs listed all doubtful ones and one of each group: the doubtful first, then the least alike."""
+    group = {member: number for number, members in enumerate(copies["groups"]) for member in members}
+    first: dict[Any, dict[str, Any]] = {}
+    for pair in copies["listed"]:
+        positions = (pair["first"]["position"], pair["second"]["position"])
+        own = positions if pair["doubtful"] else group[positions[0]]
+        if own not in first or (not first[own]["across_splits"] and pair["across_splits"]):
+            first[own] = pair
+    exact = ("same file", "same pixels", "same pixels when resized")
+    return sorted(
+        first.values(),
+        key=lambda pair: (not pair["doubtful"], pair["kind"] in exact, not pair["across_splits"], pair["similarity"]),
     )
 
 

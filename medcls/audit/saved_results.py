@@ -4,12 +4,10 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medcls.atomic import write_bytes
 from medcls.audit.copies import Copies
@@ -18,19 +16,12 @@ from medcls.errors import UserError
 log = logging.getLogger(__name__)
 
 FINDINGS, PAGE = "audit.json", "audit.html"
-VERSION = 6  # part of every key: to be raised with every change of a result or its wording
+VERSION = 7  # part of every key: to be raised with every change of a result or its wording
 
 
 def key(*parts: Any) -> str:
     """Name of a result that depends on ``parts``, plain values, and on the version of this audit."""
     return hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()[:16]
-
-
-def images_key(images: NDArray[np.uint8], digests: Sequence[str]) -> str:
-    """Digest of the images and their files, in their order; not of their names, labels or splits."""
-    digest = hashlib.sha256("\n".join(digests).encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
 
 
 def load_copies(path: Path, n_images: int) -> Copies | None:

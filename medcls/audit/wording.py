@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from medcls.audit.oddities import FEWEST
 from medcls.audit.saved_results import PAGE
 from medcls.data.listing import listing
 
@@ -30,8 +31,7 @@ def summary(findings: dict[str, Any]) -> list[Finding]:
         ),
         Finding(
             "Copies",
-            f"{copies['pairs']} pairs of images show the same picture, {copies['across_splits']} across splits, "
-            f"{copies['conflicting']} with different classes{unaligned_text(copies['unaligned'])}",
+            copies_text(copies, findings["images"]),
             bool(copies["across_splits"] or copies["conflicting"]),
         ),
         Finding("Patients", patients_text(patients), bool(patients["in_several_splits"])),
@@ -41,6 +41,7 @@ def summary(findings: dict[str, Any]) -> list[Finding]:
         checks.append(Finding("Unreadable", first_lines([f"{n}   {why}" for n, why in unreadable.items()]), True))
     if findings["flat"]:
         checks.append(Finding("Blank (a single gray level)", first_lines(findings["flat"]), True))
+    checks += oddities(findings)
     return [*checks, Finding("Files", files_text(findings["files"]))]
 
 
@@ -51,11 +52,52 @@ def files_text(files: dict[str, Any]) -> str:
     return f"{', '.join(kinds)}\n{sizes}{', ...' if files['n_sizes'] > len(files['sizes']) else ''}"
 
 
-def unaligned_text(unaligned: int) -> str:
-    """A line on the pairs that were too many to be aligned; "" if all were."""
-    if not unaligned:
-        return ""
-    return f"\n{unaligned} more pairs, somewhat alike, were not checked for shifted copies: too many"
+def copies_text(copies: dict[str, Any], images: int) -> str:
+    """How many images show the same picture, how many perhaps, and what was not looked for."""
+    lines = [
+        f"{copies['pairs']} pairs of images show the same picture, {copies['across_splits']} across splits, "
+        f"{copies['conflicting']} with different classes"
+    ]
+    if copies["groups"]:
+        lines.append(
+            f"{copies['pictures']} distinct pictures in {images} files; {len(copies['groups'])} of them several times, "
+            f"one {copies['largest_group']} times"
+        )
+    if copies["doubtful"]:
+        lines.append(
+            f"{copies['doubtful']} more pairs are alike but may be two pictures of one object, such as neighbouring "
+            f"slices of a scan ({copies['doubtful_across_splits']} across splits): look at them; they count as no leak"
+        )
+    if copies["search"] == "quick":
+        lines.append(
+            "Not looked for: copies that were cropped, shifted or turned by other angles than quarters "
+            "(audit.search=thorough)"
+        )
+    return "\n".join(lines)
+
+
+ODDITIES = {
+    "companions": ("Not images?", "{} files look like masks, thumbnails or annotations beside images"),
+    "several_labels": ("Several labels?", "{} classes read like several labels in one"),
+    "small_classes": (
+        "Small classes",
+        f"{{}} classes have fewer than {FEWEST} images in a split: their metrics say little",
+    ),
+    "of_one_kind": ("Class by file", "{} classes can be told by the format or size of their files"),
+}
+
+
+def oddities(findings: dict[str, Any]) -> list[Finding]:
+    """What is odd about files and classes, one finding for each kind that there is."""
+    found = []
+    for name, (heading, text) in ODDITIES.items():
+        odd = findings["oddities"][name]
+        if name == "small_classes":
+            odd = {f"{kind}, {split}": number for split, counts in odd.items() for kind, number in counts.items()}
+        if odd:
+            lines = [f"{one}: {why}" for one, why in odd.items()] if isinstance(odd, dict) else list(odd)
+            found.append(Finding(heading, f"{text.format(len(lines))}\n{first_lines(lines)}", True))
+    return found
 
 
 def patients_text(patients: dict[str, Any]) -> str:
@@ -98,7 +140,7 @@ def pairs_text(copies: dict[str, Any]) -> str:
     for pair in copies["listed"]:
         first, second = (f"{pair[which]['name']} ({pair[which]['split']})" for which in ("first", "second"))
         lines.append(f"{first} = {second}   {difference_text(pair)}, {pair['similarity']:.3f}")
-    return first_lines(lines, copies["pairs"])
+    return first_lines(lines, copies["pairs"] + copies["doubtful"])
 
 
 def difference_text(pair: dict[str, Any]) -> str:
@@ -122,7 +164,9 @@ def explain_leaks(findings: dict[str, Any], cached: Path | None) -> str:
         f"{findings['root']}: {leaking} of {number} training images, or their patients, are also in validation or test."
     ]
     pairs = [
-        pair for pair in findings["copies"]["listed"] if pair["second"]["split"] == "train" != pair["first"]["split"]
+        pair
+        for pair in findings["copies"]["listed"]
+        if not pair["doubtful"] and pair["second"]["split"] == "train" != pair["first"]["split"]
     ]
     if leaks["by_copy"]:
         copied = [f"{pair['second']['name']} = {pair['first']['name']}   {difference_text(pair)}" for pair in pairs]

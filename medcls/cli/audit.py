@@ -18,21 +18,21 @@ PAGE = Page(
         *("data", "data.root", "data.manifest", "data.columns.path", "data.columns.label", "data.columns.split"),
         *("data.columns.group", "data.group_pattern", "data.classes", "data.channels", "data.window"),
         *("data.max_pixels", "data.split.val_fraction", "data.split.seed", "data.split.folds", "data.split.fold"),
-        *("data.cache_dir", "image_size", "audit.on_leak", "audit.similarity", "audit.shortcut_auroc"),
+        *("data.cache_dir", "image_size", "audit.on_leak", "audit.search", "audit.shortcut_auroc"),
     ),
     own_options=[Option(("--folder",), "DIR", "where audit.json and audit.html go (runs/audit_<data>)")],
     examples=[
         ("data=folder data.root=images", "a folder per class, below train/ and test/ where there is a split"),
         ("data=folder data.root=images data.manifest=labels.csv", "classes, splits and patients from a CSV file"),
-        (r"data=folder data.root=images 'data.group_pattern=(\d+)[LR]\.png'", "patients from the file names"),
+        (r'''data=folder data.root=images "data.group_pattern='(\d+)[LR]\.png'"''', "patients from the file names"),
     ],
 )
 
 
 def run(given: Words) -> int:
     """Make the audit, show it and write it; returns the exit status."""
+    from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.config.compose import composed
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     config = check_config(composed("audit", given.others))

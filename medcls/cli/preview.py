@@ -40,7 +40,7 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Draw both pictures and say where they are."""
-    from medcls.config.compose import composed
+    from medcls.composition.compose import composed
     from medcls.config.schema import check_against
     from medcls.preview.schema import ConfigWithPreview
 

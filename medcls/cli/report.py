@@ -38,8 +38,8 @@ def run(given: Words) -> int:
             "runs/<sweep>"
         )
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.config.compose import composed
     from medcls.sweep.answer import report
 
     columns = check_config(composed("report", overrides)).columns if overrides else []

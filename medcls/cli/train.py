@@ -49,8 +49,8 @@ def run(given: Words) -> int:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig
 
+    from medcls.composition.compose import VERSION, as_typed, prepare_hydra, readable_composition
     from medcls.config import check_config
-    from medcls.config.compose import VERSION, as_typed, prepare_hydra, readable_composition
 
     typed = sys.argv
 
@@ -77,7 +77,7 @@ def run(given: Words) -> int:
 
 def for_hydra(given: Words) -> list[str]:
     """The words in Hydra's order."""
-    from medcls.config.compose import replacing_classes
+    from medcls.composition.compose import replacing_classes
 
     flags = [(f"--{name.replace('_', '-')}", value) for name, value in given.options.items()]
     words = [word for flag, value in flags for word in ([flag] if value is True else [flag, str(value)])]

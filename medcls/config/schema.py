@@ -11,7 +11,7 @@ from medcls.config.augment import AugmentConfig
 from medcls.config.data import DataConfig
 from medcls.config.messages import explain_interpolation, explain_invalid, no_such_choice
 from medcls.config.parts import LOGGERS, LossConfig, NetConfig, OptimizerConfig, ScheduleConfig
-from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
+from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Knob, Section
 from medcls.config.targets import DottedPath, Target, targets_in
 from medcls.errors import UserError
 from medcls.runs.history import COLUMNS
@@ -41,12 +41,7 @@ class AuditConfig(Section):
 
     enabled: Flag
     on_leak: Literal["stop", "warn", "drop"]
-    hash_distance_low: Annotated[int, Field(ge=0, le=64, strict=True)]
-    hash_distance: Annotated[int, Field(ge=0, le=256, strict=True)]
-    similarity_small: Fraction
-    similarity: Fraction
-    similarity_fine: Fraction
-    similarity_moved: Fraction
+    search: Literal["thorough", "quick"]
     shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1)]
 
 

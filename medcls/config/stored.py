@@ -17,6 +17,15 @@ from medcls.errors import UserError
 HOW = "name it in the command: allow=[{targets}]"
 
 
+# Keys that runs were made with and that nothing reads any more, by section.
+RETIRED = {
+    "audit": (
+        *("hash_distance_low", "hash_distance"),
+        *("similarity", "similarity_fine", "similarity_moved", "similarity_small"),
+    )
+}
+
+
 def check_stored(values: Mapping[str, Any], where: Path, allowed: Collection[str] = ()) -> Config:
     """Typed configuration of the file ``where``; interpolations in it stay text, missing keys are those of conf/.
 
@@ -31,7 +40,7 @@ def check_stored(values: Mapping[str, Any], where: Path, allowed: Collection[str
 
 
 def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` with the keys that conf/ has and they lack: those that came after the run was made."""
+    """``values`` without ``RETIRED`` keys, and with those of conf/ that came after the run was made."""
     top = read_conf("config")
     groups = {group: choice for line in top["defaults"] if isinstance(line, dict) for group, choice in line.items()}
     filled = {key: value for key, value in top.items() if key not in ("defaults", "hydra", "sweep")} | dict(values)
@@ -43,7 +52,8 @@ def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
             choice = section.get(PARTS[group][0], choice)
         elif group == "data":
             choice = "base"
-        filled[group] = _filled(section, read_conf(f"{group}/{choice}"))
+        kept = {key: value for key, value in section.items() if key not in RETIRED.get(group, ())}
+        filled[group] = _filled(kept, read_conf(f"{group}/{choice}"))
     return filled
 
 

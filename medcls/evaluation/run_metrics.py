@@ -9,12 +9,12 @@ import pytorch_lightning as pl
 from medcls.data.datamodule import ImageDataModule
 from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
 from medcls.evaluation.metrics import METRICS, Metric, own_in
+from medcls.evaluation.predict import Outcome, predict
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import Row, best_row
 from medcls.runs.predictions import Predictions, write_predictions
 from medcls.runs.run import value_of
 from medcls.training.classifier import Classifier
-from medcls.training.predict import Outcome, predict
 
 
 class Scored(NamedTuple):

@@ -7,8 +7,8 @@ from functools import cache
 from hydra import compose
 from omegaconf import DictConfig
 
-from medcls.config.compose import readable_composition, replacing_classes
-from medcls.config.hydra_private import is_group, parse, set_values
+from medcls.composition.compose import readable_composition, replacing_classes
+from medcls.composition.hydra_private import is_group, parse, set_values
 from medcls.sweep.variants import FOLD
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medcls.composition.hydra_private import parse
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
-from medcls.config.hydra_private import parse
 from medcls.config.knobs import keys_that
 from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
+from medcls.host.terminal import command_line
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
 from medcls.sweep.mistakes import Mistakes
 from medcls.sweep.sweep_folder import Job
@@ -30,7 +31,6 @@ from medcls.sweep.variants import (
     swept_values,
     vary,
 )
-from medcls.terminal import command_line
 
 
 @dataclass

@@ -9,6 +9,7 @@ from medcls.audit.gate import audited
 from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.errors import Stopped, UserError
+from medcls.host.terminal import command_line
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
 from medcls.sources.load import classes_without_images, load_image_set
@@ -18,7 +19,6 @@ from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
-from medcls.terminal import command_line
 from medcls.training.build import check_class_weights
 from medcls.training.device import check_device
 

@@ -40,7 +40,8 @@ def build_loss(loss: LossConfig, outputs: str, n_classes: int, class_weights: Te
     Raises UserError when a user's own loss cannot be built, has weights to train, or gives no single number.
     """
     if not isinstance(loss, OwnLoss):
-        return lambda logits, labels, weights: loss_function(outputs, weights)(logits, labels)
+        make = locate(loss.target, "loss")
+        return lambda logits, labels, weights: make(outputs, weights)(logits, labels)
     own = _own(loss, class_weights)
     if isinstance(own, nn.Module) and any(parameter.requires_grad for parameter in own.parameters()):
         raise UserError(f"loss: {loss.target} has weights to train, which only nets may have.")

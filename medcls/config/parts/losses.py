@@ -7,7 +7,7 @@ from medcls.config.section import Above0
 
 
 class Loss(Part):
-    """What training minimises, and what the net's outputs mean.
+    """What training minimises, and what the net's outputs mean; built with what these mean and with class weights.
 
     outputs: "default": one logit for two classes, softmax over one a class for more; "one_vs_rest": independent
     probabilities, one a class (of two classes the default).
