@@ -107,7 +107,8 @@ def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails)
     """Copies that lie as their originals do, turned by quarters or mirrored."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
     pairs = [Pair(first, second, *start_of(orientation)) for first, second, orientation in thumbnails.alike()]
-    return copies_of(images, judge, pairs, "Comparing pairs that look alike")
+    found = copies_of(images, judge, pairs, "Comparing pairs that look alike")
+    return [pair for pair in found if pair.verdict.evident]
 
 
 def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:

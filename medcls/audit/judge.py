@@ -15,9 +15,10 @@ from medcls.audit.thumbnails import Thumbnails
 
 LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
 LEAST_OWN = 0.4  # correlation of what each image has for itself
-LEAST_LEAD = 0.15  # over the best look-alike, by Fisher's transform
-LEAST_SUM = 0.9  # of the two
-SURE_SUM = 1.0  # of the two, below which a pair is doubtful
+LEAST_LEAD = 0.35  # over the best look-alike, by Fisher's transform
+LEAST_SUM = 1.1  # of the two
+SURE_SUM = 1.25  # of the two, below which a pair is doubtful
+EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
 SURE, SURE_SMALL = 0.9, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
 SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
@@ -56,6 +57,11 @@ class Verdict:
     def same(self) -> bool:
         """Whether the two show the same picture, or nearly so."""
         return self.own >= LEAST_OWN and self.lead >= LEAST_LEAD and self.own + self.lead >= LEAST_SUM
+
+    @property
+    def evident(self) -> bool:
+        """Whether they do beyond doubt, so that one of them may stand for both."""
+        return self.same and self.own + self.lead >= EARLY_SUM
 
     @property
     def doubtful(self) -> bool:
