@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from medcls.audit.gate import audit_images
 from medcls.config import check_config
 from medcls.config.run_name import register_resolvers
-from medcls.sources.image_folder import image_names
+from medcls.sources.image_folder import find_files
 from medcls.sources.load import load_image_set
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -83,7 +83,7 @@ def peak() -> float:
 def write_edits(source: Path, target: Path, count: int) -> None:
     """Write ``count`` edited copies of the images below ``source``, in the same sub-folders."""
     rng = np.random.default_rng(0)
-    names = image_names(source)
+    names = find_files(source).names
     originals = [cv2.imread(str(source / name), cv2.IMREAD_GRAYSCALE) for name in names]
     for i in range(count):
         name, image = Path(names[i % len(names)]), originals[i % len(names)]

@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.sources.image_folder import image_names
+from medcls.sources.image_folder import find_files
 
 Pixels = NDArray[np.uint8]
 Edit = Callable[[Pixels, np.random.Generator], Pixels]
@@ -158,7 +158,7 @@ def main() -> None:
         root = working / options.source.name
         shutil.copytree(options.source, root)
         if options.frames:
-            for i, name in enumerate(image_names(root)):
+            for i, name in enumerate(find_files(root).names):
                 write(root / name, framed(read(root / name), i % options.frames, rng), 95)
         planted = plant(root, options.each, rng)
         results = [audit(root, size, working) for size in options.image_sizes]
@@ -174,7 +174,7 @@ def main() -> None:
 
 def plant(root: Path, each: int, rng: np.random.Generator) -> dict[Pair, str]:
     """Put edited training images among the test images; the two names -> kind."""
-    originals = [name for name in image_names(root) if name.startswith("train/")]
+    originals = [name for name in find_files(root).names if name.startswith("train/")]
     if len(originals) < each * len(EDITS):
         raise SystemExit(f"{root.name}: {len(originals)} training images, expected {each * len(EDITS)} at least")
     chosen = iter(rng.permutation(originals).tolist())

@@ -36,6 +36,12 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
         partial.unlink(missing_ok=True)
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder in which no other process is writing."""
+    for path in folder.glob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` whole or not at all. Raises UserError when the disk is full."""
     with writing(path) as file:

@@ -1,7 +1,7 @@
 """One run from start, or from where it stopped, to the end."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +14,26 @@ from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.errors import Stopped, UserError
+from medcls.host.environment import describe_environment
+from medcls.host.progress import Progress
+from medcls.host.quiet import quiet_lightning
+from medcls.host.stop import stopping_in_order
+from medcls.host.terminal import command_line
 from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.runs.predictions import positive_index
 from medcls.sources.load import load_image_set
-from medcls.sources.location import check_outside_images
-from medcls.terminal import command_line
-from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer
+from medcls.sources.location import check_outside_images, find_root
+from medcls.tensorboard.callback import TensorBoard
+from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer, check_parts
 from medcls.training.checkpoints import KeepBestAndLast
-from medcls.training.classifier import Classifier
-from medcls.training.environment import describe_environment
+from medcls.training.classifier import Classifier, MetricFunction
+from medcls.training.device import check_device
 from medcls.training.history import History
-from medcls.training.progress import Progress
-from medcls.training.quiet import quiet_lightning
+from medcls.training.lone_image import check_batch_size, takes_one_image
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
-from medcls.training.stop import stopping_in_order
-from medcls.training.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from medcls.evaluation.metrics import Metric
@@ -52,31 +54,25 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         config = continued_config(config, folder, overrides)
     else:
         folder.check_new()
-    check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-    check_outside_images("hydra.run.dir", path, config.data)
+    own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
         history = History(folder)
         if resumed:
-            restore_history(history, folder, image_set)
+            restore_history(history, folder, image_set, config.epochs)
             if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
-        own = attach_metrics(config, classifier)
-        data = ImageDataModule(image_set, config, epochs_done=len(history.rows))
+        classifier.metrics = per_epoch(own, classifier)
+        data = ImageDataModule(
+            image_set, config, len(history.rows), join_lone=joins_lone_image(config, classifier, image_set)
+        )
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
-        callbacks = [
-            SeedEpochs(config.seed),
-            history,
-            Progress(history, image_set.table.simulated, show),
-            late,
-            *([board] if board else []),
-            *build_callbacks(config),
-            KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code)),
-        ]
+        progress = Progress(history, image_set.table.simulated, show)
+        watching = [SeedEpochs(config.seed), history, progress, late, *([board] if board else [])]
+        keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
+        callbacks = [*watching, *build_callbacks(config), keep]
         trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
         if resumed:
             folder.write_config(config.plain())
@@ -91,12 +87,32 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             raise
         folder.write_status("done", len(history.rows))
         if show:
-            from medcls.report.closing_table import print_closing_table
-            from medcls.report.next_steps import print_next_steps
-
-            print_closing_table(metrics, path)
-            print_next_steps(metrics, config, folder, overrides)
+            tell_end(metrics, config, folder, overrides)
         return float(best_row(history.rows)["val_loss"])
+
+
+def check(config: Config, path: Path) -> "list[Metric]":
+    """The user's own metrics, once everything is right that can be known before an image is read.
+
+    Raises UserError for a net that cannot take such images, a part of the user's own that cannot be used, or a run
+    folder among the images.
+    """
+    check_device(config.trainer)
+    check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
+    own = check_own(config)
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
+    check_outside_images("hydra.run.dir", path, config.data)
+    return own
+
+
+def tell_end(metrics: Mapping[str, Any], config: Config, folder: RunFolder, overrides: list[str]) -> None:
+    """Print the closing table, and what to do next."""
+    from medcls.report.closing_table import print_closing_table
+    from medcls.report.next_steps import print_next_steps
+
+    print_closing_table(metrics, folder.path)
+    print_next_steps(metrics, config, folder, overrides)
 
 
 def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit | None, overrides: list[str]) -> None:
@@ -117,7 +133,9 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:
     """Say on one line what is about to be trained on what."""
-    counts = ", ".join(f"{sum(count.values())} {split}" for split, count in image_set.table.counts().items())
+    called = {"val": "test (as validation)"} if image_set.table.test_validates else {}
+    numbers = {split: sum(count.values()) for split, count in image_set.table.counts().items()}
+    counts = ", ".join(f"{number} {called.get(split, split)}" for split, number in numbers.items())
     parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
     log.info(
         "%s%s (%s images) with %s (%s parameters), %d epochs, in %s",
@@ -131,15 +149,37 @@ def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: 
     )
 
 
-def attach_metrics(config: Config, classifier: Classifier) -> "list[Metric]":
-    """The user's own metrics, computed after each epoch from now on. Raises UserError for one that is wrong."""
+def check_own(config: Config) -> "list[Metric]":
+    """The user's own metrics; raises UserError when one of them, or another part of the user's, cannot be used."""
+    check_parts(config)
+    check_batch_size(config)
     if not config.metrics:
         return []  # without importing scikit-learn before the first epoch
-    from medcls.evaluation.own_metrics import as_functions, own_metrics
+    from medcls.evaluation.own_metrics import own_metrics
 
-    own, hparams = own_metrics(config.metrics), classifier.hparams
-    classifier.metrics = as_functions(own, positive_index(hparams["classes"], hparams["positive"]))
-    return own
+    return own_metrics(config.metrics)
+
+
+def joins_lone_image(config: Config, classifier: Classifier, image_set: ImageSet) -> bool:
+    """Whether a last training batch of one image must be part of the one before, which is then logged."""
+    n_images = len(image_set.indices("train"))
+    if config.batch_size == 1 or n_images % config.batch_size != 1:
+        return False
+    shape = {"in_channels": config.data.channels, "image_size": config.image_size}
+    if takes_one_image(classifier.net, **shape):
+        return False
+    log.info("the last of %d training images joins the batch before it: batch norm needs at least two", n_images)
+    return True
+
+
+def per_epoch(own: "Sequence[Metric]", classifier: Classifier) -> Mapping[str, MetricFunction]:
+    """What the classifier computes of the user's own metrics after each epoch."""
+    if not own:
+        return {}
+    from medcls.evaluation.own_metrics import as_functions
+
+    hparams = classifier.hparams
+    return as_functions(own, positive_index(hparams["classes"], hparams["positive"]))
 
 
 def train_and_score(
@@ -159,6 +199,11 @@ def train_and_score(
     from medcls.report.run_pictures import draw_run
 
     metrics, predictions = score_run(trainer, classifier, data, folder, history.rows, own)
+    if config.data.medmnist is not None and config.data.split.folds is None:
+        from medcls.sources.medmnist import official_scores
+
+        where = config.data.name, find_root(config.data), config.data.medmnist.size
+        metrics["medmnist"] = official_scores(*where, predictions["test"].probabilities)
     draw_run(metrics, predictions, history.rows, folder.path)
     write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:

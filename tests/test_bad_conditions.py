@@ -16,7 +16,7 @@ from test_sweep_report import write_sweep
 
 from medcls.sources import cache, load
 from medcls.sources.decode import decode
-from medcls.sources.image_folder import image_names, scan_folder
+from medcls.sources.image_folder import find_files, scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
 
@@ -83,7 +83,7 @@ def test_links_to_files_and_folders_are_followed_and_circles_are_not(make_folder
         "train": {"a": 6, "b": 6},
         "val": {"a": 4, "b": 4},
     }
-    assert all("round" not in name for name in image_names(root))
+    assert all("round" not in name for name in find_files(root).names)
 
 
 def test_run_leaves_the_data_folder_as_it_was(train, make_folder):
@@ -146,7 +146,7 @@ def test_folder_that_vanishes_while_it_is_read_is_explained(train, make_folder, 
 
 def test_file_that_changes_while_it_is_read_is_read_again_next_time(make_folder, tmp_path, monkeypatch):
     root = make_folder(counts={"": 3})
-    names, real = image_names(root), cache.decode
+    names, real = find_files(root).names, cache.decode
     changed = root / names[0]
 
     def decode_and_change(*arguments, **options):

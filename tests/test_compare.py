@@ -36,8 +36,10 @@ def auroc_by_pairs(labels, score):
     return (np.sign(pairs) + 1) / 2
 
 
-def test_delong_covariance_is_that_of_the_u_statistics_computed_over_all_pairs():
-    a, b = net(0), net(1)
+@pytest.mark.parametrize("positives", [30, 15, 2])
+def test_delong_covariance_is_that_of_the_u_statistics_computed_over_all_pairs(positives):
+    labels = (np.arange(60) % (60 // positives) == 0).astype(int)
+    a, b = (replace(net(seed), labels=labels) for seed in (0, 1))
     m, n = (a.labels == 1).sum(), (a.labels == 0).sum()
     kernels = [auroc_by_pairs(one.labels, one.probabilities[:, 1]) for one in (a, b)]
     # DeLong, DeLong & Clarke-Pearson (1988), equations 4 to 6: covariances of the row and the column means.
@@ -108,6 +110,15 @@ def test_seeds_that_agree_by_chance_leave_the_error_over_images():
     assert apart.error > 2 * error
 
 
+def test_of_two_errors_the_more_cautious_one_answers_with_its_own_degrees_of_freedom():
+    known = Difference(0.02, error=0.001, df=2, least=0.01)  # seeds alike by chance, images the larger error
+    assert known.p == pytest.approx(2 * stats.norm.sf(2))
+    assert known.interval(0.95) == pytest.approx(stats.norm.interval(0.95, 0.02, 0.01))
+    estimated = Difference(0.02, error=0.01, df=2, least=0.01)
+    assert estimated.p == pytest.approx(2 * stats.t.sf(2, 2))
+    assert estimated.interval(0.95) == pytest.approx(stats.t.interval(0.95, 2, 0.02, 0.01))
+
+
 def of_patients(one, size=3):
     """The same predictions where ``size`` images in a row, of different classes, are of one patient."""
     return replace(one, groups=tuple(f"P{i // size}" for i in range(len(one.names))))
@@ -157,9 +168,12 @@ def test_patients_are_the_unit_of_a_comparison_of_single_runs():
     assert by_patient["accuracy"].method == "normal approximation, paired, patients as clusters"
     apart = replace(b, names=tuple(f"other {name}" for name in b.names))
     assert compare({0: a}, {0: apart})[1].method == "normal approximation, independent images, patients as clusters"
+    of_b_alone = compare({0: replace(a, groups=(), data="bone")}, {0: b})[1].method
+    assert of_b_alone == "normal approximation, independent images, patients as clusters"
     # One image of each patient: nothing to cluster. And a net changes nothing about whose images they are.
-    single = [replace(one, groups=one.names) for one in (a, b)]
-    assert [c.method for c in compare({0: single[0]}, {0: single[1]})] == ["DeLong, paired", "McNemar, exact"]
+    for groups in (a.names, (*a.names[:9], *[""] * 231)):  # "": not known, so a patient of its own
+        single = [replace(one, groups=groups) for one in (a, b)]
+        assert [c.method for c in compare({0: single[0]}, {0: single[1]})] == ["DeLong, paired", "McNemar, exact"]
     half_known = compare({0: a}, {0: replace(b, groups=())})
     assert [c.estimate for c in half_known] == [c.estimate for c in by_patient.values()]
 
@@ -175,6 +189,37 @@ def test_one_seed_is_compared_by_mcnemars_exact_test():
     assert not accuracy.pairing.covers_seeds
 
 
+def test_one_seed_is_compared_by_delongs_test_on_the_same_images_and_on_others():
+    a, b = net(0, 200), net(1, 200, skill=1.6)
+    kernels = [auroc_by_pairs(one.labels, one.probabilities[:, 1]) for one in (a, b)]
+    m, n = kernels[0].shape
+    (var_a, between), (_, var_b) = (
+        np.cov([kernel.mean(axis=1) for kernel in kernels]) / m
+        + np.cov([kernel.mean(axis=0) for kernel in kernels]) / n
+    )
+    difference = kernels[1].mean() - kernels[0].mean()
+    for other, error in (
+        (b, np.sqrt(var_a + var_b - 2 * between)),
+        (replace(b, data="bone"), np.sqrt(var_a + var_b)),
+    ):
+        (auroc,) = adjust([c for c in compare({0: a}, {0: other}) if c.metric == "auroc"])
+        assert auroc.difference == pytest.approx(difference)
+        assert auroc.p == pytest.approx(2 * stats.norm.sf(abs(difference) / error))
+        assert (auroc.low, auroc.high) == pytest.approx(stats.norm.interval(0.95, difference, error))
+        assert auroc.smallest == pytest.approx((1.959964 + 0.841621) * error, rel=1e-6)  # 80 % power at 5 %
+
+
+def test_accuracies_on_other_images_have_the_interval_of_agresti_and_caffo():
+    a, b = net(0, 60), net(1, 90, skill=2, data="bone")
+    accuracy = next(c for c in compare({0: a}, {0: b}) if c.metric == "accuracy")
+    # Agresti & Caffo (2000): Wald's interval with one hit and one miss more on either side.
+    hits = [int((one.probabilities.argmax(axis=1) == one.labels).sum()) for one in (a, b)]
+    p_a, p_b = (hits[0] + 1) / 62, (hits[1] + 1) / 92
+    error = np.sqrt(p_a * (1 - p_a) / 62 + p_b * (1 - p_b) / 92)
+    assert (accuracy.low, accuracy.high) == pytest.approx(stats.norm.interval(0.95, p_b - p_a, error))
+    assert accuracy.p == pytest.approx(2 * stats.norm.sf(abs(p_b - p_a) / error))
+
+
 def test_the_paired_interval_of_accuracies_covers_the_truth_computed_exactly():
     n, p_a, p_b = 40, 0.15, 0.05  # all numbers of disagreements, each weighted with its probability
     counts = [(x, y) for x in range(n + 1) for y in range(n + 1 - x)]
@@ -183,6 +228,13 @@ def test_the_paired_interval_of_accuracies_covers_the_truth_computed_exactly():
     assert weight @ covered == pytest.approx(0.95, abs=0.015)
     low, high = paired_interval(0, 0, n, 0.95)
     assert low < 0 < high  # never disagreeing on 40 images is no proof that they never do
+
+
+def test_the_paired_interval_of_accuracies_is_the_published_one_and_stays_a_difference_of_shares():
+    # The example of ci.prop.ps of the R package statpsych, after Bonett & Price (2012): 48 images, 4 and 26.
+    assert paired_interval(4, 26, 48, 0.95) == pytest.approx((0.2548067, 0.6251933), abs=1e-7)
+    assert paired_interval(0, 1, 1, 0.95)[1] == 1
+    assert paired_interval(1, 0, 1, 0.95)[0] == -1
 
 
 @pytest.mark.parametrize("df", [1, 2.5, 15, float("inf")])
@@ -196,6 +248,18 @@ def test_the_smallest_difference_is_shown_with_80_percent_power(df, alpha):
     if df == 15:
         reference = TTestPower().power(smallest / 0.02 / 4, nobs=16, df=15, alpha=alpha)
         assert reference == pytest.approx(0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+@pytest.mark.parametrize("data", ["skin", "bone"])
+def test_the_other_way_round_a_comparison_differs_in_sign_alone(seeds, data):
+    a, b = ({seed: net(first + seed, 100, skill=skill) for seed in seeds} for first, skill in ((0, 1.2), (9, 1.8)))
+    b = {seed: replace(one, data=data) for seed, one in b.items()}
+    for one, other in zip(adjust(compare(a, b)), adjust(compare(b, a)), strict=True):
+        assert other.p == pytest.approx(one.p, rel=1e-9)
+        assert 0 < one.p < 1
+        assert (other.difference, other.low, other.high) == pytest.approx((-one.difference, -one.high, -one.low))
+        assert other.smallest == pytest.approx(one.smallest)
 
 
 def test_images_decide_whether_a_comparison_is_paired():
@@ -220,6 +284,8 @@ def test_seeds_that_failed_in_one_variant_leave_the_others():
     single = compare({3: net(0)}, b)[0].pairing
     assert (single.seeds_a, single.seeds_b, single.covers_seeds) == ((3,), (3,), False)
     assert "one seed" in single.remark
+    neither = compare({3: net(0)}, {seed: net(seed + 10) for seed in (1, 2)})[0].pairing
+    assert (neither.seeds_a, neither.seeds_b) == ((3,), (1,))
     with pytest.raises(ValueError, match="no finished run"):
         compare({}, b)
 
@@ -232,7 +298,28 @@ def test_p_values_are_adjusted_for_the_number_of_tests_and_nets_without_variatio
     p = sorted(c.p for c in real)
     assert sorted(c.adjusted for c in adjusted[:2]) == pytest.approx([min(2 * p[0], 1), max(2 * p[0], p[1])])
     assert all(c.shown and c.alpha == pytest.approx(0.025) for c in adjusted[:2])
+    assert all(c.smallest == pytest.approx(c.estimate.smallest_shown(0.025)) for c in adjusted[:2])
     assert all(np.isnan(c.p) and not c.shown for c in adjusted[2:])
+    assert not any(c.shown for c in adjust([replace(c, p=0.04) for c in real]))  # 0.04 twice is no longer below 0.05
+    assert all(np.isnan(c.estimate.smallest_shown(0.05)) for c in undefined)
+
+
+def test_a_metric_whose_variance_the_images_leave_undefined_is_not_compared():
+    def lone(seed, **changes):
+        one = net(seed, 20)
+        return {0: replace(one, **{"labels": np.arange(20) // 19, **changes})}  # one positive image
+
+    assert [c.metric for c in compare(lone(0), lone(1))] == ["accuracy"]
+    of_one_patient = {"groups": ("P",) * 20}
+    assert compare(lone(0, **of_one_patient), lone(1, **of_one_patient)) == []
+    two = replace(net(0, 20), groups=("P",) * 12 + ("Q",) * 8)
+    hit = two.probabilities.argmax(axis=1) == two.labels
+    deviations = [(half - hit.mean()).sum() for half in (hit[:12], hit[12:])]
+    variance = sum(x**2 for x in deviations) / 20**2 * 2 / (2 - 1)  # Rao & Scott (1992), of two patients
+    assert measure_accuracy(two).influence @ measure_accuracy(two).influence == pytest.approx(variance)
+    undefined = measure_auroc(lone(0)[0])
+    assert undefined.influence.shape == (20,)
+    assert np.isnan([undefined.value, *undefined.influence]).all()
 
 
 def test_nets_that_call_every_image_the_same_are_not_taken_for_a_sure_tie():

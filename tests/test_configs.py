@@ -2,8 +2,10 @@
 
 import itertools
 import re
+from typing import Literal
 
 import pytest
+import torch
 from conftest import SCRIPT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig
@@ -11,7 +13,9 @@ from omegaconf import DictConfig, ListConfig
 from medcls.config import Config, check_config
 from medcls.config.messages import all_fields
 from medcls.config.parts import PARTS, choices
+from medcls.config.parts.losses import Loss
 from medcls.config.run_name import register_resolvers, run_name
+from medcls.training.losses import build_loss
 
 CONF = SCRIPT.parent / "conf"
 FILES = sorted(path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml"))
@@ -55,6 +59,20 @@ def test_choices_of_a_registry_are_the_files_of_its_group(group):
     assert sorted(choices(group)) == sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def test_loss_of_a_registry_is_built_by_its_target():
+    class Squared(Loss):
+        target = "test_configs.squared"
+        name: Literal["squared"]
+
+    loss = build_loss(Squared(name="squared", class_weights=None), "bce", 2, None)
+    assert loss(torch.tensor([[3.0]]), torch.tensor([1]), None) == 4
+
+
+def squared(outputs, class_weights):
+    """Loss as one of the house: made for what the outputs mean and for class weights."""
+    return lambda logits, labels: ((logits[:, 0] - labels) ** 2).mean()
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_file_of_conf_begins_by_saying_what_it_is(name):
     assert re.match(r"(# @package _global_\n)?# \w.{8,}", (CONF / name).read_text(encoding="utf-8"))
@@ -87,16 +105,6 @@ def dotted(section, prefix=""):
             for section in value if isinstance(value, ListConfig) else [value]:
                 if isinstance(section, DictConfig):
                     yield from dotted(section, f"{prefix}{key}.")
-
-
-README_COMMANDS = re.findall(
-    r"train\.py ([^`\n<>]*=[^`\n<>]*)`?$", (SCRIPT.parent / "README.md").read_text(), re.MULTILINE
-)
-
-
-@pytest.mark.parametrize("command", [c for c in README_COMMANDS if "-m" not in c.split() and "key=value" not in c])
-def test_command_of_the_readme_passes_the_schema(composed, command):
-    checked(composed(*command.strip(" `").split()))
 
 
 @pytest.mark.parametrize(

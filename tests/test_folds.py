@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from conftest import TINY
 from scipy import stats
+from sklearn.model_selection import StratifiedKFold
 
-from medcls.data.split import Division, divide
-from medcls.data.table import Sample
+from medcls.data.split import Division
+from medcls.data.split import divide as divide_table
+from medcls.data.table import Sample, SampleTable
 from medcls.errors import UserError
 from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
 from medcls.evaluation.metrics import scores
@@ -20,6 +22,11 @@ from medcls.runs.predictions import Predictions
 from medcls.sources.image_folder import scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none"]
+
+
+def divide(samples, division):
+    divided = divide_table(SampleTable(None, ("a", "b"), tuple(samples)), division)
+    return divided.samples, divided.split_drawn
 
 
 def patients(count=60, seed=0):
@@ -54,9 +61,12 @@ def test_every_image_validates_in_one_fold_and_no_patient_is_on_both_sides():
 
 def test_folds_without_patients_are_stratified_exactly():
     samples = [Sample(f"{i}", int(i % 4 == 0), "train") for i in range(200)]
-    for fold in range(5):
+    labels = [s.label for s in samples]
+    by_scikit_learn = StratifiedKFold(5, shuffle=True, random_state=3).split(labels, labels)
+    for fold, (_, expected) in enumerate(by_scikit_learn):
         divided, _ = divide(samples, Division(0.2, 3, 5, fold))
         assert Counter(s.label for s in divided if s.split == "val") == {0: 30, 1: 10}
+        assert members(divided, "val") == {samples[i].name for i in expected}
 
 
 def test_folds_leave_the_test_images_alone_and_divide_all_others():
@@ -64,6 +74,35 @@ def test_folds_leave_the_test_images_alone_and_divide_all_others():
     divided, _ = divide(samples, Division(0.2, 0, 2, 1))
     assert [s.split for s in divided[26:]] == ["test"] * 8
     assert Counter(s.split for s in divided[:26]) == {"train": 13, "val": 13}
+
+
+def test_split_drawn_without_patients_is_stratified_exactly_and_follows_from_the_seed():
+    samples = [Sample(f"{i}", int(i % 4 == 0), "train") for i in range(200)]
+    divided, drawn = divide(samples, Division(0.2, 3))
+    assert drawn
+    assert Counter((s.split, s.label) for s in divided) == {
+        ("train", 0): 120,
+        ("train", 1): 40,
+        ("val", 0): 30,
+        ("val", 1): 10,
+    }
+    assert divide(samples, Division(0.2, 3))[0] == divided != divide(samples, Division(0.2, 4))[0]
+
+
+@pytest.mark.parametrize("fold", [None, 0])
+def test_division_of_patients_follows_from_the_seed(fold):
+    folds = None if fold is None else 4
+    first, again, other = (divide(patients(), Division(0.25, seed, folds, fold or 0))[0] for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_found_validation_images_hold_and_a_test_split_alone_serves_as_validation():
+    samples = [Sample(f"{i}", i % 2, split) for split, n in (("train", 6), ("test", 4)) for i in range(n)]
+    divided, drawn = divide(samples, Division(0.5, 0))
+    assert ([s.split for s in divided], drawn) == (["train"] * 6 + ["val"] * 4, False)
+    assert [(s.name, s.label) for s in divided] == [(s.name, s.label) for s in samples]
+    all_three = [*samples, Sample("v", 0, "val")]
+    assert divide(all_three, Division(0.5, 0)) == (tuple(all_three), False)
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.25, 0.3, 0.01, 0.99])
@@ -80,6 +119,14 @@ def test_too_few_patients_for_the_folds_are_explained():
         divide(samples, Division(0.2, 0, 5, 0))
 
 
+def test_a_class_with_fewer_images_than_folds_is_named():
+    samples = [Sample(f"{i}", int(i >= 20), "train") for i in range(23)]
+    with pytest.raises(UserError, match=r"class number 2 in 3 of 5 folds.*\(23 images\)"):
+        divide(samples, Division(0.2, 0, 5, 0))
+    with pytest.raises(UserError, match=r"data.split: 21 images cannot be split"):
+        divide(samples[:21], Division(0.2, 0))
+
+
 def test_patient_is_found_in_the_file_name(make_folder):
     root = make_folder(counts={"": 12})
     table = scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"/(\d)\d*\.")
@@ -87,8 +134,17 @@ def test_patient_is_found_in_the_file_name(make_folder):
     assert not {s.group for s in table.samples if s.split == "val"} & {
         s.group for s in table.samples if s.split == "train"
     }
-    with pytest.raises(UserError, match=r"(?s)no patient in 20 of 24 names:\n  a/0\.jpg.*and 10 more"):
-        scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(1\d)\.")
+    with pytest.raises(UserError, match=r"(?s)no patient in any of 24 names:\n  a/0\.jpg.*and 14 more"):
+        scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(2\d)\.")
+
+
+def test_images_whose_name_says_no_patient_count_alone_and_are_counted(make_folder, caplog):
+    root = make_folder(counts={"": 12})
+    table = scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(1\d)\.")
+    assert {s.name: s.group for s in table.samples if s.group} == {
+        f"{c}/{name}": name[:2] for c in "ab" for name in ("10.jpg", "11.png")
+    }
+    assert "matches no patient in 20 of 24 names; each of these images counts as a patient of its own" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -137,6 +193,7 @@ def fold(names, groups=(), data="skin"):
 def test_pooled_folds_hold_every_image_once_with_its_own_prediction_whatever_the_folds():
     folds = [fold(["c", "a"], ["P1", ""]), fold(["d", "b"], ["", "P2"])]
     pooled = pool(folds)
+    assert (pooled.data, pooled.positive) == ("skin", 1)
     assert (pooled.names, pooled.patients, pooled.n_patients) == (("a", "b", "c", "d"), ("", "P2", "P1", ""), 2)
     assert list(pooled.labels) == [1, 1, 0, 0]
     assert list(pooled.probabilities[:, 1]) == [0.9, 0.9, 0.1, 0.1]
@@ -161,6 +218,11 @@ def test_resampled_patients_bring_all_their_images_and_every_class():
     samples = patients(30)
     labels, groups = np.array([s.label for s in samples]), [s.group for s in samples]
     (counts,) = draw_group_counts(labels, 50, np.random.default_rng(0), groups)
+    classes = {group: {s.label for s in samples if s.group == group} for group in groups}
+    for kind in ({0}, {1}, {0, 1}):  # patients of a kind are drawn from each other
+        first = [groups.index(group) for group in classes if classes[group] == kind]
+        assert len(first) > 0
+        assert (counts[:, first].sum(axis=1) == len(first)).all()
     for group in set(groups):
         assert np.ptp(counts[:, [g == group for g in groups]], axis=1).max() == 0
     p = np.random.default_rng(1).random(len(labels))

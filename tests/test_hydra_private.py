@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from medcls.config import hydra_private
-from medcls.config.compose import prepare_hydra
+from medcls.composition import hydra_private
+from medcls.composition.compose import prepare_hydra
 from medcls.sweep.compose import Composer
 
 ROOT = SCRIPT.parent

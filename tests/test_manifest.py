@@ -10,6 +10,7 @@ from conftest import TINY
 from medcls.config.data import ColumnsConfig
 from medcls.data.split import Division
 from medcls.errors import UserError
+from medcls.sources.location import Manifest
 from medcls.sources.manifest import read_manifest
 
 FAST = [*TINY, "epochs=1", "logger=none"]
@@ -31,7 +32,7 @@ def read(tmp_path):
             file.write(text) if text is not None else csv.writer(file).writerows([header, *rows])
         columns = ColumnsConfig(**{**COLUMNS, **options.pop("columns", {})})
         given = {"allow_outside_root": False, "group_pattern": None, "division": Division(0.25, 0), **options}
-        return read_manifest(root / "labels.csv", root, classes, columns=columns, **given)
+        return read_manifest([Manifest(root / "labels.csv")], root, classes, columns=columns, **given)
 
     return write_and_read
 
@@ -99,7 +100,7 @@ def test_every_wrong_row_is_listed_with_its_line_at_once(read, tmp_path):
     for line in (
         "line 3: gone.png: no such file",
         "line 4: label 'aa' is not a class; did you mean a?",
-        "line 5: split 'holdout', expected one of train, val, validation, test",
+        "line 5: split 'holdout', expected train (or training), val",
         "line 7: ./0.png: the same file as on line 2",
         "line 8: no path",
         "line 9: ../outside.png lies outside of data.root",
@@ -142,7 +143,9 @@ def test_binary_file_as_manifest_is_explained(train, make_folder):
     assert "data.manifest:" in result.err
     assert "cannot be read ('utf-8' codec" in result.err
     result = train(*FAST, "data=folder", f"data.root={root}", "data.manifest=nowhere.csv")
-    assert f"data.manifest: no file nowhere.csv (looked in {root} and in the working folder)" in result.err
+    assert (
+        f"data.manifest: no file nowhere.csv (looked in {root}, its split folders and the working folder)" in result.err
+    )
 
 
 ESCAPES = {

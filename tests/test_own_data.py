@@ -10,8 +10,8 @@ import pytest
 from conftest import TINY
 from PIL import Image
 
+from medcls.composition.compose import composed
 from medcls.config import check_config
-from medcls.config.compose import composed
 from medcls.config.data import is_simulated
 from medcls.errors import UserError
 from medcls.sources.load import load_image_set
@@ -172,7 +172,7 @@ PATHS = {"paths": [f"{i}.png" for i in range(6)], "labels": ["a", "b"] * 3}
         (GOOD | {"labels": "ababab"}, "column labels is str, expected a list or an array"),
         (GOOD | {"labels": ["a", "b", None, "a", 0.5, ""]}, "3 values are wrong:\n  row 2: labels None\n  row 4: "),
         (GOOD | {"labels": np.array([True, False] * 3)}, "6 values are wrong"),
-        (GOOD | {"splits": ["train"] * 5 + ["tset"]}, "row 5: split 'tset', expected one of train, val"),
+        (GOOD | {"splits": ["train"] * 5 + ["tset"]}, "row 5: split 'tset', expected train (or training), val"),
         (GOOD | {"groups": ["p1"] * 5 + [float("nan")]}, "row 5: groups nan"),
         (GOOD | {"names": ["x", "y"] * 3}, "row 2: x: the same name as row 0"),
         (GOOD | {"labels": ["a"] * 6}, "data: only one class (a)."),

@@ -18,6 +18,8 @@ import torch
 from conftest import SCRIPT, TINY
 from filelock import FileLock
 
+from medcls.runs.history import best_row, is_over
+
 PLAIN = [*TINY, "trainer.threads=1"]  # on images this small, more threads only wait for each other
 # All that draws random numbers or keeps state from epoch to epoch, at once.
 STATEFUL = [
@@ -269,6 +271,27 @@ def test_run_stopped_early_does_not_train_on_when_resumed(images, train):
     (patient.folder / "status.json").write_text('{"state": "running", "epoch": 4, "reason": null}')
     assert train(f"resume={patient.folder}").status == 0
     assert same(figures_of(patient.folder), before)
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "epochs", "patience", "over"),
+    [
+        ([], None, 5, 0, False),
+        ([3.0, 2.0, 2.5], 2, 5, 2, False),
+        ([3.0, 2.0, 2.5, 2.0], 2, 5, 2, True),  # as low as the best is no lower
+        ([3.0, 2.0, 2.5, 1.9], 4, 5, 2, False),
+        ([3.0, 2.0, 2.5, 2.0], 2, 5, None, False),
+        ([3.0, 2.0, 2.5, 2.0], 2, 4, None, True),
+        ([3.0, 2.0], 2, 1, None, True),
+    ],
+)
+def test_training_ends_with_its_epochs_or_after_patience_epochs_without_a_lower_loss(
+    losses, best, epochs, patience, over
+):
+    rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate(losses, start=1)]
+    assert is_over(rows, epochs, patience) is over
+    if rows:
+        assert best_row(rows)["epoch"] == best
 
 
 def test_patience_counts_epochs_from_before_the_interruption(images, train, signal_when, tmp_path):

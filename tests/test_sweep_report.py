@@ -215,7 +215,11 @@ def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_pa
     failed = text.partition("## Runs that are not finished")[2]
     assert "OutOfMemoryError: 3 GB | more than there is (after epoch 7)" in failed
     assert f"{jobs[0]}/train.log" in failed
-    for part in ("still running, or killed, after epoch 5", "status.json cannot be read", "incomplete or damaged"):
+    for part in (
+        "still running, or killed, after epoch 5",
+        "status.json: damaged or of another program",
+        "incomplete or damaged",
+    ):
         assert part in failed
     assert "not started" in next(line for line in failed.splitlines() if jobs[7] in line)
     assert f"{names[2]} vs. {names[0]}: not compared. one of the two has no finished run." in text

@@ -14,6 +14,7 @@ from medcls.config import Config
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.table import check_counts
 from medcls.errors import UserError
+from medcls.sources.location import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def audit_images(image_set: ImageSet, config: Config) -> Audit:
     data, table = config.data, image_set.table
     if table.simulated:
         raise UserError(f"data.root: nothing to audit, {data.default_root} does not exist. Name a folder.")
-    folder = data.cache_dir.expanduser() / "audit"
+    folder = cache_folder(data.cache_dir) / "audit"
     inputs = [
         data.title,
         image_set.fingerprint,

@@ -24,15 +24,15 @@ PAGE = Page(
     examples=[
         ("data=folder data.root=images", "a folder per class, below train/ and test/ where there is a split"),
         ("data=folder data.root=images data.manifest=labels.csv", "classes, splits and patients from a CSV file"),
-        (r"data=folder data.root=images 'data.group_pattern=(\d+)[LR]\.png'", "patients from the file names"),
+        (r'''data=folder data.root=images "data.group_pattern='(\d+)[LR]\.png'"''', "patients from the file names"),
     ],
 )
 
 
 def run(given: Words) -> int:
     """Make the audit, show it and write it; returns the exit status."""
+    from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.config.compose import composed
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     config = check_config(composed("audit", given.others))

@@ -10,7 +10,7 @@ from medcls.cli.words import Words
 from medcls.errors import UserError
 
 if TYPE_CHECKING:
-    from medcls.config.preview import ConfigWithPreview
+    from medcls.preview.schema import ConfigWithPreview
 
 COLUMNS = 6
 PAGE = Page(
@@ -40,9 +40,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Draw both pictures and say where they are."""
-    from medcls.config.compose import composed
-    from medcls.config.preview import ConfigWithPreview
+    from medcls.composition.compose import composed
     from medcls.config.schema import check_against
+    from medcls.preview.schema import ConfigWithPreview
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     images = [word for word in given.others if names_image(word)]

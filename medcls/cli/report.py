@@ -23,6 +23,11 @@ PAGE = Page(
 )
 
 
+def unquoted(text: str) -> str:
+    """A path as typed, also where it is quoted as the values of keys are: 'report="my runs"'."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError where the folder cannot be reported on."""
     folders = [word for word in given.others if "=" not in word or word.startswith("report=")]
@@ -33,10 +38,10 @@ def run(given: Words) -> int:
             "runs/<sweep>"
         )
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.config.compose import composed
     from medcls.sweep.answer import report
 
     columns = check_config(composed("report", overrides)).columns if overrides else []
-    report(Path(folders[0].removeprefix("report=")), columns)
+    report(Path(unquoted(folders[0].removeprefix("report="))), columns)
     return 0

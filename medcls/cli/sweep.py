@@ -33,7 +33,7 @@ def run(given: Words) -> int:
         return report(given)
     from hydra import initialize_config_dir
 
-    from medcls.config.compose import VERSION, prepare_hydra, readable_composition
+    from medcls.composition.compose import VERSION, prepare_hydra, readable_composition
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     prepare_hydra()

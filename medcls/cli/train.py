@@ -49,8 +49,8 @@ def run(given: Words) -> int:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig
 
+    from medcls.composition.compose import VERSION, as_typed, prepare_hydra, readable_composition
     from medcls.config import check_config
-    from medcls.config.compose import VERSION, prepare_hydra, readable_composition
 
     typed = sys.argv
 
@@ -62,7 +62,7 @@ def run(given: Words) -> int:
             config = check_config(composed)
             from medcls.run import run  # PyTorch takes seconds to import: not before the configuration is right
 
-            return run(config, folder, list(HydraConfig.get().overrides.task))
+            return run(config, folder, as_typed(HydraConfig.get().overrides.task))
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # without it Hydra prints its own account of an error and exits with status 1
     prepare_hydra()
@@ -77,8 +77,11 @@ def run(given: Words) -> int:
 
 def for_hydra(given: Words) -> list[str]:
     """The words in Hydra's order."""
+    from medcls.composition.compose import replacing_classes
+
     flags = [(f"--{name.replace('_', '-')}", value) for name, value in given.options.items()]
-    return [word for flag, value in flags for word in ([flag] if value is True else [flag, str(value)])] + given.others
+    words = [word for flag, value in flags for word in ([flag] if value is True else [flag, str(value)])]
+    return words + replacing_classes(given.others)
 
 
 @contextmanager

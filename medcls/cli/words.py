@@ -11,6 +11,7 @@ from medcls.cli.conf_comments import choices, groups, keys_of, names_of_keys
 from medcls.cli.page import CONFIG_DIR, Page
 from medcls.errors import UserError
 
+NO_VALUE = "found no value (is a shell variable not set?), expected one."
 HYDRA_ANSWERS = ("cfg", "info", "hydra_help", "shell_completion")  # without a run
 
 
@@ -57,11 +58,23 @@ def take_apart(words: Sequence[str], page: Page, called: str) -> Words | None:
             raise UserError(
                 f"--config-dir: no folder {folder}. Expected one that holds groups, such as {folder}/model."
             )
+    check_not_empty(given, others)
     if not page.bare_words:
         for word in others:
             if "=" not in word and not word.startswith("~"):
                 raise UserError(explain_word(word, called))
     return Words(given, others, config_dirs)
+
+
+def check_not_empty(options: Mapping[str, str | bool], others: Sequence[str]) -> None:
+    """Raise UserError for a key or an option without a value: most often a shell variable that is not set."""
+    for name, given in options.items():
+        if given == "":
+            raise UserError(f"--{name.replace('_', '-')}: {NO_VALUE}")
+    for word in others:
+        key, equals, value = word.partition("=")
+        if not word.strip() or (equals and value.strip() in ("", "''", '""') and ".args." not in key):
+            raise UserError(f"{key or repr(word)}: {NO_VALUE}")
 
 
 def explain_option(word: str, words: Sequence[str], page: Page, called: str) -> str:

@@ -13,8 +13,10 @@ from medcls.config.targets import KEY, DottedPath
 
 PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
 
-# YAML reads the tokens of classes called by numbers as numbers.
-Token = Annotated[str, BeforeValidator(lambda token: str(token) if type(token) is int else token)]
+# YAML and Hydra read names of classes that are numbers as numbers.
+ClassName = Annotated[
+    str, BeforeValidator(lambda name: str(name) if type(name) in (int, float) else name), Field(min_length=1)
+]
 
 
 class SplitConfig(Section):
@@ -65,8 +67,8 @@ class DataConfig(Section):
     args: dict[str, Any] = Field(default_factory=dict)
     root: Annotated[Path | None, PLACE]
     default_root: Annotated[Path | None, Knob(on_page=False)]
-    classes: dict[Token, str] | None
-    positive: str | None
+    classes: Annotated[dict[ClassName, ClassName], Field(min_length=1)] | None
+    positive: ClassName | None
     manifest: Annotated[Path | None, PLACE]
     columns: Annotated[ColumnsConfig, Knob(on_page=False)]
     allow_outside_root: Annotated[Flag, MACHINERY]

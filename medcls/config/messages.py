@@ -1,18 +1,18 @@
 """Configuration mistakes in words: which key, what was found, what was expected, the nearest right name."""
 
 import re
+import shlex
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from medcls.config import hydra_private
 from medcls.config.parts import PARTS, choices
 from medcls.errors import UserError
+from medcls.quoting import quoted
 
 
 def explain_invalid(error: ValidationError, schema: type[BaseModel], values: object) -> UserError:
@@ -49,6 +49,10 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], 
     expected = " or ".join(re.sub(r"^(Input (should be|is not)|Value error,) ", "", d["msg"]) for d in details)
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
+    if isinstance(details[0]["input"], int | float) and re.search(r"\ba (path|string)\b", expected):
+        given = details[0]["input"]
+        written = str(given).lower() if isinstance(given, bool) else str(given)
+        expected += f". As text, quoted for Hydra and for the shell: {shlex.quote(f'{key}={quoted(written)}')}"
     expected = re.sub(r"List should have (at least \d+ items?) after validation, not \d+", r"\1", expected)
     return f"{key}: found {details[0]['input']!r}, expected {expected}."
 
@@ -73,18 +77,6 @@ def unknown_key(key: str, schema: type[BaseModel], chosen: Collection[str]) -> s
     where = f"Keys of {section}" if siblings and section else "Keys"
     listed = siblings or sorted(name for name in chosen if "." not in name)
     return f"{key}: unknown key.{hint} {where}: {', '.join(listed)}."
-
-
-def unknown_override(key: str, schema: type[BaseModel], chosen: Collection[str]) -> str:
-    """Message for an override of a key that the composed configuration does not hold: unknown, or still to be added."""
-    free = [name for name, annotation in all_fields(schema) if dict in map(typing.get_origin, alternatives(annotation))]
-    if key in free:
-        return (
-            f"{key}: holds other keys. Remove those (~{key}.<name>) and add yours with a plus sign (+{key}.<name>=...)"
-        )
-    if any(key.startswith(f"{name}.") for name in free):
-        return f"{key}: not there to be changed. Add it with a plus sign: +{key}=..."
-    return unknown_key(key, schema, chosen)
 
 
 def names_in(values: object, prefix: str = "") -> list[str]:
@@ -117,36 +109,9 @@ def sections(annotation: object) -> Iterable[type[BaseModel]]:
 
 def explain_interpolation(error: OmegaConfBaseException) -> UserError:
     """A value that is missing (???) or refers to something that does not exist."""
-    key = error.full_key or ""
-    return UserError(f"{key}: {error.msg or error}".splitlines()[0])
-
-
-def explain_composition(error: HydraException, schema: type[BaseModel], chosen: Collection[str]) -> UserError:
-    """What Hydra refused to compose: an unknown key, an unknown choice of a group, or a malformed override.
-
-    chosen: dotted names of all keys that the chosen groups have; empty where a choice is what was refused.
-    """
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options is not None:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        nearest = get_close_matches(name, error.options, n=1)
-        hint = f" Did you mean {group}={nearest[0]}?" if nearest else ""
-        return UserError(f"{group}={name}: no such choice.{hint} Choices of {group}: {', '.join(error.options)}.")
-    if isinstance(error, OverrideParseException):
-        return UserError(f"{error.override}: {error.message.splitlines()[0]}. Quote spaces and brackets: key='\"a b\"'")
-    if key := hydra_private.unmerged_key(error):
-        return UserError(f"{key}: {not_merged(key, str(error.__cause__))}")
-    key = hydra_private.refused_key(error)
-    if key is not None and not key.startswith("hydra."):
-        return UserError(unknown_override(key, schema, chosen))
-    return UserError((str(error) or str(error.__cause__)).strip())
-
-
-def not_merged(key: str, reason: str) -> str:
-    """What to do about a value of another kind than the one of conf/."""
-    if key == "augment.transforms" and "ListConfig" in reason:
-        return (
-            "a list cannot be merged into the named transforms of the chosen augment.\n"
-            "  Give a list by augment=own 'augment.transforms=[{HorizontalFlip: {p: 0.5}}, ...]',\n"
-            "  or add one transform by '+augment.transforms.HorizontalFlip={p: 0.5}'"
+    key, message = error.full_key or "", f"{error.msg or error}".splitlines()[0]
+    if "nterpolation" in message:
+        message += (
+            f".\n  Where ${{ is part of a name, quote it for Hydra and for the shell: '{key}=\"...\\${{...}}...\"'"
         )
-    return reason.splitlines()[0]
+    return UserError(f"{key}: {message}")

@@ -58,7 +58,13 @@ def name_of_root(data: DictConfig) -> str:
     return name if folder == Path(str(data.default_root)).name else f"{name}-{folder}"
 
 
+def if_class(name: str, *, _parent_: DictConfig) -> str | None:
+    """The name where it is that of a class, which it is no more once other classes are given; else None."""
+    return name if name in (_parent_.classes or {}).values() else None
+
+
 def register_resolvers() -> None:
-    """Make ``${run_name:}`` and ``${run_folder:parent,now}`` known to the configuration."""
+    """Make ``${run_name:}``, ``${run_folder:parent,now}`` and ``${if_class:name}`` known to the configuration."""
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+    OmegaConf.register_new_resolver("if_class", if_class, replace=True)

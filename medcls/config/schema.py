@@ -5,14 +5,16 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from medcls.config.augment import AugmentConfig
 from medcls.config.data import DataConfig
-from medcls.config.messages import explain_interpolation, explain_invalid
+from medcls.config.messages import explain_interpolation, explain_invalid, no_such_choice
 from medcls.config.parts import LOGGERS, LossConfig, NetConfig, OptimizerConfig, ScheduleConfig
 from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Knob, Section
 from medcls.config.targets import DottedPath, Target, targets_in
+from medcls.errors import UserError
+from medcls.runs.history import COLUMNS
 
 
 class TrainerConfig(Section):
@@ -43,13 +45,10 @@ class AuditConfig(Section):
     shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1)]
 
 
-Metric = Literal["train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_auroc"]
-
-
 class ReachConfig(Section):
     """A question of convergence: in which epoch does each variant reach a value, or the last one of another variant."""
 
-    metric: Metric
+    metric: str  # a column of history.csv
     value: float | None = None
     final_of: str | None = None
 
@@ -122,6 +121,15 @@ class Config(Section):
     def own_code(self) -> set[str]:
         """Dotted paths of all code of the user's own that the configuration names."""
         return targets_in(self.plain()) | targets_in([column.model_dump(by_alias=True) for column in self.columns])
+
+    @field_validator("sweep")
+    @classmethod
+    def columns_to_reach(cls, sweep: SweepConfig | None, others: ValidationInfo) -> SweepConfig | None:
+        own = [f"val_{metric.arguments.get('name', metric.name)}" for metric in others.data.get("metrics", [])]
+        for goal in sweep.reach if sweep else []:
+            if goal.metric not in (known := [*COLUMNS, *own]):
+                raise UserError(no_such_choice("sweep.reach", goal.metric, known))
+        return sweep
 
     def plain(self) -> dict[str, Any]:
         """The configuration as nested plain values, fit for YAML, JSON and checkpoints."""

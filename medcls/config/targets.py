@@ -92,7 +92,8 @@ def check_arguments(
     try:
         signature.bind(*positional, **context, **arguments)
     except TypeError as error:
-        raise UserError(f"{key}: {getattr(function, '__name__', function)}: {error}.") from error
+        called = getattr(function, "__name__", function)
+        raise UserError(f"{key}: {called} cannot be called as medcls does with these arguments: {error}.") from error
 
 
 def accepts(function: Callable[..., Any], argument: str) -> bool:

@@ -18,11 +18,15 @@ BatchKey = tuple[int, list[int]]  # epoch, indices of the images
 class EpochSampler(Sampler[BatchKey]):
     """Yields (epoch, indices) per batch: shuffled by (seed, epoch), or in order without a seed.
 
-    The epoch travels with the indices, so that workers kept over epochs know it too. The trainer calls ``set_epoch``.
+    ``join_lone``: a last batch of one image is part of the one before. The epoch travels with the indices, so that
+    workers kept over epochs know it too. The trainer calls ``set_epoch``.
     """
 
-    def __init__(self, n_images: int, batch_size: int, seed: int | None, epoch: int = 0) -> None:
+    def __init__(
+        self, n_images: int, batch_size: int, seed: int | None, epoch: int = 0, *, join_lone: bool = False
+    ) -> None:
         self.n_images = n_images
+        self.joined = int(join_lone and n_images % batch_size == 1 and n_images > 1)
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = epoch
@@ -31,14 +35,15 @@ class EpochSampler(Sampler[BatchKey]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.n_images // self.batch_size)
+        return -(-self.n_images // self.batch_size) - self.joined
 
     def __iter__(self) -> Iterator[BatchKey]:
         order = np.arange(self.n_images)
         if self.seed is not None:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.n_images)
-        for start in range(0, self.n_images, self.batch_size):
-            yield self.epoch, order[start : start + self.batch_size].tolist()
+        starts = [i * self.batch_size for i in range(len(self))]
+        for start, end in zip(starts, [*starts[1:], self.n_images], strict=True):
+            yield self.epoch, order[start:end].tolist()
 
 
 class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -65,15 +70,21 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 def batch_loader(
-    dataset: BatchDataset, batch_size: int, *, shuffle_seed: int | None = None, epoch: int = 0, num_workers: int = 0
+    dataset: BatchDataset,
+    batch_size: int,
+    *,
+    shuffle_seed: int | None = None,
+    epoch: int = 0,
+    num_workers: int = 0,
+    join_lone: bool = False,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Loader whose items are whole batches, the last one smaller where the images do not fill it.
 
-    ``epoch``: the one to begin with.
+    ``epoch``: the one to begin with; ``join_lone``: see ``EpochSampler``.
     """
     return DataLoader(
         dataset,
-        sampler=EpochSampler(len(dataset.labels), batch_size, shuffle_seed, epoch),
+        sampler=EpochSampler(len(dataset.labels), batch_size, shuffle_seed, epoch, join_lone=join_lone),
         batch_size=None,  # the dataset makes the batches: one look-up per batch instead of a collation per image
         num_workers=num_workers,
         persistent_workers=num_workers > 0,

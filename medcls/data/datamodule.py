@@ -17,13 +17,15 @@ class ImageDataModule(pl.LightningDataModule):
     """Batches of an image set: training shuffled and augmented, validation and test as they are, in order.
 
     ``epochs_done``: of a resumed run; Lightning has workers draw its first batches before it names the epoch.
+    ``join_lone``: a last training batch of one image is part of the one before.
     """
 
-    def __init__(self, image_set: ImageSet, config: Config, epochs_done: int = 0) -> None:
+    def __init__(self, image_set: ImageSet, config: Config, epochs_done: int = 0, *, join_lone: bool = False) -> None:
         super().__init__()
         self.image_set = image_set
         self.config = config
         self.epochs_done = epochs_done
+        self.join_lone = join_lone
         self.augmenter = None
         if config.augment.transforms:
             # Imported here: albumentations takes seconds to import, which a run without augmentation should not cost.
@@ -47,6 +49,7 @@ class ImageDataModule(pl.LightningDataModule):
             shuffle_seed=config.seed,
             epoch=self.epochs_done,
             num_workers=config.num_workers,
+            join_lone=self.join_lone,
         )
 
     def val_dataloader(self) -> Loader:

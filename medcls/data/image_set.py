@@ -52,6 +52,8 @@ class ImageSet:
             "shape": list(self.images.shape[1:]),
             "fingerprint": self.fingerprint,
             "unreadable": dict(self.unreadable),
+            "passed_over": dict(self.table.passed_over),
+            "test_validates": self.table.test_validates,
             "audit": self.audit,
         }
 

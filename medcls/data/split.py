@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from medcls.config.data import SplitConfig
-from medcls.data.table import Sample
+from medcls.data.table import SampleTable
 from medcls.errors import UserError
 from medcls.patients import number_patients
 
@@ -35,17 +35,19 @@ class Division:
         return cls(split.val_fraction, split.seed, split.folds, split.fold)
 
 
-def divide(samples: Sequence[Sample], division: Division) -> tuple[tuple[Sample, ...], bool]:
-    """Samples with the splits to use, and whether these were drawn here.
+def divide(table: SampleTable, division: Division) -> SampleTable:
+    """The table with the splits to use.
 
     Folds: all but the test images are divided again. Otherwise found splits hold, where a test split alone serves as
     validation; training images alone are divided. Raises UserError when a class, or its patients, are too few.
     """
+    samples = table.samples
     found = {sample.split for sample in samples}
     if division.folds is None and "val" in found:
-        return tuple(samples), False
+        return table
     if division.folds is None and "test" in found:
-        return tuple(replace(s, split="val") if s.split == "test" else s for s in samples), False
+        renamed = tuple(replace(s, split="val") if s.split == "test" else s for s in samples)
+        return replace(table, samples=renamed, test_validates=True)
     taking_part = [sample for sample in samples if sample.split != "test"]
     labels, groups = [sample.label for sample in taking_part], [sample.group for sample in taking_part]
     if division.folds is None:
@@ -54,7 +56,8 @@ def divide(samples: Sequence[Sample], division: Division) -> tuple[tuple[Sample,
         folds = assign_folds(labels, groups, division.folds, division.seed)
         drawn = ["val" if fold == division.fold else "train" for fold in folds]
     splits = iter(drawn)
-    return tuple(s if s.split == "test" else replace(s, split=next(splits)) for s in samples), True
+    divided = tuple(s if s.split == "test" else replace(s, split=next(splits)) for s in samples)
+    return replace(table, samples=divided, split_drawn=True)
 
 
 def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction: float, seed: int) -> list[str]:

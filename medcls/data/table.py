@@ -1,7 +1,8 @@
 """The table of samples: what every source of images ends in and everything later starts from."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medcls.errors import UserError
@@ -29,6 +30,8 @@ class SampleTable:
 
     ``root``: the folder the names are relative to, None for images that are not files; ``classes``: names in label
     order; ``split_drawn``: whether the splits were drawn by us, not found as folders; ``simulated``: no real images.
+    ``test_validates``: the validation images are the test split, as there was no other; ``passed_over``: ending ->
+    number of files that lie there and are not read.
     """
 
     root: Path | None
@@ -36,6 +39,8 @@ class SampleTable:
     samples: tuple[Sample, ...]
     split_drawn: bool = False
     simulated: bool = False
+    test_validates: bool = False
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def grouped(self) -> bool:
@@ -57,6 +62,8 @@ def check_counts(table: SampleTable) -> None:
             f"{key}: only one class ({table.classes[0]}){where}. Expected at least two: a sub-folder per "
             "class, or file names that begin with the class (Mel_0001.jpg, Nev_0001.jpg)."
         )
+    if not any(sample.split == "train" for sample in table.samples):
+        raise UserError(f"{key}: no training images{where}: all {len(table.samples)} are of another split.")
     for split, counts in table.counts().items():
         for name, number in counts.items():
             if number == 0 and split != "test":

@@ -26,27 +26,30 @@ class Resamples:
     counts: Float
 
     @cached_property
-    def confusion(self) -> Float:
-        """Number of images (R, true class, predicted class)."""
-        n_classes = self.probabilities.shape[1]
-        predicted = np.eye(n_classes)[self.probabilities.argmax(axis=1)]
-        of_class = [self.counts[:, self.labels == k] @ predicted[self.labels == k] for k in range(n_classes)]
-        return np.stack(of_class, axis=1)
+    def guesses(self) -> Array:
+        """The most probable class (N,) of each image."""
+        return np.asarray(self.probabilities.argmax(axis=1))
 
-    @property
+    @cached_property
     def hits(self) -> Float:
         """Number of images (R, C) of each class that are recognised."""
-        return np.asarray(np.diagonal(self.confusion, axis1=1, axis2=2))
+        return self._drawn(self.labels, self.guesses == self.labels)
 
-    @property
+    @cached_property
     def true(self) -> Float:
         """Number of images (R, C) of each class."""
-        return np.asarray(self.confusion.sum(axis=2))
+        return self._drawn(self.labels)
 
-    @property
+    @cached_property
     def predicted(self) -> Float:
         """Number of images (R, C) taken for each class."""
-        return np.asarray(self.confusion.sum(axis=1))
+        return self._drawn(self.guesses)
+
+    def _drawn(self, classes: Array, which: Array | None = None) -> Float:
+        """How many (R, C) were drawn of the images with each of ``classes``, of those in ``which`` alone."""
+        # Not by way of confusion matrices (R, C, C): of a thousand classes these take 16 GB.
+        one_hot = np.eye(self.probabilities.shape[1])[classes]
+        return np.asarray(self.counts @ (one_hot if which is None else one_hot * which[:, None]))
 
     @property
     def recall(self) -> Float:

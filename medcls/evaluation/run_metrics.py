@@ -1,6 +1,5 @@
 """metrics.json of a run: what its checkpoints are worth."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -10,14 +9,12 @@ import pytorch_lightning as pl
 from medcls.data.datamodule import ImageDataModule
 from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
 from medcls.evaluation.metrics import METRICS, Metric, own_in
+from medcls.evaluation.predict import Outcome, predict
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import Row, best_row
 from medcls.runs.predictions import Predictions, write_predictions
 from medcls.runs.run import value_of
 from medcls.training.classifier import Classifier
-from medcls.training.predict import Outcome, predict
-
-log = logging.getLogger(__name__)
 
 
 class Scored(NamedTuple):
@@ -48,10 +45,12 @@ def score_run(
     metrics = {
         "simulated": table.simulated,
         "notice": data.image_set.notice,
+        "test_validates": table.test_validates,
         "data": config.data.title,
         "model": config.model.title,
         "classes": list(table.classes),
         "positive": classifier.hparams["positive"],
+        "positive_guessed": config.data.positive is None and classifier.hparams["positive"] is not None,
         "n_train": len(data.image_set.indices("train")),
         "n_val": len(predictions["val"].labels),
         "n_val_patients": predictions["val"].n_patients if table.grouped else None,
@@ -61,8 +60,6 @@ def score_run(
         "last": {"epoch": rows[-1]["epoch"], "val": measure(last, own)},
         "test": {"n": len(predictions["test"].labels), **measure(best["test"], own)} if "test" in best else None,
     }
-    if config.data.medmnist is not None and config.data.split.folds is None:
-        metrics["medmnist"] = medmnist_scores(data, predictions[splits[-1]])
     write_predictions(folder.predictions, table.classes, predictions)
     return Scored(metrics, predictions)
 
@@ -85,17 +82,3 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
     best = metrics["best"]
     names = [metric.name for metric in METRICS.values() if metric.in_hparams] + own_in(best["val"])
     return {name: value_of(best["val"], name) for name in [*names, "loss"]} | {"epoch": best["epoch"]}
-
-
-def medmnist_scores(data: ImageDataModule, found: Predictions) -> dict[str, float] | None:
-    """AUC and ACC of the test split as MedMNIST's tables have them; None where its file has vanished meanwhile."""
-    from medcls.sources.medmnist import official_scores
-
-    config, root = data.config.data, data.image_set.table.root
-    assert config.medmnist is not None
-    assert root is not None
-    try:
-        return official_scores(config.name, root, config.medmnist.size, found.probabilities)
-    except (OSError, ValueError, AssertionError, RuntimeError) as error:
-        log.warning("MedMNIST's evaluator can no longer read its file (%s)", error)
-        return None

@@ -9,8 +9,8 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 from pydantic import PrivateAttr
 
+from medcls.composition.compose import composed
 from medcls.config import Config
-from medcls.config.compose import composed
 from medcls.config.schema import check_against
 from medcls.errors import UserError
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from medcls.errors import Stopped, UserError
-from medcls.terminal import TerminalHandler
+from medcls.host.terminal import TerminalHandler
 
 _training = threading.Lock()
 _FORMAT = "%(asctime)s %(message)s"  # of train.log, as in conf/hydra/job_logging

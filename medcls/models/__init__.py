@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor, nn
 
 from medcls.config.parts import NetConfig, OwnNet, TorchvisionNet
 from medcls.config.targets import call
 from medcls.errors import UserError
+
+COPIES = 4  # of the weights at least, in training: themselves, their gradients, and two moments of Adam
 
 
 def build_network(net: NetConfig, *, n_outputs: int, in_channels: int, image_size: int) -> nn.Module:
@@ -34,13 +37,24 @@ def check_network(net: NetConfig, *, in_channels: int, image_size: int) -> None:
     """Raise UserError when a configured net cannot be built for such images, before any are read."""
     if isinstance(net, TorchvisionNet):
         net = net.model_copy(update={"weights": None})  # nothing to download for a look at the shapes
-    built = build_network(net, n_outputs=2, in_channels=in_channels, image_size=image_size)
+    shape: dict[str, Any] = {"n_outputs": 2, "in_channels": in_channels, "image_size": image_size}
     if isinstance(net, OwnNet):
-        _check_shapes(built, net, in_channels, image_size)
+        _check_shapes(build_network(net, **shape), net, in_channels, image_size)
+        return
+    with torch.device("meta"):  # shapes without memory
+        built = build_network(net, **shape)
+    needed = COPIES * sum(parameter.numel() * parameter.element_size() for parameter in built.parameters())
+    if needed > (there := psutil.virtual_memory().total):
+        raise UserError(
+            f"model: {net.title} needs {needed / 2**30:,.0f} GiB for its weights in training at "
+            f"image_size={image_size}, this machine has {there / 2**30:,.0f}.\n  Choose a smaller net (model.n_base) "
+            "or smaller images."
+        )
 
 
 def _own(net: OwnNet, **shape: Any) -> nn.Module:
-    built = call(net.target, net.arguments(), "model", **shape)
+    with torch.device("cpu"):  # where its caller looks at shapes alone, a net of any kind may still need numbers
+        built = call(net.target, net.arguments(), "model", **shape)
     if not isinstance(built, nn.Module):
         raise UserError(f"model: {net.target} returned {type(built).__name__}, expected a torch.nn.Module.")
     return built
@@ -48,7 +62,7 @@ def _own(net: OwnNet, **shape: Any) -> nn.Module:
 
 def _check_shapes(built: nn.Module, net: OwnNet, in_channels: int, image_size: int) -> None:
     """Run two images through a user's net: what it maps them to is known only then."""
-    images = torch.zeros(2, in_channels, image_size, image_size)
+    images = torch.zeros(2, in_channels, image_size, image_size, device="cpu")
     try:
         with torch.no_grad():
             logits = built.eval()(images)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from medcls.config.preview import ConfigWithPreview
 from medcls.errors import UserError
+from medcls.preview.schema import ConfigWithPreview
 from medcls.preview.tiles import Pixels
 from medcls.sources.decode import decode
 from medcls.sources.load import load_image_set

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.config.preview import ConfigWithPreview, PreviewConfig
 from medcls.data.augment import Augmenter
+from medcls.preview.schema import ConfigWithPreview, PreviewConfig
 from medcls.sources.gray import between_percentiles
 
 Pixels = NDArray[np.uint8]

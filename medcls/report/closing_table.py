@@ -10,6 +10,7 @@ from rich.table import Table
 
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.metrics import METRICS, own_in, title_of
+from medcls.runs.run import validation_images
 
 
 def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
@@ -31,7 +32,16 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
     console.print()
     console.print(_table(metrics))
     best = metrics["best"]["epoch"]
-    console.print(f"\nValidation metrics of epoch {best} are optimistic: it was chosen on these images.")
+    optimistic = f"etrics of epoch {best} are optimistic: it was chosen on these images."
+    if metrics.get("test_validates"):
+        console.print(
+            "\nThere is no validation split: the test images served as one, and no others are left for a test."
+        )
+        console.print(f"M{optimistic}")
+    else:
+        console.print(f"\nValidation m{optimistic}")
+    if metrics.get("positive_guessed"):
+        console.print(f"The positive class is {metrics['positive']}, the last one, since data.positive names none.")
     over = "patients, each with all its images" if metrics.get("n_val_patients") else "images"
     console.print(f"In brackets: {LEVEL:.0%} bootstrap intervals over the {over}{_fewer(metrics['best']['val'])}.")
     if metrics.get("medmnist"):
@@ -43,7 +53,8 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
 
 def _header(metrics: Mapping[str, Any]) -> str:
     kind = "2 classes" if len(metrics["classes"]) == 2 else f"{len(metrics['classes'])} classes, macro averages"
-    return f"{metrics['model']} on {metrics['data']}: {metrics['n_val']} validation images, {kind}"
+    images = validation_images(metrics)
+    return f"{metrics['model']} on {metrics['data']}: {metrics['n_val']} {images}, {kind}"
 
 
 def _table(metrics: Mapping[str, Any]) -> Table:

@@ -15,6 +15,10 @@ from medcls.evaluation.metrics import METRICS
 from medcls.report.png import COLOURS, write_png
 from medcls.runs.predictions import Predictions
 
+MOST_IN_CELLS = 40  # classes up to which cells hold their counts
+MOST_NAMES = 40  # of classes along an axis
+MOST_IN_LEGEND = 24  # lines
+
 
 def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
     """PNG of how many images of each class (row) were taken for which (column), and the share of the row.
@@ -32,15 +36,18 @@ def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path:
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     size = 13 if len(classes) == 2 else 9
-    for (row, column), count in np.ndenumerate(counts):
+    for (row, column), count in np.ndenumerate(counts if len(classes) <= MOST_IN_CELLS else counts[:0]):
         text = f"{count}\n{share[row, column]:.1%}" if counts[row].any() else "0"
         colour = "white" if share[row, column] > 0.6 else "black"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
     names = [fill(name, 18) for name in classes]
     slanted = len(classes) > 3
-    axes.set_xticks(range(len(classes)), names, rotation=45 if slanted else 0, ha="right" if slanted else "center")
-    axes.set_yticks(range(len(classes)), names)
-    axes.set(xlabel="predicted class", ylabel="true class")
+    some = slice(None, None, -(-len(classes) // MOST_NAMES))
+    shown = range(len(classes))[some]
+    axes.set_xticks(shown, names[some], rotation=45 if slanted else 0, ha="right" if slanted else "center")
+    axes.set_yticks(shown, names[some])
+    of = "" if len(shown) == len(classes) else f" ({len(classes)} classes, {len(shown)} named)"
+    axes.set(xlabel="predicted class", ylabel=f"true class{of}")
     write_png(figure, path)
 
 
@@ -61,7 +68,12 @@ def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path)
     else:
         for k, name in enumerate(classes):
             _curve(axes, labels == k, probabilities[:, k], name, k)
-        figure.legend(loc="outside right upper", frameon=False, title="each class against the rest")
+        handles, said = axes.get_legend_handles_labels()
+        more = len(said) - MOST_IN_LEGEND
+        title = "each class against the rest" + (f"\n({more} more are drawn)" if more > 0 else "")
+        figure.legend(
+            handles[:MOST_IN_LEGEND], said[:MOST_IN_LEGEND], loc="outside right upper", frameon=False, title=title
+        )
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
     axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity (true positive rate)")
     axes.grid(alpha=0.3)

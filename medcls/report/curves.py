@@ -18,11 +18,14 @@ from medcls.runs.history import QUANTITIES
 _STYLES = {"training": (COLOURS[0], "--"), "validation": (COLOURS[1], "-")}
 
 
-def plot_curves(history: Sequence[Mapping[str, float]], best_epoch: int, title: str, path: Path) -> None:
+def plot_curves(
+    history: Sequence[Mapping[str, float]], best_epoch: int, title: str, path: Path, *, validation: str = "validation"
+) -> None:
     """PNG of loss, accuracy and validation AUROC over the epochs, the best epoch marked with its validation values.
 
     history: one row per epoch, as history.csv has them (epochs from 1, a metric NaN where it was undefined).
-    best_epoch: the epoch of lowest validation loss. Raises ValueError when the history does not have it.
+    best_epoch: the epoch of lowest validation loss; validation: what those images are called, "test" where the test
+    split served as validation. Raises ValueError when the history does not have it.
     """
     epochs = np.array([row["epoch"] for row in history])
     if best_epoch not in epochs:
@@ -36,10 +39,10 @@ def plot_curves(history: Sequence[Mapping[str, float]], best_epoch: int, title: 
         for column in columns:
             colour, dashes = _STYLES[column.split]
             values = np.array([row[column.name] for row in history])
-            label = column.split
+            label = column.split if column.split != "validation" else validation
             axes.plot(epochs, values, dashes, color=colour, marker=marker, markersize=4, linewidth=1.8, label=label)
         # Validation comes last in every panel.
-        _mark_best(axes, name, best_epoch, float(values[epochs == best_epoch][-1]))
+        _mark_best(axes, name, best_epoch, float(values[epochs == best_epoch][-1]), validation)
         axes.set(xlabel="epoch", xlim=_limits(epochs))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.grid(alpha=0.3)
@@ -54,9 +57,9 @@ def _limits(epochs: NDArray[Any]) -> tuple[float, float]:
     return float(epochs.min()) - margin, float(epochs.max()) + margin
 
 
-def _mark_best(axes: Axes, name: str, epoch: int, value: float) -> None:
+def _mark_best(axes: Axes, name: str, epoch: int, value: float, validation: str) -> None:
     axes.axvline(epoch, color="0.45", linewidth=1, linestyle=":")
-    label = f"best epoch {epoch} (lowest validation loss)"
+    label = f"best epoch {epoch} (lowest {validation} loss)"
     axes.plot([epoch], [value], "D", color="black", markersize=6, zorder=3, linestyle="none", label=label)
     shown = f"{value:.3f}" if np.isfinite(value) else "undefined"
-    axes.set_title(f"{name} (validation: {shown} at epoch {epoch})", fontsize=11)
+    axes.set_title(f"{name} ({validation}: {shown} at epoch {epoch})", fontsize=11)

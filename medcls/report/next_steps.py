@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from medcls.config import Config
+from medcls.host.terminal import command_line
 from medcls.runs.folder import RunFolder
-from medcls.terminal import command_line
 
 
 def print_next_steps(metrics: Mapping[str, Any], config: Config, folder: RunFolder, overrides: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from medcls.report.confusion_roc import plot_confusion, plot_roc
 from medcls.report.curves import plot_curves
 from medcls.runs.history import Row
 from medcls.runs.predictions import Predictions
+from medcls.runs.run import validation_images
 
 
 def draw_run(
@@ -20,9 +21,10 @@ def draw_run(
     epoch, classes = int(metrics["best"]["epoch"]), metrics["classes"]
     title = f"{'SIMULATED ' if metrics['simulated'] else ''}{metrics['data']}, {metrics['model']}"
     title += f" ({metrics['notice']})" if metrics["notice"] else ""
-    plot_curves(rows, epoch, title, folder / "curves.png")
+    validation = "test" if metrics.get("test_validates") else "validation"
+    plot_curves(rows, epoch, title, folder / "curves.png", validation=validation)
     for split, found in predictions.items():
         ending = "_test.png" if split == "test" else ".png"
-        of = f"{title}: {'test' if split == 'test' else 'validation'}, epoch {epoch}"
+        of = f"{title}: {'test images' if split == 'test' else validation_images(metrics)}, epoch {epoch}"
         plot_confusion(found, classes, of, folder / f"confusion{ending}")
         plot_roc(found, classes, of, folder / f"roc{ending}")

@@ -2,19 +2,41 @@
 
 import csv
 import io
-import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import yaml
 from filelock import FileLock, Timeout
+from pydantic import Field
+from typing_extensions import TypedDict
 
-from medcls.atomic import write_json, write_text
+from medcls.atomic import remove_partial, write_json, write_text
 from medcls.errors import UserError
+from medcls.quoting import typed
+from medcls.runs.reading import Shape, read_json, read_yaml, yaml_text
+
+
+class Status(TypedDict):
+    """How far a run got: its state, the number of complete epochs, and why it is not done."""
+
+    state: Literal["running", "done", "stopped", "failed"]
+    epoch: Annotated[int, Field(ge=0)]
+    reason: str | None
+
+
+class Data(TypedDict):
+    """What resuming a run needs of data.json."""
+
+    root: str | None
+    fingerprint: str
+
+
+class Environment(TypedDict):
+    """What resuming a run needs of environment.json."""
+
+    overrides: list[str]
 
 
 class RunFolder:
@@ -37,7 +59,7 @@ class RunFolder:
     def resume_override(self) -> str:
         """What to type to resume the run, quoted for the shell and for Hydra where the path needs it."""
         plain = re.fullmatch(r"[\w./-]+", str(self.path), re.ASCII)
-        return f"resume={self.path}" if plain else shlex.quote(f'resume="{self.path}"')
+        return f"resume={self.path}" if plain else typed("resume", str(self.path))
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from working in the folder; the system releases the lock of a process that dies."""
@@ -69,7 +91,7 @@ class RunFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write what the run is to be; again when it is resumed, so that an extension outlives an interruption."""
-        write_text(self.config, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        write_text(self.config, yaml_text(dict(config)))
 
     def read_config(self) -> dict[str, Any]:
         """Plain values of config.yaml, as anybody may have written them. Raises UserError when there are none."""
@@ -84,9 +106,31 @@ class RunFolder:
         """Say that the run is "running", "done", "stopped" or "failed", how many epochs are complete, and why."""
         write_json(self.status, {"state": state, "epoch": epoch, "reason": reason})
 
+    def read_status(self) -> Status | None:
+        """Content of status.json; None where there is none. Raises UserError where it is damaged."""
+        try:
+            return read_json(self.status, Status)
+        except FileNotFoundError:
+            return None
+
     def read_state(self) -> str:
         """State that the run was last known to be in; "running" also after a kill."""
-        return str(json.loads(self.status.read_text())["state"]) if self.status.exists() else "running"
+        status = self.read_status()
+        return "running" if status is None else status["state"]
+
+    def read_data(self) -> Data:
+        """Content of data.json. Raises UserError where it is damaged or missing."""
+        return self._expected(self.data, Data)
+
+    def read_environment(self) -> Environment:
+        """Content of environment.json. Raises UserError where it is damaged or missing."""
+        return self._expected(self.environment, Environment)
+
+    def _expected(self, path: Path, shape: type[Shape]) -> Shape:
+        try:
+            return read_json(path, shape)
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: missing. Restore it from a copy, or start a new run.") from error
 
 
 @contextmanager
@@ -98,21 +142,12 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
     except Timeout as error:
         raise UserError(f"{folder}: {busy}. Wait for it or stop it.") from error
     try:
+        for inner in (folder, folder / "checkpoints", folder / "jobs"):
+            remove_partial(inner)  # of a process that was killed: the one that holds the lock has just begun
         yield
     finally:
         (folder / ".lock").unlink(missing_ok=True)
         lock.release()
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Mapping in a YAML file of plain values. Raises UserError when it holds anything else."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: found {type(content).__name__}, expected a mapping of keys to values.")
-    return content
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

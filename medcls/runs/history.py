@@ -67,9 +67,26 @@ def column(name: str) -> Column:
 
 
 def read_history(path: Path) -> list[Row]:
-    """Rows of history.csv. Raises OSError, or ValueError for a cell that is not a number."""
+    """Rows of history.csv. Raises OSError, or ValueError for what training cannot have written."""
     with path.open(encoding="utf-8", newline="") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        reader = csv.DictReader(file, strict=True)
+        try:
+            cells = list(reader)
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+    rows = []
+    for i, row in enumerate(cells, start=1):
+        if None in row or None in row.values():
+            raise ValueError(f"row {i} has not a cell in each column")
+        rows.append({key: float(value) for key, value in row.items()})
+        if missing := {"epoch", "lr", "seconds", *COLUMNS} - set(row):
+            raise ValueError(f"no column {min(missing)}")
+        if rows[-1]["epoch"] != i:
+            raise ValueError(f"epoch {row['epoch']} in row {i}")
+        for name, column in COLUMNS.items():
+            if not (column.lower_is_better or math.isnan(rows[-1][name]) or 0 <= rows[-1][name] <= 1):
+                raise ValueError(f"{name} {row[name]} in row {i}, expected 0 to 1")
+    return rows
 
 
 def write_history(path: Path, rows: Sequence[Row]) -> None:

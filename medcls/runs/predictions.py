@@ -70,12 +70,19 @@ def write_predictions(path: Path, classes: Sequence[str], by_split: Mapping[str,
 
 
 def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predictions]:
-    """Content of predictions.csv by split. Raises OSError, ValueError or KeyError."""
+    """Content of predictions.csv by split, "val" and perhaps "test".
+
+    Raises OSError, or ValueError or KeyError for what no run has written.
+    """
     classes = list(metrics["classes"])
     positive = positive_index(classes, metrics["positive"])
     index = {name: i for i, name in enumerate(classes)}
     with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        try:
+            rows = list(csv.DictReader(file, strict=True))
+        except csv.Error as error:
+            raise ValueError(f"predictions.csv: {error}") from error
+    check_rows(rows, classes)
     found = {}
     for split in dict.fromkeys(row["split"] for row in rows):
         of_split = [row for row in rows if row["split"] == split]
@@ -88,3 +95,18 @@ def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predic
             groups=tuple(row["group"] or "" for row in of_split) if "group" in of_split[0] else (),
         )
     return found
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> None:
+    """Raise ValueError for rows of predictions.csv that no run has written."""
+    if not any(row.get("split") == "val" for row in rows):
+        raise ValueError("predictions.csv has no validation images")
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise ValueError(f"predictions.csv, line {line}: not a cell in each column")
+        if row["split"] not in ("val", "test") or row["label"] not in classes:
+            raise ValueError(f"predictions.csv, line {line}: split {row['split']!r}, label {row['label']!r}")
+        if wrong := [row[f"p_{name}"] for name in classes if not 0 <= float(row[f"p_{name}"]) <= 1]:
+            raise ValueError(f"predictions.csv, line {line}: probability {wrong[0]}, expected 0 to 1")
+    if len({(row["split"], row["sample"]) for row in rows}) < len(rows):
+        raise ValueError("predictions.csv lists an image twice")

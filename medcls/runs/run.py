@@ -1,17 +1,22 @@
 """A run as its folder tells of it, whatever state it is in."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-import yaml
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
 
+from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import Row, read_history
 from medcls.runs.predictions import Predictions, read_predictions
+from medcls.runs.reading import read_json, read_yaml
+
+# Metrics that are shares of images, or an area; those of the user's own may have any value.
+SHARES = ("accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity", "f1")
 
 
 class Fold(NamedTuple):
@@ -68,11 +73,13 @@ def read_run(
     if state != "done":
         return replace(run, history=_history_so_far(folder))
     try:
-        metrics = json.loads(RunFolder(folder).metrics.read_text(encoding="utf-8"))
+        metrics: Mapping[str, Any] = read_json(RunFolder(folder).metrics, Metrics)
         history = read_history(RunFolder(folder).history)
         _check_complete(metrics, history)
         predictions = read_predictions(RunFolder(folder).predictions, metrics)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        if len(predictions["val"].names) != metrics["n_val"]:
+            raise ValueError(f"predictions.csv has {len(predictions['val'].names)} of {metrics['n_val']} images")
+    except (UserError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = f"the run ended, but its files are incomplete or damaged ({type(error).__name__}: {error})"
         return replace(run, state="failed", reason=reason)
     return replace(run, history=history, metrics=metrics, predictions=predictions)
@@ -81,10 +88,14 @@ def read_run(
 def read_config(folder: Path) -> dict[str, Any] | None:
     """Content of config.yaml; None where it is absent or not a mapping."""
     try:
-        content = yaml.safe_load(RunFolder(folder).config.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        return read_yaml(RunFolder(folder).config)
+    except UserError:
         return None
-    return content if isinstance(content, dict) else None
+
+
+def validation_images(metrics: Mapping[str, Any]) -> str:
+    """What the images are called that the best epoch was chosen on; metrics: content of metrics.json."""
+    return "test images, as validation" if metrics.get("test_validates") else "validation images"
 
 
 def value_of(scored: Mapping[str, Any] | None, name: str) -> float:
@@ -99,12 +110,12 @@ def _read_state(folder: RunFolder) -> tuple[str, str]:
     if not folder.path.is_dir() or not any(folder.path.iterdir()):
         return "not started", "not started"
     try:
-        status = json.loads(folder.status.read_text(encoding="utf-8"))
-        state, epoch, reason = str(status["state"]), status.get("epoch", 0), status.get("reason")
-    except FileNotFoundError:
+        status = folder.read_status()
+    except UserError as error:
+        return "failed", str(error).splitlines()[0]
+    if status is None:
         return "failed", "ended before training began; its log says why"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "failed", "status.json cannot be read"
+    state, epoch, reason = status["state"], status["epoch"], status["reason"]
     if state == "running":
         return state, f"still running, or killed, after epoch {epoch}"
     if state == "done":
@@ -115,8 +126,32 @@ def _read_state(folder: RunFolder) -> tuple[str, str]:
 def _history_so_far(folder: Path) -> list[Row]:
     try:
         return read_history(RunFolder(folder).history)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         return []
+
+
+class Metrics(TypedDict):
+    """What is expected of metrics.json; its metrics are checked besides."""
+
+    simulated: bool
+    notice: NotRequired[str | None]
+    data: str
+    model: str
+    classes: Annotated[list[str], Field(min_length=2)]
+    positive: str | None
+    n_val: Annotated[int, Field(ge=1)]
+    parameters: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+    best: "Epoch"
+    last: "Epoch"
+    test: NotRequired[dict[str, Any] | None]
+
+
+class Epoch(TypedDict):
+    """An epoch, from 1, and its metrics on the validation images."""
+
+    epoch: Annotated[float, Field(ge=1)]
+    val: dict[str, Any]
 
 
 def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
@@ -130,5 +165,8 @@ def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
         if math.isnan(value_of(metrics[part]["val"], "loss")):
             raise ValueError(f"metrics.json has no validation loss of the {part} epoch")
     for scored in (metrics["best"]["val"], metrics["last"]["val"], metrics.get("test") or {}):
-        for name in scored:
+        for name, found in scored.items():
+            values = found.values() if isinstance(found, Mapping) else [found]
+            if name in SHARES and not all(value is None or math.isnan(value) or 0 <= value <= 1 for value in values):
+                raise ValueError(f"metrics.json has {name} {found}, expected 0 to 1")
             value_of(scored, name)

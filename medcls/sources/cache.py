@@ -22,12 +22,13 @@ from tqdm import tqdm
 
 from medcls.atomic import write_text, writing
 from medcls.process import usable_cores
+from medcls.sources.budget import FILES
 from medcls.sources.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
 from medcls.sources.gray import Window
 
 log = logging.getLogger(__name__)
 
-LARGEST_PIXEL = 16  # bytes that a pixel can take in a file: a larger file than that is not even read
+LARGEST_PIXEL = 8  # bytes that a pixel may take in a file: a larger file than that is not even read
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,13 @@ def _look(
     if known.size > LARGEST_PIXEL * options["max_pixels"]:
         reason = f"too large, {known.size:,} bytes (data.max_pixels={options['max_pixels']:,})"
         return known._replace(row=-1, reason=reason)
+    with FILES.of(known.size):
+        return _decoded(path, known, by_content, image, options)
+
+
+def _decoded(
+    path: Path, known: _File, by_content: dict[str, _File], image: NDArray[np.uint8], options: dict[str, Any]
+) -> _File:
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -1,37 +1,67 @@
 """Gray values of any range as 0..255: between percentiles of the image, or through a window as scanners show it."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.sources.unreadable import UnreadableImage
+
 # How to show gray values of DICOM: the file's own window, percentiles, or (center, width) in the file's units.
 Window = Literal["file", "percentiles"] | tuple[float, float]
+Floats = NDArray[np.floating[Any]]
+
+
+def as_floats(values: NDArray[Any]) -> Floats:
+    """``values`` as float32 where that holds each of them exactly, else as float64."""
+    return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
 
 
 def between_percentiles(
-    values: NDArray[np.float32],
+    values: Floats,
     shown: NDArray[np.bool_] | None = None,
     percentiles: tuple[float, float] = (0.5, 99.5),
-) -> NDArray[np.float32]:
+) -> Floats:
     """``values`` scaled so that their ``percentiles`` become 0 and 255, clipped to these.
 
-    ``shown``: mask of the values that percentiles are of; values that are not finite never are, and become 0.
+    ``shown``: mask of the values that percentiles are of; values that are not finite never are: NaN becomes 0.
     """
-    mask = np.isfinite(values) if shown is None else np.isfinite(values) & shown
+    finite = np.isfinite(values)
+    mask = finite if shown is None else finite & shown
     chosen = values[mask]
     low, high = np.percentile(chosen, percentiles) if chosen.size else (0.0, 0.0)
     if low == high and chosen.size:  # a small object on an even background
         low, high = chosen.min(), chosen.max()
-    scale = 255.0 / (high - low) if high > low else 0.0
-    scaled = np.nan_to_num((values - np.float32(low)) * np.float32(scale))
-    clipped: NDArray[np.float32] = np.clip(scaled, 0.0, 255.0)
-    return clipped
+    del chosen
+    number = values.dtype.type
+    # In place from here on: of a large image, each copy counts.
+    scaled = values - number(low)
+    scaled *= number(255.0 / (high - low) if high > low else 0.0)
+    np.nan_to_num(scaled, copy=False)
+    return np.clip(scaled, 0.0, 255.0, out=scaled)
 
 
-def through_window(
-    values: NDArray[np.float32], center: float, width: float, function: str = "LINEAR"
-) -> NDArray[np.float32]:
+class Gray(NamedTuple):
+    """Gray image of more than 8 bits, of values (H, W) in the file's own unit.
+
+    ``show``: maps values to 0..255; ``inverted``: whether small values are bright.
+    """
+
+    values: NDArray[Any]
+    show: Callable[[Floats], Floats] = between_percentiles
+    inverted: bool = False
+
+    def shown(self) -> NDArray[np.float32]:
+        """The image (H, W), 0 for black to 255 for white. Raises UnreadableImage for one without a finite value."""
+        values = as_floats(self.values)
+        if self.values.dtype.kind == "f" and not np.isfinite(values).any():
+            raise UnreadableImage("no finite value")
+        shown = self.show(values).astype(np.float32, copy=False)
+        return 255 - shown if self.inverted else shown
+
+
+def through_window(values: Floats, center: float, width: float, function: str = "LINEAR") -> Floats:
     """``values`` through a window, 0..255, by one of the functions of DICOM PS3.3 C.11.2.1 (VOI LUT Function).
 
     Raises ValueError for a width that the function cannot take, or another function.

@@ -3,7 +3,9 @@
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from medcls.data.groups import find_groups
@@ -11,11 +13,24 @@ from medcls.data.listing import SHOWN, listing
 from medcls.data.split import Division, divide
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
+from medcls.quoting import typed
+from medcls.sources.class_names import found_classes, given_classes, unicode_form
 from medcls.sources.formats import ENDINGS, is_image_name
+from medcls.sources.split_names import EXPECTED, looks_like_split, split_named
 
 log = logging.getLogger(__name__)
 
-SPLIT_FOLDERS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+
+@dataclass(frozen=True)
+class Found:
+    """Files below a folder: ``names`` of images, sorted, and how many others there are by ending.
+
+    ``lost``: folders with files of which none is an image.
+    """
+
+    names: list[str]
+    passed_over: dict[str, int]
+    lost: list[str]
 
 
 def scan_folder(
@@ -31,51 +46,112 @@ def scan_folder(
     """Table of all images below ``root``, sorted by name.
 
     ``classes``: token in the file name, or name of the sub-folder, -> class name, in label order; None: found, in
-    alphabetical order. Splits are the folders ``train/`` with ``val/``, ``validation/`` or ``test/`` (alone, test
-    serves as validation); without them, or with ``folds``, they are drawn (see ``divide``), with the patients that
-    ``group_pattern`` finds (see ``find_groups``).
-    Raises UserError for a missing or empty folder, file names that fit no class or two, a single class, or a class
-    without training or validation images.
+    alphabetical order. Splits are the first folders where they are called so (see ``split_named``); a test split
+    alone serves as validation. Without them, or with ``folds``, they are drawn (see ``divide``), with the patients
+    that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and said.
+    Raises UserError for a missing or empty folder, one that may be a split, file names that fit no class or two, names
+    that are no classes (see ``found_classes``), a single class, or a class without training or validation images.
     """
-    names = image_names(root)
-    check_names(names)
-    if not names:
-        raise UserError(f"data.root: no images below {root}. Expected files ending in {', '.join(sorted(ENDINGS))}.")
-    split_folders = {name: split for name in names if (split := split_of(name))}
-    if "train" in split_folders.values():
-        if strays := [name for name in names if name not in split_folders]:
-            log.warning("%d images outside of the split folders are left out:\n%s", len(strays), listing(strays))
-        names, splits = list(split_folders), list(split_folders.values())
-        inner = [PurePosixPath(*PurePosixPath(name).parts[1:]) for name in names]
-    elif split_folders:
-        found_folders = sorted({PurePosixPath(name).parts[0] for name in split_folders})
-        raise UserError(f"data.root: {root} has {', '.join(found_folders)} but no train folder to train on.")
-    else:
-        splits = ["train"] * len(names)
-        inner = [PurePosixPath(name) for name in names]
-
-    found, labels = label_all(inner, names, classes)
+    found = find_files(root)
+    check_names(found.names)
+    if not found.names:
+        others = ", ".join(f"{number} {ending}" for ending, number in found.passed_over.items())
+        raise UserError(
+            f"data.root: no images below {root}{f' (found {others})' if others else ''}. "
+            f"Expected files ending in {', '.join(sorted(ENDINGS))}."
+        )
+    names, splits, passed_over = split_by_folders(root, found, classes is not None)
+    inner = [
+        PurePosixPath(*PurePosixPath(name).parts[split is not None :])
+        for name, split in zip(names, splits, strict=True)
+    ]
+    known, labels = label_all(inner, names, classes)
     groups = find_groups(names, group_pattern)
-    found_samples = [Sample(*sample) for sample in zip(names, labels, splits, groups, strict=True)]
-    samples, split_drawn = divide(found_samples, Division(val_fraction, split_seed, folds, fold))
-    table = SampleTable(root, found, samples, split_drawn)
+    rows = zip(names, labels, (split or "train" for split in splits), groups, strict=True)
+    table = SampleTable(root, known, tuple(Sample(*row) for row in rows), passed_over=passed_over)
+    table = divide(table, Division(val_fraction, split_seed, folds, fold))
     check_counts(table)
+    say_passed_over(root, found.lost, passed_over)
     return table
 
 
-def image_names(root: Path) -> list[str]:
-    """Names of all image files below ``root``, sorted; links are followed, hidden files and folders passed over."""
+def find_files(root: Path) -> Found:
+    """All files below ``root``; links are followed, hidden files and folders passed over."""
     if not root.is_dir():
-        raise UserError(f"data.root: no folder {root}. Name an existing one: data.root=/path/to/images")
+        raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
     names: list[str] = []
+    others: Counter[str] = Counter()
+    images_in: Counter[str] = Counter()  # by folder
     above = {str(root): {os.path.realpath(root)}}  # where each folder, and those that led to it, really lie
     for folder, folders, files in os.walk(root, followlinks=True):
         inner = "" if folder == str(root) else f"{Path(folder).relative_to(root).as_posix()}/"
-        names += [f"{inner}{name}" for name in files if not name.startswith(".") and is_image_name(folder, name)]
+        shown = [name for name in files if not name.startswith(".")]
+        images = [name for name in shown if is_image_name(folder, name)]
+        names += [f"{inner}{name}" for name in images]
+        others.update(ending_of(name) for name in set(shown) - set(images))
+        others["hidden"] += len(files) - len(shown) + sum(name.startswith(".") for name in folders)
+        if shown and inner:
+            images_in[inner[:-1]] = len(images)
         real = {name: os.path.realpath(os.path.join(folder, name)) for name in folders if not name.startswith(".")}
         folders[:] = [name for name in real if real[name] not in above[folder]]  # links may lead round in circles
         above |= {os.path.join(folder, name): above[folder] | {real[name]} for name in folders}
-    return sorted(names)
+    passed_over = {ending: number for ending, number in sorted(others.items()) if number}
+    return Found(sorted(names), passed_over, sorted(inner for inner, number in images_in.items() if not number))
+
+
+def ending_of(name: str) -> str:
+    """How a file's name ends, for counts: .csv, .nii.gz, or that it has no ending."""
+    suffixes = PurePosixPath(name.lower()).suffixes
+    return "".join(suffixes[-2:] if suffixes[-1:] == [".gz"] else suffixes[-1:]) or "without ending"
+
+
+def say_passed_over(root: Path, lost: list[str], passed_over: Mapping[str, int]) -> None:
+    """Log what is not read: as a warning where whole folders are among it."""
+    if not passed_over:
+        return
+    counts = ", ".join(f"{number} {ending}" for ending, number in passed_over.items())
+    text = f"{root}: {sum(passed_over.values())} files are no images that can be read and are passed over: {counts}"
+    if lost:
+        log.warning("%s; among them all of %s", text, ", ".join(lost[:SHOWN]) + (" ..." if len(lost) > SHOWN else ""))
+    else:
+        log.info("%s", text)
+
+
+def split_by_folders(
+    root: Path, found: Found, classes_given: bool
+) -> tuple[list[str], list[str | None], dict[str, int]]:
+    """Names to use, the split of each (None: to be drawn), and what is passed over besides ``found.passed_over``.
+
+    Raises UserError for folders that may or may not be splits, or that lie where none are expected.
+    """
+    first = {name: PurePosixPath(name).parts[0] for name in found.names if "/" in name}
+    splits = {name: split for name, folder in first.items() if (split := split_named(folder))}
+    unsure = sorted({folder for folder in first.values() if split_named(folder) is None and looks_like_split(folder)})
+    if unsure and (splits or not classes_given):
+        raise UserError(
+            f"data.root: {root} has {', '.join(unsure)}, which may be a split: expected {EXPECTED}.\n"
+            "  Rename it, or, where it is a class, name all classes: data.classes={<folder>: <class>, ...}"
+        )
+    if splits:
+        if "train" not in splits.values():
+            folders = ", ".join(sorted({first[name] for name in splits}))
+            raise UserError(f"data.root: {root} has {folders} but no train folder to train on.")
+        passed_over = found.passed_over
+        if strays := [name for name in found.names if name not in splits]:
+            log.warning("%d images outside of the split folders are left out:\n%s", len(strays), listing(strays))
+            passed_over = {**passed_over, "outside of the split folders": len(strays)}
+        return list(splits), list(splits.values()), passed_over
+    second = {parts[:2] for name in found.names if len(parts := PurePosixPath(name).parts) > 2}
+    if below := sorted({folder for _, folder in second if split_named(folder)}):
+        above = sorted({folder for folder, inner in second if split_named(inner)})
+        where = (
+            typed("data.root", str(root / above[0])) if len(set(first.values())) == 1 else "train/<class>, test/<class>"
+        )
+        raise UserError(
+            f"data.root: the splits {', '.join(below)} lie below {', '.join(above[:SHOWN])}, expected them above the "
+            f"classes: {where}.\n  Move the folders, or list the images: data.manifest=labels.csv"
+        )
+    return found.names, [None] * len(found.names), found.passed_over
 
 
 def check_names(names: list[str]) -> None:
@@ -94,12 +170,6 @@ def is_text(name: str) -> bool:
     return True
 
 
-def split_of(name: str) -> str | None:
-    """Split that the first folder of a name stands for, None where it stands for none."""
-    parts = PurePosixPath(name).parts
-    return SPLIT_FOLDERS.get(parts[0].lower()) if len(parts) > 1 else None
-
-
 def label_all(
     inner: list[PurePosixPath], names: list[str], classes: Mapping[str, str] | None
 ) -> tuple[tuple[str, ...], list[int]]:
@@ -113,12 +183,13 @@ def label_all(
         )
     clue: Callable[[PurePosixPath], str] = (lambda path: path.parts[0]) if all(in_folders) else (lambda path: path.stem)
     clues = [clue(path) for path in inner]
-    if classes is None:
-        found = clues if all(in_folders) else [re.split(r"[_\s-]", stem)[0] for stem in clues]
-        classes = {token: token for token in natural_order(set(found))}
-        check_found(classes, found, all(in_folders))
-        return tuple(classes), [list(classes).index(token) for token in found]
-    return tuple(classes.values()), label_by_tokens(clues, names, classes)
+    if classes is not None:
+        return given_classes(classes).names, label_by_tokens(clues, names, classes)
+    found = clues if all(in_folders) else [re.split(r"[_\s-]", stem)[0] for stem in clues]
+    counts = Counter(found)
+    check_found(counts, all(in_folders))
+    known = found_classes({token: counts[token] for token in natural_order(counts)}, "data.root")
+    return known.names, [known.tokens[token] for token in found]
 
 
 def natural_order(tokens: Iterable[str]) -> list[str]:
@@ -126,30 +197,40 @@ def natural_order(tokens: Iterable[str]) -> list[str]:
     return sorted(tokens, key=lambda token: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", token)])
 
 
-def check_found(classes: Mapping[str, str], found: list[str], in_folders: bool) -> None:
+def check_found(counts: Mapping[str, int], in_folders: bool) -> None:
     """Raise UserError when every file name would look like a class of its own."""
-    if not in_folders and len(classes) > max(2, len(found) // 5):
+    images = sum(counts.values())
+    if not in_folders and len(counts) > max(2, images // 5):
         raise UserError(
-            f"data.root: no classes found in {len(found)} file names: their beginnings up to the first underscore are "
-            f"{len(classes)} different ones ({', '.join(list(classes)[:SHOWN])} ...).\n"
+            f"data.root: no classes found in {images} file names: their beginnings up to the first underscore are "
+            f"{len(counts)} different ones ({', '.join(natural_order(counts)[:SHOWN])} ...).\n"
             "  Put each class in a sub-folder of its own, or begin each file name with its class: Mel_0001.jpg"
         )
 
 
 def label_by_tokens(clues: list[str], names: list[str], classes: Mapping[str, str]) -> list[int]:
-    """Label of each image by the one class whose token (or name) its folder or file name holds."""
-    patterns = [re.compile(f"{token_pattern(token)}|^{re.escape(name)}$", re.I) for token, name in classes.items()]
-    matches = [[label for label, pattern in enumerate(patterns) if pattern.search(clue)] for clue in clues]
+    """Label of each image by the one class whose token (or else name) its folder or file name holds."""
+    known = given_classes(classes)
+    patterns = [(re.compile(token_pattern(token), re.I), label) for token, label in known.tokens.items()]
+    by_name = {name.casefold(): label for label, name in enumerate(known.names)}
+
+    def labels_of(clue: str) -> set[int]:
+        clue = unicode_form(clue)
+        found = {label for pattern, label in patterns if pattern.search(clue)}
+        return found or ({by_name[clue.casefold()]} if clue.casefold() in by_name else set())
+
+    labels = {clue: labels_of(clue) for clue in set(clues)}
+    matches = [labels[clue] for clue in clues]
     for wrong, what in (
-        ([name for name, labels in zip(names, matches, strict=True) if not labels], "fit no class"),
-        ([name for name, labels in zip(names, matches, strict=True) if len(labels) > 1], "fit more than one class"),
+        ([name for name, found in zip(names, matches, strict=True) if not found], "fit no class"),
+        ([name for name, found in zip(names, matches, strict=True) if len(found) > 1], "fit more than one class"),
     ):
         if wrong:
             raise UserError(
                 f"{len(wrong)} of {len(names)} images {what} (file or folder name with one of {', '.join(classes)}):\n"
                 f"{listing(wrong)}\n  Rename or remove them, or give the tokens in data.classes."
             )
-    return [labels[0] for labels in matches]
+    return [next(iter(found)) for found in matches]
 
 
 def token_pattern(token: str) -> str:

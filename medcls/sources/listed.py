@@ -1,5 +1,6 @@
 """Images that a list names, row by row: of a manifest, or of a function of the user's own; as a table of samples."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,7 +11,9 @@ from medcls.data.listing import listing
 from medcls.data.split import Division, divide
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
-from medcls.sources.image_folder import SPLIT_FOLDERS, natural_order
+from medcls.sources.class_names import found_classes, given_classes, is_no_label, unicode_form
+from medcls.sources.image_folder import natural_order
+from medcls.sources.split_names import EXPECTED, split_named
 
 SHOWN_ROWS = 200  # wrong rows listed before "and N more"
 
@@ -46,8 +49,12 @@ def table_of_rows(
     Raises UserError that lists all wrong rows, and for a class without training or validation images.
     """
     if classes is None:
-        classes = {label: label for label in natural_order({row.label for row in rows if row.label})}
-    labels = {token: i for i, token in enumerate(classes)} | {name: i for i, name in enumerate(classes.values())}
+        counts = Counter(row.label for row in rows if not is_no_label(row.label))
+        known = found_classes({label: counts[label] for label in natural_order(counts)}, source)
+        labels = {unicode_form(name): label for name, label in known.tokens.items()}
+    else:
+        known = given_classes(classes)
+        labels = {name: label for label, name in enumerate(known.names)} | known.tokens
     samples, problems = [], []
     for row in rows:
         try:
@@ -58,26 +65,29 @@ def table_of_rows(
         paths = "" if root is None else f"paths below data.root={root}, "
         raise UserError(
             f"{source}: {len(problems)} of {len(rows)} rows are wrong:\n{listing(problems, SHOWN_ROWS)}\n"
-            f"  Expected {paths}labels {', '.join(classes)}. Correct the rows or remove them."
+            f"  Expected {paths}labels {', '.join(labels)}. Correct the rows or remove them."
         )
     if group_pattern is not None:
         if samples[0].group:
             raise UserError(f"data.group_pattern: {groups_twice}")
         groups = find_groups([sample.name for sample in samples], group_pattern)
         samples = [replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)]
-    divided, split_drawn = divide(samples, division)
-    table = SampleTable(root, tuple(classes.values()), divided, split_drawn)
+    table = divide(SampleTable(root, known.names, tuple(samples)), division)
     check_counts(table)
     return table
 
 
 def sample_of(row: Row, name: str, labels: Mapping[str, int]) -> Sample:
     """Sample of a row; ValueError says what is wrong with it."""
-    if row.label not in labels:
+    label = labels.get(unicode_form(row.label))
+    if label is None:
+        if is_no_label(row.label):
+            raise ValueError(f"no label ({row.label!r})")
         nearest = get_close_matches(row.label, labels, n=1)
         raise ValueError(f"label {row.label!r} is not a class" + (f"; did you mean {nearest[0]}?" if nearest else ""))
-    if row.split is not None and row.split.lower() not in SPLIT_FOLDERS:
-        raise ValueError(f"split {row.split!r}, expected one of {', '.join(SPLIT_FOLDERS)}")
+    split = split_named(row.split or "train")
+    if split is None or row.split == "":
+        raise ValueError(f"split {row.split!r}, expected {EXPECTED}")
     if row.group == "":
         raise ValueError("no patient")
-    return Sample(name, labels[row.label], SPLIT_FOLDERS[(row.split or "train").lower()], row.group or "")
+    return Sample(name, label, split, row.group or "")

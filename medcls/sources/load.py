@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from medcls.config import DataConfig
@@ -14,10 +15,19 @@ from medcls.data.listing import listing
 from medcls.data.split import Division, divide
 from medcls.data.table import SampleTable, check_counts
 from medcls.errors import UserError
+from medcls.quoting import typed
 from medcls.sources.arrays import digests_of, resized
+from medcls.sources.class_names import given_classes
 from medcls.sources.image_folder import scan_folder
-from medcls.sources.location import check_outside_images, find_manifest, find_root
-from medcls.sources.manifest import read_manifest
+from medcls.sources.location import (
+    Manifest,
+    cache_folder,
+    check_outside_images,
+    find_manifest,
+    find_root,
+    manifests_of_splits,
+)
+from medcls.sources.manifest import lists_images, read_manifest
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +45,20 @@ def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
     root = find_root(config)
     if config.medmnist is not None:
         return medmnist_images(config, root, image_size)
-    check_outside_images("data.cache_dir", config.cache_dir.expanduser(), config)
+    check_outside_images("data.cache_dir", cache_folder(config.cache_dir), config)
     return decoded(read_table(config, root), config, image_size)
+
+
+METADATA = Path("metadata.csv")  # which lists the images of a folder, where their names do not say their class
 
 
 def read_table(config: DataConfig, root: Path) -> SampleTable:
     """Table of the images below ``root``. Raises UserError as ``read_manifest`` or ``scan_folder`` do."""
+    if not root.is_dir():
+        raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
     split = config.split
-    if config.manifest is None:
+    manifests = find_metadata(config, root) if config.manifest is None else find_manifest(config.manifest, root)
+    if not manifests:
         return scan_folder(
             root,
             config.classes,
@@ -52,10 +68,8 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
             fold=split.fold,
             group_pattern=config.group_pattern,
         )
-    if not root.is_dir():
-        raise UserError(f"data.root: no folder {root}. Name an existing one: data.root=/path/to/images")
     return read_manifest(
-        find_manifest(config.manifest, root),
+        manifests,
         root,
         config.classes,
         columns=config.columns,
@@ -65,18 +79,30 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
     )
 
 
+def find_metadata(config: DataConfig, root: Path) -> list[Manifest]:
+    """metadata.csv of the root or of each split folder, where no classes are given and no folders say them."""
+    found = [Manifest(root / METADATA)] if (root / METADATA).is_file() else manifests_of_splits(root, METADATA)
+    flat = not any(path.is_dir() for one in found for path in one.file.parent.iterdir())
+    if config.classes is not None or not flat or not all(lists_images(one.file, config.columns) for one in found):
+        return []
+    for one in found:
+        log.info("%s: the classes are those of this file", one.file)
+    return found
+
+
 def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet:
     """The image files of ``table``, decoded or from the cache. Raises UserError that lists the unreadable ones."""
     from medcls.sources.cache import load_images
 
     assert table.root is not None
+    check_memory(len(table.samples), image_size, config.channels)
     positive = positive_class(config.positive, table.classes)
     cached = load_images(
         table.root,
         [sample.name for sample in table.samples],
         image_size=image_size,
         channels=config.channels,
-        cache_dir=config.cache_dir.expanduser(),
+        cache_dir=cache_folder(config.cache_dir),
         max_pixels=config.max_pixels,
         window=config.window,
     )
@@ -89,20 +115,60 @@ def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet
 
 def simulate(config: DataConfig, image_size: int) -> ImageSet:
     """Simulated images in place of a default folder that does not exist."""
-    from medcls.sources.simulated import simulated_images, simulated_table
+    from medcls.sources.simulated import simulated_images
 
     assert config.simulated is not None
-    assert config.classes is not None
+    drawn, table = simulated_tables(config)
+    check_memory(len(table.samples), image_size, config.channels)
     log.warning(
         "SIMULATED: there is no folder %s, so this run uses built-in simulated images; its numbers say nothing about "
         "patients. Put images there or name their folder: data.root=/path/to/images",
         config.default_root,
     )
-    kind = config.simulated.kind
-    table = simulated_table(kind, list(config.classes), config.simulated.counts)
-    images = simulated_images(table, kind=kind, image_size=image_size, channels=config.channels)
-    table = replace(divided(table, config), classes=tuple(config.classes.values()))
+    images = simulated_images(drawn, kind=config.simulated.kind, image_size=image_size, channels=config.channels)
     return of_arrays(table, images, digests_of(images), config)
+
+
+def simulated_tables(config: DataConfig) -> tuple[SampleTable, SampleTable]:
+    """Tables of simulated images: as they are drawn, a kind of image for each token, and as they are used.
+
+    Raises UserError for classes or counts that do not fit each other.
+    """
+    from medcls.sources.simulated import simulated_table
+
+    assert config.simulated is not None
+    if config.classes is None:
+        raise UserError("data.classes: found null, expected classes, of which simulated images are drawn.")
+    try:
+        drawn = simulated_table(config.simulated.kind, list(config.classes), config.simulated.counts)
+    except ValueError as error:
+        raise UserError(
+            f"data.simulated.counts: {error}. Expected a number of images for each of data.classes."
+        ) from error
+    known = given_classes(config.classes)
+    labels = list(known.tokens.values())
+    samples = tuple(replace(sample, label=labels[sample.label]) for sample in drawn.samples)
+    table = divide(replace(drawn, classes=known.names, samples=samples), Division.of(config.split))
+    check_counts(table)
+    positive_class(config.positive, table.classes)
+    return drawn, table
+
+
+def classes_without_images(config: DataConfig) -> tuple[str, ...] | None:
+    """Names of the classes where they are known before an image is read; None where they are not."""
+    if config.uses_simulation:
+        return simulated_tables(config)[1].classes
+    return None if config.classes is None else given_classes(config.classes).names
+
+
+def check_memory(n_images: int, image_size: int, channels: int) -> None:
+    """Raise UserError for more pixels than this machine has memory."""
+    needed, there = n_images * image_size**2 * channels, psutil.virtual_memory().total
+    if needed > there:
+        raise UserError(
+            f"image_size: {n_images:,} images of {image_size} x {image_size} pixels take {needed / 2**30:,.0f} GiB, "
+            f"this machine has {there / 2**30:,.0f}. Expected smaller images."
+        )
 
 
 def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet:
@@ -123,7 +189,7 @@ def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet
         image_size=image_size,
         channels=config.channels,
     )
-    return of_arrays(divided(table, config), images, digests, config)
+    return of_arrays(divide(table, Division.of(config.split)), images, digests, config)
 
 
 def own_images(config: DataConfig, image_size: int) -> ImageSet:
@@ -137,12 +203,6 @@ def own_images(config: DataConfig, image_size: int) -> ImageSet:
     if config.channels != found:
         log.warning("%s returned images of %d channels, data.channels is %d", config.target, found, config.channels)
     return of_arrays(table, resized(pixels, image_size, config.channels), digests_of(pixels), config)
-
-
-def divided(table: SampleTable, config: DataConfig) -> SampleTable:
-    """The table with the splits to use (see ``divide``)."""
-    samples, split_drawn = divide(table.samples, Division.of(config.split))
-    return replace(table, samples=samples, split_drawn=split_drawn)
 
 
 def of_arrays(table: SampleTable, images: NDArray[np.uint8], digests: tuple[str, ...], config: DataConfig) -> ImageSet:

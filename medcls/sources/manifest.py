@@ -3,24 +3,31 @@
 import csv
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from medcls.config.data import ColumnsConfig
+from medcls.data.listing import listing
 from medcls.data.split import Division
 from medcls.data.table import SampleTable
 from medcls.errors import UserError
+from medcls.quoting import typed
 from medcls.sources.listed import Row, table_of_rows
+from medcls.sources.location import Manifest
 from medcls.sources.paths import ImagePaths
+from medcls.sources.split_names import EXPECTED, splits_in_paths
 
 log = logging.getLogger(__name__)
 
 OPTIONAL = ("split", "group")
+PATH, FILE_NAME = "path", "file_name"  # what the column of paths is called, and in metadata.csv of image folders
 
 
 def read_manifest(
-    manifest: Path,
+    manifests: Sequence[Manifest],
     root: Path,
     classes: Mapping[str, str] | None,
     *,
@@ -29,20 +36,25 @@ def read_manifest(
     group_pattern: str | None,
     division: Division,
 ) -> SampleTable:
-    """Table of the images that a manifest lists, in its order.
+    """Table of the images that a manifest lists, or one in each split folder, in its order.
 
-    Paths are relative to ``root`` and must lie below it, after links are followed, unless ``allow_outside_root``.
-    ``classes``: token -> class name, in label order, where a label is either; None: found, in alphabetical order.
-    Without a split column all are divided (see ``divide``). Patients: the group column or, without it,
+    Paths are relative to ``root``, in a split folder to that, and must lie below the root, after links are followed,
+    unless ``allow_outside_root``. ``classes``: token -> class name, in label order, where a label is either; None:
+    found, in alphabetical order. Without a split column the folders in the paths say it, where they do in each (see
+    ``split_named``); else all are divided (see ``divide``). Patients: the group column or, without it,
     ``group_pattern``. Raises UserError for a file that is not such a table, and one that lists all wrong rows: no file
-    there, outside of the root, listed twice, unknown label or split, no patient where others have one.
+    there, outside of the root, listed twice, no or an unknown label or split, no patient where others have one.
     """
     paths = ImagePaths(root, allow_outside_root)
+    rows = [row for manifest in manifests for row in read_rows(manifest, columns)]
+    source = ", ".join(str(manifest.file) for manifest in manifests)
+    if rows[0].split is None and columns.split is not None:
+        rows = with_splits_of_paths(rows, source, columns.split)
     return table_of_rows(
-        read_rows(manifest, columns),
+        rows,
         root,
         classes,
-        source=str(manifest),
+        source=source,
         check_path=lambda row: paths.check(row.path, row.place),
         group_pattern=group_pattern,
         groups_twice=f"the manifest has a column of patients too ({columns.group}). Choose one: "
@@ -51,48 +63,109 @@ def read_manifest(
     )
 
 
-def read_rows(manifest: Path, columns: ColumnsConfig) -> list[Row]:
-    """Rows of a CSV file with the separator that its first line has most of: comma, semicolon or tab.
+def with_splits_of_paths(rows: list[Row], source: str, column: str) -> list[Row]:
+    """Rows with the split that a folder in their path names; as they are where no path names one.
 
-    Raises UserError when it cannot be read, has no rows, or a column is missing.
+    Raises UserError where only some do, or a folder may or may not be a split: drawn anew, test images would train.
     """
+    choice = (
+        f"  Add a column {column!r}, or have the split drawn whatever the folders are called: data.columns.split=null"
+    )
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        names = find_columns(manifest, list(reader.fieldnames or []), columns)
-        rows = [
-            Row(f"line {reader.line_num}", *((row[name] or "").strip() if name else None for name in names))  # type: ignore[arg-type]
-            for row in reader
-        ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        splits = splits_in_paths([row.path.replace("\\", "/") for row in rows])
+    except ValueError as error:
+        raise UserError(
+            f"{source}: no column {column!r}, and the folders of {error} may name a split: expected one of "
+            f"{EXPECTED}.\n{choice}"
+        ) from error
+    if without := [row.path for row, split in zip(rows, splits, strict=True) if split is None]:
+        if len(without) == len(rows):
+            return rows
+        raise UserError(
+            f"{source}: no column {column!r}; the folders of {len(rows) - len(without)} paths name a split, those of "
+            f"{len(without)} do not:\n{listing(without)}\n{choice}"
+        )
+    log.info("%s: no column %r; the split is that of the folders in the paths", source, column)
+    return [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
+
+
+def read_rows(manifest: Manifest, columns: ColumnsConfig) -> list[Row]:
+    """Rows of a CSV file. Raises UserError when it cannot be read, has no rows, or lacks or repeats a column."""
+    file, folder = manifest
+    try:
+        reader, skipped = open_csv(file)
+        header = [cell.strip() for cell in next(reader, [])]
+        at = find_columns(file, header, columns)
+        rows = []
+        for cells in reader:
+            line = reader.line_num + skipped
+            if any(cell.strip() for cell in cells[len(header) :]):
+                raise csv.Error(f"line {line}: {len(cells)} cells below {len(header)} column names")
+            if not cells:
+                continue
+            path, label, split, group = (
+                None if i is None else (cells[i] if i < len(cells) else "").strip() for i in at
+            )
+            place = f"{folder}/{file.name}, line {line}" if folder else f"line {line}"
+            rows.append(Row(place, f"{folder}/{path}" if folder and path else path or "", label or "", split, group))
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"data.manifest: {manifest} cannot be read ({reason}). Expected a CSV file in UTF-8 with a line of column "
+            f"data.manifest: {file} cannot be read ({reason}). Expected a CSV file in UTF-8 with a line of column "
             "names: path,label,split,group"
         ) from error
     if not rows:
-        raise UserError(f"data.manifest: {manifest} lists no images.")
+        raise UserError(f"data.manifest: {file} lists no images.")
     return rows
 
 
-def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> list[str | None]:
-    """Names of the columns path, label, split and group; None for one of the last two that is not there.
+def open_csv(file: Path) -> tuple[Any, int]:
+    """Reader of a CSV file, and the number of lines before its header.
 
-    Raises UserError for a column that is missing: the first two, or the others when the configuration names them.
+    Its separator is the one that its first line has most of, comma, semicolon or tab, or names by sep=, as Excel does.
     """
-    wanted = columns.model_dump()
+    text = file.read_text(encoding="utf-8-sig")
+    first, _, rest = text.partition("\n")
+    named = first.strip(' \r"').lower().startswith("sep=")
+    separator = first.strip(' \r"')[4:] if named else max(",;\t", key=first.count)
+    return csv.reader(io.StringIO(rest if named else text, newline=""), delimiter=separator, strict=True), int(named)
+
+
+def lists_images(file: Path, columns: ColumnsConfig) -> bool:
+    """Whether a CSV file has a column of paths."""
+    try:
+        header = [cell.strip() for cell in next(open_csv(file)[0], [])]
+    except (OSError, UnicodeDecodeError, csv.Error, TypeError):
+        return False
+    return not {columns.path, FILE_NAME}.isdisjoint(header)
+
+
+def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> list[int | None]:
+    """Positions of the columns path, label, split and group; None for one of the last two that is not there.
+
+    Raises UserError for a column that is there twice, or missing: the first two, or the others when the configuration
+    names them.
+    """
+    wanted = {key: None if name is None else name.strip() for key, name in columns.model_dump().items()}
+    if wanted["path"] == PATH and PATH not in found and FILE_NAME in found:
+        wanted["path"] = FILE_NAME
+    if twice := [name for name in wanted.values() if name is not None and found.count(name) > 1]:
+        raise UserError(
+            f"data.manifest: {manifest} has {found.count(twice[0])} columns {twice[0]!r}, expected one.\n"
+            "  Rename the others."
+        )
     missing = {key: name for key, name in wanted.items() if name is not None and name not in found}
     needed = {key: name for key, name in missing.items() if key not in OPTIONAL or name != key}
     if needed:
         lines = []
         for key, name in needed.items():
             nearest = get_close_matches(name, found, n=1)
-            lines.append(f"  {name}" + (f"   did you mean data.columns.{key}={nearest[0]}?" if nearest else ""))
+            hint = f"   did you mean {typed(f'data.columns.{key}', nearest[0])}?" if nearest else ""
+            lines.append(f"  {name}{hint}")
         raise UserError(
             f"data.manifest: {manifest} is missing columns:\n" + "\n".join(lines) + "\n"
             f"  Found {', '.join(map(repr, found)) or 'none'}. Name it: data.columns.{next(iter(needed))}=..."
         )
     if "group" in missing:
         log.info("%s: no column %r, so that no patients are known (columns: %s)", manifest, "group", ", ".join(found))
-    return [None if key in missing else name for key, name in wanted.items()]
+    return [None if name is None or key in missing else found.index(name) for key, name in wanted.items()]

@@ -62,13 +62,17 @@ def read_medmnist(
     return table, np.concatenate(images), tuple(digests)
 
 
-def official_scores(name: str, root: Path, size: int, probabilities: NDArray[Any]) -> dict[str, float]:
-    """AUC and ACC of the data set's own evaluator, as in the published tables.
+def official_scores(name: str, root: Path, size: int, probabilities: NDArray[Any]) -> dict[str, float] | None:
+    """AUC and ACC of the data set's own evaluator, as in the published tables; None if its file has vanished meanwhile.
 
     probabilities: (N, C) of all N test images, in the order of ``read_medmnist``.
     """
-    evaluator = import_package().Evaluator(name, "test", size=size, root=str(root.expanduser()))
-    metrics = evaluator.evaluate(probabilities)
+    try:
+        evaluator = import_package().Evaluator(name, "test", size=size, root=str(root.expanduser()))
+        metrics = evaluator.evaluate(probabilities)
+    except (OSError, ValueError, AssertionError, RuntimeError) as error:
+        log.warning("MedMNIST's evaluator can no longer read its file (%s)", error)
+        return None
     return {"AUC": float(metrics.AUC), "ACC": float(metrics.ACC)}
 
 

@@ -1,7 +1,11 @@
 """Paths that somebody else wrote: they may name files below the root, and nothing else."""
 
 import os
+import re
+import unicodedata
 from pathlib import Path
+
+from medcls.sources.formats import ENDINGS
 
 
 class ImagePaths:
@@ -20,7 +24,7 @@ class ImagePaths:
         """
         if not path or "\0" in path:
             raise ValueError("no path")
-        name = os.path.normpath(path)
+        name = os.path.normpath(self._as_written_here(path))
         # Where the file really lies, since a link, or a folder that is one, may lead anywhere.
         real = os.path.realpath(self.root / name)
         inside = os.path.commonpath([self.real_root, real]) == self.real_root
@@ -29,8 +33,35 @@ class ImagePaths:
         if not inside and not self.allow_outside:
             raise ValueError(f"{path} lies outside of data.root (allowed by data.allow_outside_root=true)")
         if not os.path.isfile(real):
-            raise ValueError(f"{path}: no such file")
+            hint = "; paths are relative to data.root" if re.match(r"[A-Za-z]:[\\/]", path) else ""
+            raise ValueError(f"{path}: no such file{hint}")
         if real in self.seen:
             raise ValueError(f"{path}: the same file as on {self.seen[real]}")
         self.seen[real] = place
         return Path(name).as_posix()
+
+    def _as_written_here(self, path: str) -> str:
+        """The path of an existing file that is meant: with backslashes, in another Unicode form, or without ending.
+
+        Raises ValueError where a path without ending may mean several files.
+        """
+        slashed = path.replace("\\", "/")
+        forms = [form(of) for of in (path, slashed) for form in (str, _composed, _decomposed)]
+        for form in forms:
+            if os.path.isfile(self.root / form):
+                return form
+        found = []
+        if not os.path.splitext(path)[1]:
+            endings = sorted({ending for known in ENDINGS for ending in (known, known.upper())})
+            found = [slashed + ending for ending in endings if os.path.isfile(self.root / (slashed + ending))]
+        if len(found) > 1 and not all(os.path.samefile(self.root / found[0], self.root / other) for other in found[1:]):
+            raise ValueError(f"{path}: may be {' or '.join(found)}")
+        return found[0] if found else path
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)

@@ -7,8 +7,8 @@ from functools import cache
 from hydra import compose
 from omegaconf import DictConfig
 
-from medcls.config.compose import readable_composition
-from medcls.config.hydra_private import is_group, parse, set_values
+from medcls.composition.compose import readable_composition, replacing_classes
+from medcls.composition.hydra_private import is_group, parse, set_values
 from medcls.sweep.variants import FOLD
 
 
@@ -26,7 +26,7 @@ class Composer:
     def compose(self, overrides: list[str]) -> DictConfig:
         """Composed configuration, with Hydra's section. Raises UserError for what Hydra refuses."""
         with readable_composition(overrides):
-            parsed = parse(overrides)
+            parsed = parse(replacing_classes(overrides))
             groups = tuple(str(o.input_line) for o in parsed if self.is_group(o.key_or_group))
             if groups not in self.kept:
                 self.kept[groups] = compose("config", overrides=list(groups), return_hydra_config=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from medcls.config.hydra_private import multirun
+from medcls.composition.hydra_private import multirun
 from medcls.errors import Stopped
 from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, begin_launch, end_launch, is_current
@@ -125,7 +125,7 @@ def record_silent_end(run: RunFolder) -> None:
 @contextmanager
 def stopping_here() -> Iterator[None]:
     """Raise Stopped on SIGINT and SIGTERM; a job that runs in this process first shuts down cleanly."""
-    from medcls.training.stop import stopping_in_order
+    from medcls.host.stop import stopping_in_order
 
     with stopping_in_order():
         yield

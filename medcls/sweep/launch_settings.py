@@ -8,8 +8,8 @@ from hydra import compose
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
+from medcls.composition.compose import readable_composition
 from medcls.config import Config
-from medcls.config.compose import readable_composition
 from medcls.errors import UserError
 from medcls.process import usable_cores
 

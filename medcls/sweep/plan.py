@@ -9,13 +9,14 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from medcls.composition.hydra_private import parse
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
-from medcls.config.hydra_private import parse
 from medcls.config.knobs import keys_that
 from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
+from medcls.host.terminal import command_line
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
 from medcls.sweep.mistakes import Mistakes
 from medcls.sweep.sweep_folder import Job
@@ -30,7 +31,6 @@ from medcls.sweep.variants import (
     swept_values,
     vary,
 )
-from medcls.terminal import command_line
 
 
 @dataclass
@@ -114,6 +114,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     import torch  # takes seconds to import
 
     from medcls.models import check_network
+    from medcls.run import check_own
 
     choices, simulated = composed.hydra.runtime.choices, is_simulated(composed.data)
     with open_dict(composed):
@@ -121,6 +122,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     config = check_config(composed)
     with torch.device("meta"):  # shapes without memory: the net may be too large for this machine
         check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
+    check_own(config)
     if twin := next((name for name, other in plan.configs.items() if other == config), None):
         raise UserError(f"the same job twice: {twin} has the same configuration. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"

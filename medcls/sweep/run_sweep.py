@@ -9,16 +9,18 @@ from medcls.audit.gate import audited
 from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.errors import Stopped, UserError
+from medcls.host.terminal import command_line
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
-from medcls.sources.load import load_image_set
+from medcls.sources.load import classes_without_images, load_image_set
 from medcls.sweep.answer import report
 from medcls.sweep.launch import launch
 from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
-from medcls.terminal import command_line
+from medcls.training.build import check_class_weights
+from medcls.training.device import check_device
 
 
 def sweep(arguments: Sequence[str]) -> int:
@@ -33,7 +35,7 @@ def sweep(arguments: Sequence[str]) -> int:
     fix_threads(folder, plan, settings)
     check_same_jobs(folder, plan)
     if settings.local:  # on another machine the images may lie elsewhere
-        check_images(plan.configs)
+        check_here(plan.configs)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
         folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
@@ -91,14 +93,23 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
         )
 
 
-def check_images(configs: dict[str, Config]) -> None:
-    """Load the images of all jobs into the cache that they share. Raises UserError for all that cannot be loaded."""
+def check_here(configs: dict[str, Config]) -> None:
+    """Load the images of all jobs into the cache that they share, and see that this machine can train on them.
+
+    Raises UserError for all that a job would be refused for.
+    """
     mistakes: dict[str, None] = {}
-    for config in {(repr(c.data), repr(c.audit), c.image_size): c for c in configs.values()}.values():
-        if config.data.uses_simulation:
-            continue
+    classes: dict[str, tuple[str, ...] | None] = {}  # by images
+    for config in configs.values():
         try:
-            audited(load_image_set(config.data, config.image_size), config)
+            check_device(config.trainer)
+            key = repr((config.data, config.audit, config.image_size))
+            if key not in classes:
+                classes[key] = classes_without_images(config.data)
+                if not config.data.uses_simulation:
+                    image_set, _ = audited(load_image_set(config.data, config.image_size), config)
+                    classes[key] = image_set.table.classes
+            check_class_weights(config.loss.class_weights, len(classes[key] or ()))
         except UserError as error:
             mistakes[str(error)] = None
     if mistakes:

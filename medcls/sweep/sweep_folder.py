@@ -1,20 +1,19 @@
 """The folder of a sweep: sweep.json, the frozen configuration of each job, a run folder per job."""
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from medcls.atomic import write_json, write_text
 from medcls.config import Config
 from medcls.config.stored import check_stored
 from medcls.errors import UserError
-from medcls.runs.folder import RunFolder, locked, read_yaml
+from medcls.report.sweep.contract import read_contract
+from medcls.runs.folder import RunFolder, locked
 from medcls.runs.history import Row, read_history
+from medcls.runs.reading import read_yaml, yaml_text
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class SweepFolder:
         """Content of sweep.json. Raises UserError if the folder holds no sweep."""
         if not self.file.is_file():
             raise UserError(f"{self.path}: not the folder of a sweep (it holds no sweep.json).")
-        content: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_contract(self.file)
         return content
 
     def swept_keys(self) -> list[str]:
@@ -68,8 +67,7 @@ class SweepFolder:
         """Freeze the jobs; sweep.json is written last, since it makes the folder a sweep."""
         self.jobs.mkdir(parents=True, exist_ok=True)
         for name, config in configs.items():
-            text = yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True)
-            write_text(self.jobs / f"{name}.yaml", text)
+            write_text(self.jobs / f"{name}.yaml", yaml_text(config.plain()))
         write_json(self.file, content)
 
     def frozen(self, job: str, allowed: Collection[str]) -> Config | None:
@@ -83,20 +81,25 @@ class SweepFolder:
 
 
 def read_status(folder: RunFolder) -> dict[str, Any]:
-    """Content of status.json: state, epoch, reason; state "waiting" if no run has begun."""
-    try:
-        content: dict[str, Any] = json.loads(folder.status.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {"state": "waiting", "epoch": 0, "reason": None}
-    return content
+    """Content of status.json: state, epoch, reason; state "waiting" if no run has begun.
+
+    Raises UserError where it is damaged.
+    """
+    status = folder.read_status()
+    return {"state": "waiting", "epoch": 0, "reason": None} if status is None else dict(status)
 
 
 def history_so_far(folder: RunFolder) -> list[Row]:
-    """Rows of history.csv; none if no epoch is complete."""
+    """Rows of history.csv; none if no epoch is complete. Raises UserError where it is damaged."""
     try:
         return read_history(folder.history)
     except FileNotFoundError:
         return []
+    except ValueError as error:
+        raise UserError(
+            f"{folder.history}: damaged or of another program ({error}).\n"
+            f"  Restore it from a copy or, to train this run anew, remove the folder {folder.path}"
+        ) from error
 
 
 def differences(frozen: Config, composed: Config, changeable: Sequence[str]) -> list[str]:

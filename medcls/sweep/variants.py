@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 
 from medcls.config.schema import SweepConfig
 from medcls.errors import UserError
-from medcls.terminal import command_line
+from medcls.host.terminal import command_line
 
 Values = dict[str, Any]
 FOLD = "data.split.fold"

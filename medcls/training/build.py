@@ -1,6 +1,7 @@
 """From the configuration and the images to the classifier, its callbacks and the trainer."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,56 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import Logger
 
 from medcls.config import Config
-from medcls.config.parts import LOGGERS
+from medcls.config.parts import LOGGERS, OwnLoss, OwnOptimizer, OwnSchedule
 from medcls.config.schema import TrainerConfig
-from medcls.config.targets import accepts, call, locate
+from medcls.config.targets import Target, accepts, call, check_arguments, locate
 from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
 from medcls.training.checkpoints import AtomicCheckpointIO
 from medcls.training.classifier import Classifier, subclass
+from medcls.training.losses import check_loss
 from medcls.training.randomness import seed_everything
+from medcls.training.schedule import length
+
+
+def check_parts(config: Config) -> None:
+    """Find every part of the user's own and compare its arguments with what it takes, before any image is read.
+
+    Raises UserError for one that cannot be found, or not be called so. Nets are checked by ``check_network``.
+    """
+    if isinstance(config.loss, OwnLoss):
+        check_loss(config.loss)
+    optimizer, schedule, classifier = config.optimizer, config.scheduler, config.classifier
+    if isinstance(optimizer, OwnOptimizer):
+        check_arguments(locate(optimizer.target, "optimizer"), optimizer.arguments(), "optimizer", [], lr=config.lr)
+    if isinstance(schedule, OwnSchedule):
+        found = locate(schedule.target, "scheduler")
+        check_arguments(found, schedule.arguments(), "scheduler", None, **length(schedule, 1))
+    if classifier.target is not None:
+        given = inspect.signature(Classifier).parameters
+        check_arguments(subclass(classifier.target), classifier.args, "classifier", **dict.fromkeys(given))
+    for position, callback in enumerate(config.callbacks):
+        key = f"callbacks.{position}"
+        check_kind(callback.target, pl.Callback, key)
+        check_arguments(locate(callback.target, key), callback.arguments, key)
+    for position, logger in enumerate(config.loggers):
+        key = f"loggers.{position}"
+        target, arguments = logger_of(logger)
+        check_kind(target, Logger, key)
+        place = {"save_dir": ""} if saves_in_folder(target, arguments, key) else {}
+        check_arguments(locate(target, key), arguments, key, **place)
+
+
+def check_kind(target: str, kind: type, key: str) -> None:
+    """Raise UserError where ``target`` is a class, but none of ``kind``; what a function returns is seen only later."""
+    found = locate(target, key)
+    if isinstance(found, type) and not issubclass(found, kind):
+        raise wrong_kind(target, kind, key)
+
+
+def wrong_kind(target: str, kind: type, key: str) -> UserError:
+    """Message for a part of the user's own that is something else."""
+    return UserError(f"{key}: {target} is not a {kind.__name__} of Lightning.")
 
 
 def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
@@ -54,14 +97,19 @@ def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
 def class_weights(config: Config, image_set: ImageSet) -> list[float] | None:
     """One weight per class; "balanced" gives every class the same total weight, 1 on average over images."""
     wanted, n_classes = config.loss.class_weights, len(image_set.table.classes)
+    check_class_weights(wanted, n_classes)
     if wanted == "balanced":
         labels = image_set.labels("train")
         return [float(weight) for weight in len(labels) / (n_classes * np.bincount(labels, minlength=n_classes))]
-    if wanted is not None and len(wanted) != n_classes:
+    return None if wanted is None else list(wanted)
+
+
+def check_class_weights(wanted: str | Sequence[float] | None, n_classes: int) -> None:
+    """Raise UserError for a list that has not one weight for each class."""
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str) and len(wanted) != n_classes:
         raise UserError(
             f"loss.class_weights: found {len(wanted)} weights, expected one for each of {n_classes} classes."
         )
-    return None if wanted is None else list(wanted)
 
 
 def build_callbacks(config: Config) -> list[pl.Callback]:
@@ -70,7 +118,7 @@ def build_callbacks(config: Config) -> list[pl.Callback]:
     for position, own in enumerate(config.callbacks):
         callback = call(own.target, own.arguments, f"callbacks.{position}")
         if not isinstance(callback, pl.Callback):
-            raise UserError(f"callbacks.{position}: {own.target} is not a callback of Lightning.")
+            raise wrong_kind(own.target, pl.Callback, f"callbacks.{position}")
         built.append(callback)
     return built
 
@@ -83,13 +131,23 @@ def build_loggers(config: Config, folder: Path) -> list[Logger]:
     built = []
     for position, own in enumerate(config.loggers):
         key = f"loggers.{position}"
-        target, arguments = (LOGGERS[own], {}) if isinstance(own, str) else (own.target, own.arguments)
-        place = accepts(locate(target, key), "save_dir") and "save_dir" not in arguments
-        logger = call(target, arguments, key, **({"save_dir": str(folder)} if place else {}))
+        target, arguments = logger_of(own)
+        place = {"save_dir": str(folder)} if saves_in_folder(target, arguments, key) else {}
+        logger = call(target, arguments, key, **place)
         if not isinstance(logger, Logger):
-            raise UserError(f"{key}: {target} is not a logger of Lightning.")
+            raise wrong_kind(target, Logger, key)
         built.append(logger)
     return built
+
+
+def logger_of(own: str | Target) -> tuple[str, dict[str, Any]]:
+    """Dotted path and arguments of a logger, by a name of ``LOGGERS`` or as the user writes it."""
+    return (LOGGERS[own], {}) if isinstance(own, str) else (own.target, own.arguments)
+
+
+def saves_in_folder(target: str, arguments: Mapping[str, Any], key: str) -> bool:
+    """Whether a logger is to be told the run folder, since the user names no other place."""
+    return accepts(locate(target, key), "save_dir") and "save_dir" not in arguments
 
 
 def build_trainer(

@@ -40,7 +40,8 @@ def build_loss(loss: LossConfig, outputs: str, n_classes: int, class_weights: Te
     Raises UserError when a user's own loss cannot be built, has weights to train, or gives no single number.
     """
     if not isinstance(loss, OwnLoss):
-        return lambda logits, labels, weights: loss_function(outputs, weights)(logits, labels)
+        make = locate(loss.target, "loss")
+        return lambda logits, labels, weights: make(outputs, weights)(logits, labels)
     own = _own(loss, class_weights)
     if isinstance(own, nn.Module) and any(parameter.requires_grad for parameter in own.parameters()):
         raise UserError(f"loss: {loss.target} has weights to train, which only nets may have.")
@@ -68,12 +69,20 @@ class _Built(nn.Module):
         return self.loss(logits, labels)
 
 
+def check_loss(loss: OwnLoss) -> None:
+    """Raise UserError when a user's own loss cannot be found, or does not take its arguments."""
+    found = locate(loss.target, "loss")
+    given = {} if loss.class_weights is None else {"class_weights": None}
+    logits_and_labels = () if inspect.isclass(found) else (None, None)
+    check_arguments(found, loss.arguments(), "loss", *logits_and_labels, **given)
+
+
 def _own(loss: OwnLoss, class_weights: Tensor | None) -> WeightedLoss:
+    check_loss(loss)
     given = {} if class_weights is None else {"class_weights": class_weights}
     found = locate(loss.target, "loss")
     if inspect.isclass(found):
         return _Built(call(loss.target, loss.arguments(), "loss", **given))
-    check_arguments(found, loss.arguments(), "loss", None, None, **given)
 
     def function(logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
         passed = {} if weights is None else {"class_weights": weights}

@@ -1,6 +1,5 @@
 """Resuming a run as if it had never stopped."""
 
-import json
 import logging
 from typing import Any
 
@@ -48,12 +47,14 @@ def _same(values: Any, given: Any, key: str) -> bool:
     return bool(values == given)
 
 
-def restore_history(history: History, folder: RunFolder, image_set: ImageSet) -> None:
+def restore_history(history: History, folder: RunFolder, image_set: ImageSet, epochs: int) -> None:
     """Take up the rows of the epochs that the last checkpoint covers.
 
-    Raises UserError when the images are not those that the run began with.
+    Raises UserError when the images are not those that the run began with, more than ``epochs`` epochs are done, or
+    one of its files is damaged.
     """
-    began_with = json.loads(folder.data.read_text(encoding="utf-8"))
+    began_with = folder.read_data()
+    folder.read_environment()  # which is needed when all is trained
     if began_with["fingerprint"] != image_set.fingerprint:
         raise UserError(
             f"resume: the images of {began_with['root']} have changed since this run began (fingerprint "
@@ -63,4 +64,9 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet) ->
     if folder.last.exists():
         callbacks: dict[str, Any] = read_checkpoint(folder.last)["callbacks"]
         history.load_state_dict(callbacks[history.state_key])
+    if (done := len(history.rows)) > epochs:
+        raise UserError(
+            f"epochs: found {epochs}, but {done} epochs of {folder.path} are done. Expected at least {done}; for fewer "
+            "start a new run."
+        )
     log.info("resuming %s after %d epochs", folder.path, len(history.rows))

@@ -16,20 +16,20 @@ def build_schedule(schedule: ScheduleConfig, optimizer: Optimizer, total_steps: 
     """
     if isinstance(schedule, Constant):
         return None
-    arguments = schedule.arguments()
-    # PyTorch's OneCycleLR would let total_steps win over the user's own epochs * steps_per_epoch.
-    wants_steps = accepts(locate(schedule.target, "scheduler"), "total_steps") and not arguments.keys() & {
-        "total_steps",
-        "epochs",
-        "steps_per_epoch",
-    }
-    context = {"total_steps": total_steps} if wants_steps else {}
-    built = call(schedule.target, arguments, "scheduler", optimizer, **context)
+    built = call(schedule.target, schedule.arguments(), "scheduler", optimizer, **length(schedule, total_steps))
     if not isinstance(built, LRScheduler):
         raise UserError(f"scheduler: {schedule.target} returned {type(built).__name__}, expected a schedule.")
     if isinstance(built, ReduceLROnPlateau) and schedule.interval == "batch":
         raise UserError("scheduler.interval: found batch, but this schedule follows the validation loss: epoch.")
     return built
+
+
+def length(schedule: ScheduleConfig, total_steps: int) -> dict[str, int]:
+    """The argument ``total_steps`` for a schedule that takes it, unless the user says how long it is."""
+    # PyTorch's OneCycleLR would let total_steps win over the user's own epochs * steps_per_epoch.
+    known = schedule.arguments().keys() & {"total_steps", "epochs", "steps_per_epoch"}
+    wanted = accepts(locate(schedule.target, "scheduler"), "total_steps") and not known
+    return {"total_steps": total_steps} if wanted else {}
 
 
 def cosine(optimizer: Optimizer, *, total_steps: int, min_lr: float) -> CosineAnnealingLR:

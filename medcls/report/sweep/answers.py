@@ -26,7 +26,7 @@ def answer_section(sweep: Sweep, verdicts: Verdicts) -> Section:
     if verdicts.made:
         scopes = {scope(verdict.comparison) for verdict in verdicts.made}
         said = scopes.pop() if len(scopes) == 1 else ""
-        images = _split(verdicts) + (" of all folds pooled" if sweep.cross_validated else "")
+        images = _images(sweep, verdicts) + (" of all folds pooled" if sweep.cross_validated else "")
         blocks.append(Text(f"Nets of the best epoch, on {images}. {said} {_explained_count(verdicts)}"))
         blocks.append(Items(tuple(describe(verdict, scope_said=bool(said)) for verdict in verdicts.made)))
         blocks += _difference_pictures(sweep, verdicts)
@@ -46,7 +46,7 @@ def answers(sweep: Sweep, verdicts: Verdicts) -> list[str]:
     lines += [f"{unfinished}."] if (unfinished := _unfinished(sweep)) else []
     if verdicts.made:
         pooled = "pooled " if sweep.cross_validated else ""
-        lines.append(f"{_count(verdicts)} on {pooled}{_split(verdicts)} (adjusted p):")
+        lines.append(f"{_count(verdicts)} on {pooled}{_images(sweep, verdicts)} (adjusted p):")
     elif not verdicts.impossible:
         lines += [_NO_COMPARISON, *_only_variant(sweep)]
     pairs = [list(of) for _, of in groupby(verdicts.made, key=lambda verdict: (verdict.a, verdict.b))]
@@ -64,8 +64,8 @@ def _unfinished(sweep: Sweep) -> str:
     return f"Only {done} of {len(sweep.runs)} runs are finished" if done < len(sweep.runs) else ""
 
 
-def _split(verdicts: Verdicts) -> str:
-    return "test images" if verdicts.split == "test" else "validation images"
+def _images(sweep: Sweep, verdicts: Verdicts) -> str:
+    return "test images" if verdicts.split == "test" else sweep.validation_images
 
 
 def _count(verdicts: Verdicts) -> str:
@@ -102,7 +102,8 @@ def _only_variant(sweep: Sweep) -> list[str]:
     unbroken = "\N{NO-BREAK SPACE}"
     shown = [f"{title_of(name)}{unbroken}{of.mean:.3f}" for name, of in summary.best.items() if math.isfinite(of.mean)]
     counted = f"mean of {summary.n_done} runs" if summary.n_done > 1 else "1 run"
-    text = f"Validation, best epoch, {counted}: {', '.join(shown)}"
+    of = sweep.validation_images.removesuffix(" images")
+    text = f"{of[0].upper()}{of[1:]}, best epoch, {counted}: {', '.join(shown)}"
     lines = wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ") if shown else []
     return [line.replace(unbroken, " ") for line in lines]
 

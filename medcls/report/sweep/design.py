@@ -1,6 +1,5 @@
 """What a sweep asked: its variants, seeds, comparisons; from sweep.json, or from the runs themselves."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from typing import Any
 
 from medcls.config.stored import with_defaults
 from medcls.errors import UserError
+from medcls.report.sweep.contract import read_contract
 from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
 from medcls.runs.history import COLUMNS
-from medcls.runs.run import Fold, Run, read_config, read_run
+from medcls.runs.run import Fold, Run, read_config, read_run, validation_images
 
 # What convergence is measured by where nothing was asked.
 USUAL_REACH = ({"metric": "train_accuracy", "value": 0.9},)
@@ -68,8 +68,17 @@ class Sweep:
 
     @property
     def notices(self) -> list[str]:
-        """What must be said wherever metrics are shown: training images that leak, or were left out for that reason."""
-        return sorted({str(run.metrics["notice"]) for run in self.runs if run.metrics.get("notice")})
+        """What must be said wherever metrics are shown: of leaks, and of test images that served as validation."""
+        found = {str(run.metrics["notice"]) for run in self.runs if run.metrics.get("notice")}
+        if any(run.metrics.get("test_validates") for run in self.runs):
+            found.add("no validation split: the test images served as one, and validation here means these")
+        return sorted(found)
+
+    @property
+    def validation_images(self) -> str:
+        """What the images are called that the best epochs were chosen on."""
+        called = {validation_images(run.metrics) for run in self.runs if run.done}
+        return called.pop() if len(called) == 1 else "validation images"
 
     def done(self, variant: str) -> list[Run]:
         """Finished runs of a variant, by seed and fold."""
@@ -86,7 +95,7 @@ def read_sweep(folder: Path) -> Sweep:
 def _from_file(folder: Path) -> Sweep:
     path = folder / "sweep.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_contract(path)
         variants = {entry["name"]: entry["values"] for entry in content["variants"]}
         jobs = [(job["name"], job["variant"], int(job["seed"]), _fold(job)) for job in content["jobs"]]
         order = {name: i for i, name in enumerate(variants)}

@@ -59,7 +59,7 @@ def _heat_maps(sweep: Sweep) -> Section | None:
     metrics = ("loss", COMPARED[0].name)
     plot_heat_map(sweep, varied, metrics, sweep.folder / "pictures/heat_map.png")
     alt = f"Validation {' and '.join(map(title_of, metrics))} at the best epoch over {varied[0]} and {varied[1]}"
-    note = Note(f"Means over {sweep.replications} at the best epoch, validation images; darker is better.")
+    note = Note(f"Means over {sweep.replications} at the best epoch, {sweep.validation_images}; darker is better.")
     return Section(f"{varied[0]} and {varied[1]}", (Picture("pictures/heat_map.png", alt), note))
 
 

@@ -24,9 +24,9 @@ def variants_table(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> Section:
     )
     columns = ("variant", counted, "best epoch", *titles, "parameters", "seconds per run", *(one.title for one in own))
     blocks: list[Block] = [
-        Text("At the best epoch of each run (lowest validation loss), on validation images:"),
+        Text(f"At the best epoch of each run (lowest validation loss), on {sweep.validation_images}:"),
         Table(columns, best),
-        Text("At the last epoch, on validation images:"),
+        Text(f"At the last epoch, on {sweep.validation_images}:"),
         Table(("variant", *titles), tuple((s.name, *_cells(s.last, names)) for s in summaries)),
     ]
     if any(s.test for s in summaries):

@@ -1,6 +1,5 @@
 """A run in TensorBoard: curves, learning rate, training images and hyper-parameters, in one event file."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -78,7 +77,7 @@ class TensorBoard(pl.Callback):
 
     def write_hparams(self, epoch: int, values: Mapping[str, float]) -> None:
         """Add the run to the HPARAMS page with the ``values`` of its best epoch, by name, and close the file."""
-        from medcls.training.hparams_page import hparams, summaries
+        from medcls.tensorboard.hparams_page import hparams, summaries
 
         if self.writer is None:
             self.open()
@@ -94,5 +93,5 @@ class TensorBoard(pl.Callback):
 
     def overridden(self) -> list[str]:
         """Keys that the command line set when the run began."""
-        overrides = json.loads(self.run.environment.read_text(encoding="utf-8"))["overrides"]
+        overrides = self.run.read_environment()["overrides"]
         return [override.lstrip("+~").partition("=")[0] for override in overrides]

@@ -47,6 +47,12 @@ def refused_key(error: HydraException) -> str | None:
     return found[1].split("@")[0] if found else None
 
 
+def swept_override(error: HydraException) -> str | None:
+    """The override that names several values where one is expected, where that is what the error says."""
+    found = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", str(error))
+    return found[1] if found else None
+
+
 def unmerged_key(error: HydraException) -> str | None:
     """The key whose value is of another kind than its default, where that is what the error says."""
     found = re.search(r"Error merging override \+*(.+?)=", str(error))

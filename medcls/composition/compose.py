@@ -1,5 +1,6 @@
 """Hydra's composition of conf/ and the user's own folders, with readable errors."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -12,14 +13,16 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from medcls.composition import hydra_private
+from medcls.composition.refused import explain_composition
 from medcls.conf_folder import CONF, own_folders
-from medcls.config import hydra_private
-from medcls.config.messages import explain_composition, explain_interpolation, names_in
+from medcls.config.messages import explain_interpolation, names_in
 from medcls.config.run_name import register_resolvers
 from medcls.config.schema import Config
 from medcls.errors import UserError
 
 VERSION = "1.3"  # whose rules Hydra is to keep
+CLASSES = "data.classes"
 
 
 class OwnFolders(SearchPathPlugin):
@@ -45,7 +48,40 @@ def composed(
         readable_composition(overrides, config_name, schema),
         initialize_config_dir(str(CONF), job_name=job, version_base=VERSION),
     ):
-        return compose(config_name, overrides=list(overrides))
+        return compose(config_name, overrides=replacing_classes(overrides))
+
+
+def replacing_classes(overrides: Sequence[str]) -> list[str]:
+    """Overrides for Hydra, which would merge given classes with those that a data set comes with, not replace them.
+
+    Raises UserError for a class that is given twice, of which Hydra would keep the last.
+    """
+    result = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == CLASSES and value.startswith("{"):
+            check_given_once(value)
+            result.append(f"~{CLASSES}")
+            override = f"+{override}"
+        result.append(override)
+    return result
+
+
+def as_typed(overrides: Sequence[str]) -> list[str]:
+    """Overrides as they were before ``replacing_classes``."""
+    deleted = [override for override in overrides if override.partition("=")[0] == f"~{CLASSES}"]
+    kept = [override for override in overrides if override not in deleted]
+    return [
+        override.removeprefix("+") if deleted and override.startswith(f"+{CLASSES}=") else override for override in kept
+    ]
+
+
+def check_given_once(mapping: str) -> None:
+    """Raise UserError where a mapping of classes, as typed, has a key twice."""
+    for one in re.findall(r"\{([^{}]*)\}", mapping):
+        keys = [key.strip() for key in re.findall(r"(?:^|,)([^:,]*):", one)]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise UserError(f"{CLASSES}: {twice[0]!r} is given twice in {mapping}. Expected one class for each.")
 
 
 @contextmanager

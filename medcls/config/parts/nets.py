@@ -1,0 +1,74 @@
+"""The nets: images in, logits out."""
+
+from typing import Any, Literal
+
+from medcls.config.parts.part import OwnPart, Part
+from medcls.config.section import AtLeast1, Flag, Rate
+
+
+class Net(Part):
+    """A net of ``family``; built with ``n_outputs``, ``in_channels`` and ``image_size`` besides."""
+
+    family: str
+
+    @property
+    def title(self) -> str:
+        """What reports call the net."""
+        return self.family
+
+
+class ScratchNet(Net):
+    """Options of every net from scratch; see ``medcls.models.network.Network``."""
+
+    n_base: AtLeast1
+    dense: list[AtLeast1] | None
+    dropout: Rate
+    batch_norm: Flag
+    spatial_dropout: Rate
+    init: Literal["glorot", "pytorch"]
+
+
+class LeNet(ScratchNet):
+    """Two convolutions."""
+
+    target = "medcls.models.lenet.LeNet"
+    family: Literal["lenet"]
+
+
+class AlexNet(ScratchNet):
+    """Five convolutions."""
+
+    target = "medcls.models.alexnet.AlexNet"
+    family: Literal["alexnet"]
+
+
+class VGG16(ScratchNet):
+    """Thirteen convolutions."""
+
+    target = "medcls.models.vgg16.VGG16"
+    family: Literal["vgg16"]
+
+
+class TorchvisionNet(Net):
+    """A classification net of torchvision by name."""
+
+    target = "medcls.models.torchvision.build_torchvision"
+    family: Literal["torchvision"]
+    name: str
+    weights: str | None
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    def arguments(self) -> dict[str, Any]:
+        return {"name": self.name, "weights": self.weights}
+
+
+class OwnNet(OwnPart):
+    """A user's own net: a module, or a function that returns one."""
+
+    family: Literal["own"]
+
+
+NETS = (LeNet, AlexNet, VGG16, TorchvisionNet, OwnNet)

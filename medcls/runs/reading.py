@@ -1,0 +1,78 @@
+"""Small files of a run or a sweep, as anybody may have left them: plain values of the expected shape, or a message."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from medcls.errors import UserError
+
+LARGEST = 64 * 2**20  # bytes; sweep.json of a thousand jobs has one
+Shape = TypeVar("Shape")
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Plain values only: a reference to another value, of which a few lines make billions, is an error."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a value refers to another")
+        return super().compose_node(parent, index)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes a value again where it stands twice, as ``_PlainLoader`` wants it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Mapping in a YAML file of plain values. Raises UserError when it holds anything else."""
+    try:
+        content = yaml.load(_read(path), Loader=_PlainLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({_reason(error)}).\n{_WHAT_TO_DO}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UserError(f"{path}: found {type(content).__name__}, expected a mapping of keys to values.\n{_WHAT_TO_DO}")
+    return content
+
+
+def yaml_text(values: dict[str, Any]) -> str:
+    """Plain values as YAML, in their order."""
+    return yaml.dump(values, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True)
+
+
+def read_json(path: Path, shape: type[Shape]) -> Shape:
+    """Content of a JSON file, of ``shape`` (a TypedDict, whose keys it has at least).
+
+    Raises UserError when it is damaged or holds anything else, FileNotFoundError when there is none.
+    """
+    try:
+        content = json.loads(_read(path))
+        TypeAdapter(shape).validate_python(content)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: damaged or of another program ({_reason(error)}).\n{_WHAT_TO_DO}") from error
+    return content  # type: ignore[no-any-return]
+
+
+def _read(path: Path) -> str:
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path.stat().st_size:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
+
+
+_WHAT_TO_DO = "  Restore the file from a copy, or start anew in another folder."

@@ -1,0 +1,112 @@
+"""Names of classes: tokens of one name are one class, names that differ only to a computer are no two classes."""
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from medcls.errors import UserError
+from medcls.quoting import typed
+from medcls.sources.split_names import EXPECTED, looks_like_split
+
+_NO_LABEL = frozenset({"", "nan", "-nan", "null", "na", "n/a", "#n/a", "<na>", "nat"})
+_MOST_SHOWN = 12  # classes in a line to be typed
+
+
+class Classes(NamedTuple):
+    """Names in label order, and the label of each token: what a file, folder or row may call a class."""
+
+    names: tuple[str, ...]
+    tokens: dict[str, int]
+
+
+def given_classes(classes: Mapping[str, str]) -> Classes:
+    """Of data.classes (token -> name): tokens of one name are one class, in the order of the first.
+
+    Raises UserError for names that differ only in case, number format, surrounding space or Unicode form.
+    """
+    names = tuple(dict.fromkeys(unicode_form(name) for name in classes.values()))
+    check_distinct(dict.fromkeys(names, 0), classes)
+    return Classes(names, {unicode_form(token): names.index(unicode_form(name)) for token, name in classes.items()})
+
+
+def found_classes(counts: Mapping[str, int], where: str) -> Classes:
+    """Of labels as they were found, in their order; ``counts``: label -> images; ``where``: for messages.
+
+    Raises UserError for a label that is none (empty, nan), that reads like a split, or that is another's twin.
+    """
+    itself = {name: name for name in counts}
+    if none := [name for name in counts if is_no_label(name)]:
+        raise UserError(
+            f"{where}: {counts[none[0]]} images have the label {none[0]!r}, which means that there is none.\n"
+            f"  Leave them out, or, where it is the name of a class, say so: {say_classes(itself)}"
+        )
+    if splits := [name for name in counts if looks_like_split(name)]:
+        raise UserError(
+            f"{where}: {', '.join(splits[:5])} would be a class, but reads like a split. Expected {EXPECTED}, "
+            "with the classes below them.\n"
+            f"  Rename the folders or files or, where it is a class, say so: {say_classes(itself)}"
+        )
+    check_distinct(counts)
+    return Classes(tuple(counts), {name: label for label, name in enumerate(counts)})
+
+
+def is_no_label(label: str) -> bool:
+    """Whether a label is empty, or what programs write where there is none."""
+    return label.strip().casefold() in _NO_LABEL
+
+
+def unicode_form(text: str) -> str:
+    """Text in the form that keyboards make: macOS keeps é in file names as e and an accent."""
+    return unicodedata.normalize("NFC", text)
+
+
+def check_distinct(counts: Mapping[str, int], given: Mapping[str, str] | None = None) -> None:
+    """Raise UserError for two classes that differ only in how their name is written; ``given``: data.classes."""
+    first: dict[str, str] = {}
+    for name in counts:
+        first.setdefault(_meaning(name), name)
+    same = {name: first[_meaning(name)] for name in counts}
+    twin = next((name for name, other in same.items() if name != other), None)
+    if twin is None:
+        return
+    other = same[twin]
+    pair = " and ".join(f"{one!r}" + (f" ({counts[one]} images)" if counts[one] else "") for one in (other, twin))
+    message = (
+        f"{'data' if given is None else 'data.classes'}: classes {pair} differ in {_difference(other, twin)} only.\n"
+    )
+    if given is not None:
+        raise UserError(f"{message}  Give both tokens the same name to make them one class, or names that differ.")
+    raise UserError(f"{message}  Rename one of them or, where they are one class, say so: {say_classes(same)}")
+
+
+def say_classes(classes: Mapping[str, str]) -> str:
+    """What to type to have these classes, token -> name."""
+    if not all(map(str.isascii, classes)):
+        return "a file conf/data/mine.yaml with the classes (as in conf/data/bone.yaml), and data=mine"
+    if len(classes) > _MOST_SHOWN:
+        return "data.classes={<label>: <class>, ...}"
+    return typed("data.classes", classes)
+
+
+def _meaning(name: str) -> str:
+    """What is left of a name without case, number format, space and Unicode form."""
+    seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
+    text = " ".join(seen.casefold().split())
+    try:
+        number = float(text.replace("_", "?"))
+    except ValueError:
+        return text
+    return repr(number) if math.isfinite(number) else text
+
+
+def _difference(a: str, b: str) -> str:
+    steps: Iterable[tuple[str, str, str]] = (
+        ("Unicode form", unicodedata.normalize("NFKC", a), unicodedata.normalize("NFKC", b)),
+        ("space", "".join(a.split()), "".join(b.split())),
+        ("case", a.casefold(), b.casefold()),
+    )
+    found = next((what for what, one, other in steps if one == other), None)
+    if found:
+        return found
+    return "number format" if _meaning(a).replace(".", "").lstrip("-").isdigit() else "case, space and Unicode form"

@@ -1,0 +1,1 @@
+"""A run in TensorBoard: curves, images, and the page that compares runs."""
