@@ -106,7 +106,10 @@ def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
     """Copies that lie as their originals do, turned by quarters or mirrored."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
-    pairs = [Pair(first, second, *start_of(orientation)) for first, second, orientation in thumbnails.alike()]
+    pairs = []
+    for first, second, orientation in thumbnails.alike():
+        mirrored, start = start_of(orientation)
+        pairs.append(Pair(first, second, mirrored, start=start))
     found = copies_of(images, judge, pairs, "Comparing pairs that look alike")
     return [pair for pair in found if pair.verdict.evident]
 

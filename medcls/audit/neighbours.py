@@ -29,12 +29,15 @@ class Neighbours:
     mirrored: NDArray[np.bool_]
     votes: NDArray[np.float32]
 
-    def pairs(self) -> list[tuple[int, int, bool]]:
-        """Pairs that may be copies, ``first`` < ``second`` and whether one is mirrored, each once."""
+    def pairs(self) -> list[tuple[int, int, bool, float]]:
+        """Pairs that may be copies, ``first`` < ``second``, whether one is mirrored, and the votes; each pair once."""
         row, column = np.nonzero(self.votes >= LEAST_VOTES)
-        other, mirrored = self.image[row, column], self.mirrored[row, column]
+        other, mirrored, votes = (part[row, column] for part in (self.image, self.mirrored, self.votes))
         pairs = np.stack([np.minimum(row, other), np.maximum(row, other), mirrored], axis=1)
-        return [(a, b, bool(mirror)) for a, b, mirror in np.unique(pairs, axis=0).tolist()]
+        unique, which = np.unique(pairs, axis=0, return_inverse=True)
+        most = np.zeros(len(unique))
+        np.maximum.at(most, which, votes)
+        return [(a, b, bool(mirror), vote) for (a, b, mirror), vote in zip(unique.tolist(), most.tolist(), strict=True)]
 
     def lookalikes(self, image: int, skip: int, count: int) -> list[Start]:
         """The next images after those that may be copies and ``skip`` at least; their moves features will find."""
