@@ -37,10 +37,13 @@ _CHANNELS: dict[int, int] = {
 # Left to Pillow, whose libtiff turns subsampled colours into RGB as a viewer does; and the bits that these are of.
 _JPEG = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
 _FAX = (COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6)
-# Size, bits, compression, colours, order of bits, channels, rows, planes, predictor, tiles, alpha, kind of number.
-_TAGS = (256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 322, 323, 338, 339)
+# That may be of differences between neighbours; readers disagree about others.
+_PREDICTED = (COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.ZSTD, COMPRESSION.LZMA)
+# Size, bits, compression, colours, order of bits, strips, channels, planes, predictor, tiles, alpha, kind of number.
+_TAGS = (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 322, 323, 324, 325, 338, 339)
+_SEVERAL = (258, 273, 279, 324, 325, 338, 339)
 _NEEDED = (256, 257, 259, 262)
-_INTEGERS = (DATATYPE.BYTE, DATATYPE.SHORT, DATATYPE.LONG)
+_INTEGERS = (DATATYPE.BYTE, DATATYPE.SHORT, DATATYPE.LONG, DATATYPE.LONG8)
 _USUAL_PIECES = 20_000  # strips or tiles, each of which costs time; more are allowed with more pixels
 _KINDS: dict[int, str] = {SAMPLEFORMAT.UINT: "", SAMPLEFORMAT.INT: "signed ", SAMPLEFORMAT.IEEEFP: "floating-point "}
 
@@ -123,16 +126,17 @@ def _check_tags(file: tifffile.TiffFile, page: TiffPage) -> None:
         tag = page.tags.get(code)
         if tag is None and (code in written or code in _NEEDED):
             raise UnreadableImage(f"damaged (tag {TIFF.TAGS[code]} is missing or illegible)")
-        counts = (1, page.samplesperpixel) if code in (258, 339) else (1,)
-        if tag is not None and (tag.dtype not in _INTEGERS or (tag.count not in counts and code != 338)):
+        one = code not in _SEVERAL or (code in (258, 339) and tag is not None and tag.count != page.samplesperpixel)
+        if tag is not None and (tag.dtype not in _INTEGERS[: 3 + file.is_bigtiff] or (one and tag.count != 1)):
             raise UnreadableImage(f"damaged (tag {tag.name} of type {tag.dtype}, {tag.count:,} values)")
 
 
 def _check_lzw(file: tifffile.TiffFile, page: TiffPage) -> None:
     """Raise UnreadableImage where what is decoded depends on what follows a strip, for then the last code is cut."""
     size = math.prod(page.chunks) * -(-page.bitspersample // 8)
-    for data, _ in file.filehandle.read_segments(page.dataoffsets, page.databytecounts):
-        ends = [imagecodecs.lzw_decode(bytes(data or b"") + more, out=size) for more in (b"", b"\xff" * 3)]
+    pieces: Any = file.filehandle.read_segments(page.dataoffsets, page.databytecounts)
+    for data, _ in pieces:
+        ends = [imagecodecs.lzw_decode((data or b"") + more, out=size) for more in (b"", b"\xff" * 3)]
         if ends[0] != ends[1]:
             raise UnreadableImage("truncated (a strip or tile ends within a code)")
 
@@ -191,8 +195,8 @@ def _samples_are_known(page: TiffPage) -> bool:
         return plain and bits == 1 and page.photometric in _GRAY
     if page.compression in _JPEG or page.photometric == PHOTOMETRIC.YCBCR:
         return plain and bits == 8
-    if page.photometric in _GRAY and (bits >= 8 or not plain):
-        return page.sampleformat in _KINDS and page.dtype is not None
+    if page.photometric in _GRAY and (bits > 8 or not plain):
+        return page.sampleformat in _KINDS and page.dtype is not None and bits in (8, 12, 16, 32, 64)
     return plain and bits in ((8, 16) if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.SEPARATED) else (1, 2, 4, 8))
 
 
@@ -213,5 +217,4 @@ def _layout_is_known(page: TiffPage) -> bool:
     planes = page.planarconfig == PLANARCONFIG.CONTIG or (page.planarconfig == PLANARCONFIG.SEPARATE and not by_pillow)
     differences = predictor == PREDICTOR.HORIZONTAL and bits in (8, 16, 32, 64)
     of_floats = predictor == PREDICTOR.FLOATINGPOINT and page.sampleformat == SAMPLEFORMAT.IEEEFP
-    compressed = page.compression != COMPRESSION.NONE
-    return planes and (predictor == PREDICTOR.NONE or (compressed and (differences or of_floats)))
+    return planes and (predictor == PREDICTOR.NONE or (page.compression in _PREDICTED and (differences or of_floats)))
