@@ -1,9 +1,9 @@
 """A thousand command lines: each ends well, or with status 2, one message and nothing written."""
 
-import json
 import os
 import random
 import shutil
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,6 +222,15 @@ def foreign_line(rng, world):
     return Line(words, True, "foreign")
 
 
+def told(counts, lines):
+    """The counts, by outcome and by kind."""
+    totals = Counter()
+    for (_, outcome), n in counts.items():
+        totals[outcome] += n
+    by_kind = "".join(f"  {kind}, {outcome}: {n}\n" for (kind, outcome), n in sorted(counts.items()))
+    return f"{lines} lines: {dict(totals)}\n{by_kind}"
+
+
 @pytest.mark.slow
 def test_no_command_line_ends_in_a_traceback_or_is_accepted_though_it_is_nonsense(command, world, monkeypatch):
     rng = random.Random(int(os.environ.get("MEDCLS_COMMAND_SEED", "0")))
@@ -234,6 +243,7 @@ def test_no_command_line_ends_in_a_traceback_or_is_accepted_though_it_is_nonsens
         except BaseException as error:
             counts[line.kind, "traceback"] += 1
             failures.append((number, line, f"{type(error).__name__}: {error}"[:300]))
+            traceback.print_exception(error, limit=-3)
             continue
         said = [text for text in done.err.splitlines() if text and text != "loading PyTorch ..."]
         if "Traceback" in done.out + done.err or done.status not in (0, 1, 2):
@@ -248,11 +258,7 @@ def test_no_command_line_ends_in_a_traceback_or_is_accepted_though_it_is_nonsens
             failures.append((number, line, f"{outcome}: {done.err[-300:]}; left {left[:3]}"))
             for path in left:
                 path.unlink()
-    totals = Counter()
-    for (_, outcome), n in counts.items():
-        totals[outcome] += n
-    report = json.dumps({"totals": totals, **{" ".join(key): n for key, n in sorted(counts.items())}}, indent=1)
-    print(report)
-    if where := os.environ.get("MEDCLS_COMMAND_REPORT"):
-        Path(where).write_text(report + "\n" + "\n".join(map(str, failures)))
+        if where := os.environ.get("MEDCLS_COMMAND_REPORT"):
+            Path(where).write_text(told(counts, number + 1) + "\n".join(map(str, failures)))
+    print(told(counts, LINES))
     assert not failures, "\n".join(map(str, failures[:20]))

@@ -23,6 +23,7 @@ from medcls.errors import UserError
 
 VERSION = "1.3"  # whose rules Hydra is to keep
 CLASSES = "data.classes"
+NO_CLASSES = f"{CLASSES}=null"
 
 
 class OwnFolders(SearchPathPlugin):
@@ -61,18 +62,18 @@ def replacing_classes(overrides: Sequence[str]) -> list[str]:
         key, _, value = override.partition("=")
         if key == CLASSES and value.startswith("{"):
             check_given_once(value)
-            result.append(f"~{CLASSES}")
-            override = f"+{override}"
+            result.append(NO_CLASSES)
         result.append(override)
     return result
 
 
 def as_typed(overrides: Sequence[str]) -> list[str]:
     """Overrides as they were before ``replacing_classes``."""
-    deleted = [override for override in overrides if override.partition("=")[0] == f"~{CLASSES}"]
-    kept = [override for override in overrides if override not in deleted]
+    following = [*overrides[1:], ""]
     return [
-        override.removeprefix("+") if deleted and override.startswith(f"+{CLASSES}=") else override for override in kept
+        override
+        for override, after in zip(overrides, following, strict=True)
+        if override != NO_CLASSES or not after.startswith(f"{CLASSES}={{")
     ]
 
 

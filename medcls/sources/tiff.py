@@ -27,7 +27,7 @@ _COLOURS: dict[int, tuple[int, tuple[int, ...]]] = {
 }
 _IN_PLANES = {*_GRAY, PHOTOMETRIC.RGB}
 _USUAL_PIECES = 20_000  # strips or tiles, each of which costs time; more are allowed with more pixels
-_KINDS: dict[int, str] = {SAMPLEFORMAT.INT: "signed ", SAMPLEFORMAT.IEEEFP: "floating-point "}
+_KINDS: dict[int, str] = {SAMPLEFORMAT.UINT: "", SAMPLEFORMAT.INT: "signed ", SAMPLEFORMAT.IEEEFP: "floating-point "}
 
 
 def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | Image.Image | None, int, str]:
@@ -109,7 +109,7 @@ def _check_pieces(page: TiffPage, size: int, max_pixels: int) -> None:
 def _kind(page: TiffPage) -> str:
     colours = str(getattr(page.photometric, "name", f"photometric interpretation {page.photometric}"))
     samples = f"{page.samplesperpixel} channel{'s' * (page.samplesperpixel > 1)}"
-    return f"TIFF of {colours}, {samples} of {_KINDS.get(page.sampleformat, '')}{page.bitspersample} bits"
+    return f"TIFF of {colours}, {samples} of {_KINDS.get(page.sampleformat, 'undefined ')}{page.bitspersample} bits"
 
 
 def _check_kind(page: TiffPage, kind: str) -> None:
@@ -119,14 +119,11 @@ def _check_kind(page: TiffPage, kind: str) -> None:
     in_planes = page.planarconfig == PLANARCONFIG.SEPARATE and page.photometric in _IN_PLANES
     if page.photometric in _GRAY:
         alpha = plain and bits == 8 and len(extra) == 1 and extra[0] != EXTRASAMPLE.UNSPECIFIED and not in_planes
-        good = (samples == 1 or alpha) and _is_number(page.dtype) and (bits in (1, 2, 4) or bits >= 8)
+        known = page.sampleformat in _KINDS and page.dtype is not None
+        good = known and (samples == 1 or alpha) and (bits in (1, 2, 4) or bits >= 8)
     else:
         fewest, depths = _COLOURS.get(page.photometric, (1, ()))
         good = plain and samples >= fewest and bits in depths
     good = good and (page.planarconfig == PLANARCONFIG.CONTIG or in_planes)
     if not good:
         raise UnreadableImage(f"{kind} is not supported; save it as gray, or as RGB of 8 bits")
-
-
-def _is_number(dtype: Any) -> bool:
-    return dtype is not None and np.dtype(dtype).kind in "buif"

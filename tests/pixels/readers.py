@@ -29,6 +29,9 @@ def pillow_alone(content):
 
 def libtiff(content):
     found = imagecodecs.tiff_decode(content)
+    found = found.astype(np.uint8) * 255 if found.dtype == bool else found
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        found = 255 - found if file.pages.first.photometric == 0 and found.dtype == np.uint8 else found
     return np.moveaxis(found, 0, -1) if found.ndim == 3 and found.shape[0] < found.shape[2] else found
 
 
