@@ -114,6 +114,7 @@ def test_of_two_errors_the_more_cautious_one_answers_with_its_own_degrees_of_fre
     known = Difference(0.02, error=0.001, df=2, least=0.01)  # seeds alike by chance, images the larger error
     assert known.p == pytest.approx(2 * stats.norm.sf(2))
     assert known.interval(0.95) == pytest.approx(stats.norm.interval(0.95, 0.02, 0.01))
+    assert (Difference(0.9, 0.2, 9).interval(0.95)[1], Difference(-0.9, 0.2, 9).interval(0.95)[0]) == (1, -1)
     estimated = Difference(0.02, error=0.01, df=2, least=0.01)
     assert estimated.p == pytest.approx(2 * stats.t.sf(2, 2))
     assert estimated.interval(0.95) == pytest.approx(stats.t.interval(0.95, 2, 0.02, 0.01))

@@ -61,6 +61,22 @@ def test_metrics_that_need_an_absent_class_are_nan(labels, n_classes, undefined)
     assert {name for name in METRICS if np.isnan(intervals[name].low) and np.isnan(intervals[name].high)} == undefined
 
 
+def test_a_class_without_images_that_is_never_predicted_counts_as_one_of_the_classes():
+    labels, predicted = np.array([0, 1, 0, 1]), [0, 1, 1, 1]
+    got = scores(labels, np.eye(3)[predicted], positive=2)
+    # Of the images that are not of class 0, 1 and 2, all, one of two and all four are not taken for it.
+    assert got["specificity"] == pytest.approx((1 + 1 / 2 + 1) / 3)
+    assert {name for name in METRICS if np.isnan(got[name])} == {"balanced_accuracy", "auroc", "sensitivity", "f1"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape"), [([], (0, 2)), ([0, 0], (2, 1)), ([0, 2], (2, 2)), ([-1, 0], (2, 2)), ([0, 1], (3, 2))]
+)
+def test_predictions_that_do_not_fit_are_refused(labels, shape):
+    with pytest.raises(ValueError, match="expected"):
+        scores(np.array(labels, dtype=int), np.full(shape, 0.5), 1)
+
+
 def test_a_diverged_net_is_refused_and_not_scored():
     with pytest.raises(ValueError, match="1 of 2 rows are not finite"):
         scores(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, np.nan]]), 1)

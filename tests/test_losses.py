@@ -110,9 +110,11 @@ def test_training_and_validation_of_an_epoch_are_over_all_their_images(uneven, t
         assert row[f"{split}_accuracy"] == pytest.approx(metrics.accuracy_score(labels, p.argmax(axis=1)))
 
 
-def test_balanced_weights_are_those_of_scikit_learn_and_weigh_the_validation_loss(uneven, train):
-    result = train(*SMALL, "data=folder", f"data.root={uneven}", "loss.class_weights=balanced")
-    expected = compute_class_weight("balanced", classes=np.arange(3), y=np.repeat([0, 1, 2], [3, 8, 6]))
+@pytest.mark.parametrize("given", ["balanced", [1.0, 2.0, 0.5]])
+def test_class_weights_are_those_given_or_of_scikit_learn_and_weigh_the_validation_loss(uneven, train, given):
+    result = train(*SMALL, "data=folder", f"data.root={uneven}", f"loss.class_weights={given}".replace(" ", ""))
+    of_scikit_learn = compute_class_weight("balanced", classes=np.arange(3), y=np.repeat([0, 1, 2], [3, 8, 6]))
+    expected = of_scikit_learn if given == "balanced" else np.array(given)
     hparams = load_classifier(result.folder / "checkpoints/best.ckpt").hparams
     assert hparams.class_weights == pytest.approx(expected)
     labels, p = judged(result.folder, uneven, "val")

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -17,10 +17,12 @@ from medcls.audit.groups import group_of
 from medcls.audit.judge import Judge, Pair, Verdict
 from medcls.audit.moves import describe_move, start_of
 from medcls.audit.neighbours import find_neighbours
-from medcls.audit.progress import in_threads
+from medcls.audit.progress import run_in_threads, shown
 from medcls.audit.thumbnails import Thumbnails
 
 log = logging.getLogger(__name__)
+
+_BATCH = 512  # pairs compared before groups are formed anew
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,12 @@ def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
     """Copies that lie as their originals do, turned by quarters or mirrored."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
-    pairs = [Pair(first, second, *start_of(orientation)) for first, second, orientation in thumbnails.alike()]
-    return copies_of(images, judge, pairs, "Comparing pairs that look alike")
+    pairs = []
+    for first, second, orientation in thumbnails.alike():
+        mirrored, start = start_of(orientation)
+        pairs.append(Pair(first, second, mirrored, start=start))
+    found = copies_of(images, judge, pairs, "Comparing pairs that look alike")
+    return [pair for pair in found if pair.verdict.evident]
 
 
 def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
@@ -121,13 +127,30 @@ def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnai
 def copies_of(images: Chosen, judge: Judge, pairs: Sequence[Pair], what: str) -> list[Found]:
     """Verdicts on the pairs that show the same picture or nearly so, each pair once."""
     best: dict[tuple[int, int], Found] = {}
-    for verdict in in_threads(judge.judged, pairs, what):
+    for verdict in shown(verdicts(len(images), judge, pairs), what, len(pairs)):
         if verdict is not None and verdict.same:
             first, second = (int(images.positions[i]) for i in (verdict.pair.first, verdict.pair.second))
             found = best.get((first, second))
             if found is None or verdict.fit.similarity > found.verdict.fit.similarity:
                 best[first, second] = Found(first, second, verdict)
     return list(best.values())
+
+
+def verdicts(count: int, judge: Judge, pairs: Sequence[Pair]) -> Iterator[Verdict | None]:
+    """The verdict on each pair, as ``Judge.judged`` gives it; None for a pair of a group found before.
+
+    A group of k images so takes little more than k - 1 comparisons, not k (k - 1) / 2.
+    """
+    group, sure = np.arange(count), [(0, 0)]
+    for start in range(0, len(pairs), _BATCH):
+        batch = pairs[start : start + _BATCH]
+        fresh = [pair for pair in batch if group[pair.first] != group[pair.second]]
+        yield from [None] * (len(batch) - len(fresh))
+        for verdict in run_in_threads(judge.judged, fresh):
+            yield verdict
+            if verdict is not None and verdict.same and not verdict.doubtful:
+                sure.append((verdict.pair.first, verdict.pair.second))
+        group = group_of(count, *np.array(sure, np.int64).T)
 
 
 def group_all(picture: NDArray[np.int64], found: Sequence[Found]) -> NDArray[np.int64]:

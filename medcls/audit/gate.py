@@ -83,10 +83,12 @@ def audit_images(image_set: ImageSet, config: Config) -> Audit:
 
     from medcls.audit.findings import make_findings
     from medcls.audit.page import render
+    from medcls.audit.progress import heartbeat
 
     root = str(table.root or data.target)
-    findings = {"data": data.title, "root": root} | make_findings(image_set, config, folder)
-    page = render(findings, image_set.images)
+    with heartbeat("looking at the images"):
+        findings = {"data": data.title, "root": root} | make_findings(image_set, config, folder)
+        page = render(findings, image_set.images)
     return Audit(findings, page, cached if save_audit(cached, findings, page) else None)
 
 

@@ -15,10 +15,12 @@ from medcls.audit.thumbnails import Thumbnails
 
 LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
 LEAST_OWN = 0.4  # correlation of what each image has for itself
-LEAST_LEAD = 0.15  # over the best look-alike, by Fisher's transform
-LEAST_SUM = 0.9  # of the two
-SURE_SUM = 1.0  # of the two, below which a pair is doubtful
-SURE, SURE_SMALL = 0.9, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
+LEAST_LEAD = 0.35  # over the best look-alike, by Fisher's transform
+LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
+MANY_VOTES = 10.0
+SURE_SUM = 1.25  # of the two, below which a pair is doubtful
+EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
+SURE, SURE_SMALL = 0.8, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
 SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
 SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
@@ -30,11 +32,15 @@ _EVEN = 0.05  # squared detail that no share is estimated from
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images, ``first`` < ``second``, that may be copies, the second ``mirrored``; ``start``: a known move."""
+    """Two images, ``first`` < ``second``, that may be copies, the second ``mirrored``.
+
+    ``votes``: of the features that they share; ``start``: a known move.
+    """
 
     first: int
     second: int
     mirrored: bool
+    votes: float = 0.0
     start: Warp | None = None
 
 
@@ -55,7 +61,13 @@ class Verdict:
     @property
     def same(self) -> bool:
         """Whether the two show the same picture, or nearly so."""
-        return self.own >= LEAST_OWN and self.lead >= LEAST_LEAD and self.own + self.lead >= LEAST_SUM
+        least = LEAST_SUM if self.pair.votes >= MANY_VOTES else FEW_SUM
+        return self.own >= LEAST_OWN and self.lead >= LEAST_LEAD and self.own + self.lead >= least
+
+    @property
+    def evident(self) -> bool:
+        """Whether they do beyond doubt, so that one of them may stand for both."""
+        return self.same and self.own + self.lead >= EARLY_SUM
 
     @property
     def doubtful(self) -> bool:
@@ -64,7 +76,7 @@ class Verdict:
         Those lie alike and differ in detail; what was turned or cropped was edited.
         """
         similarity = self.fit.similarity
-        if self.own + self.lead < SURE_SUM:
+        if self.own + self.lead < SURE_SUM and self.pair.votes < MANY_VOTES:
             return True
         move = describe_move(self.fit.warp, self.pair.mirrored)
         if not self.small:

@@ -10,7 +10,7 @@ from medcls.audit.detail import SIDE
 
 _TURNED = 3.0  # degrees from which an image counts as turned
 _MOVED = 0.02  # of the side: a shift or a stretch from which an image counts as moved
-_EDITED = 0.04  # and from which it cannot be but edited
+_EDITED = 0.035  # and from which it cannot be but edited
 
 # Where a pixel of the first image lies in the second, for each orientation: in units of half a side, around the centre.
 _LINEAR = [

@@ -29,12 +29,18 @@ class Neighbours:
     mirrored: NDArray[np.bool_]
     votes: NDArray[np.float32]
 
-    def pairs(self) -> list[tuple[int, int, bool]]:
-        """Pairs that may be copies, ``first`` < ``second`` and whether one is mirrored, each once."""
-        row, column = np.nonzero(self.votes >= LEAST_VOTES)
-        other, mirrored = self.image[row, column], self.mirrored[row, column]
-        pairs = np.stack([np.minimum(row, other), np.maximum(row, other), mirrored], axis=1)
-        return [(a, b, bool(mirror)) for a, b, mirror in np.unique(pairs, axis=0).tolist()]
+    def pairs(self) -> list[tuple[int, int, bool, float]]:
+        """Pairs that may be copies, ``first`` < ``second``, whether one is mirrored, and the votes; each pair once.
+
+        First those of each image and its best neighbour, then of its second best, and so on.
+        """
+        rank, image = np.nonzero((self.votes >= LEAST_VOTES).T)
+        other, mirrored, votes = (part[image, rank] for part in (self.image, self.mirrored, self.votes))
+        pairs = np.stack([np.minimum(image, other), np.maximum(image, other), mirrored], axis=1)
+        _, once = np.unique(pairs, axis=0, return_index=True)
+        once.sort()
+        chosen = zip(pairs[once].tolist(), votes[once].tolist(), strict=True)
+        return [(first, second, bool(mirror), vote) for (first, second, mirror), vote in chosen]
 
     def lookalikes(self, image: int, skip: int, count: int) -> list[Start]:
         """The next images after those that may be copies and ``skip`` at least; their moves features will find."""

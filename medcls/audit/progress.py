@@ -2,9 +2,11 @@
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
@@ -22,11 +24,12 @@ Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[Item], Result], items: Sequence[Item], what: str) -> Iterator[Result]:
+    """The result of each item, in order; says how many there are so far."""
+    return shown(run_in_threads(work, items), what, len(items))
+
+
+def run_in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """The result of each item, in order. Threads suffice: NumPy and OpenCV release the interpreter lock."""
-    return shown(_in_threads(work, items), what, len(items))
-
-
-def _in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     pool = ThreadPoolExecutor(usable_cores())
     try:
         # A product of small matrices takes a hundred times as long when BLAS shares it among threads.
@@ -40,11 +43,43 @@ def _in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterat
 def shown(results: Iterable[Result], what: str, count: int) -> Iterator[Result]:
     """The same results; says now and then how many of ``count`` there are."""
     if sys.stderr.isatty():
-        yield from tqdm(results, what, count, leave=False)
+        for result in tqdm(results, what, count, leave=False):
+            _said.at = time.monotonic()
+            yield result
         return
-    began = said = time.monotonic()
+    began = time.monotonic()
     for done, result in enumerate(results, 1):
-        if (now := time.monotonic()) - said >= _EVERY and done < count:
+        if (now := time.monotonic()) - _said.at >= _EVERY and done < count:
             log.info("audit: %s, %d of %d, about %.0f s left", what, done, count, (now - began) / done * (count - done))
-            said = now
+            _said.at = now
         yield result
+
+
+class _Said:
+    """When something was last said."""
+
+    at = 0.0
+
+
+_said = _Said()
+
+
+@contextmanager
+def heartbeat(what: str) -> Iterator[None]:
+    """Say every two seconds that work goes on while the block runs, where nothing else says so."""
+    over, began = threading.Event(), time.monotonic()
+    _said.at = began
+
+    def beat() -> None:
+        while not over.wait(_EVERY / 4):
+            if (now := time.monotonic()) - _said.at >= _EVERY:
+                log.info("audit: %s, %.0f s so far", what, now - began)
+                _said.at = now
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -94,30 +94,23 @@ def dicom_mutant(content, rng):
                 ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "HSV", "ARGB")
             )
         elif name.startswith("Rescale"):
-            dataset.RescaleSlope, dataset.RescaleIntercept = (
-                rng.choice((-3, 0, 0.25, 1, 1e6)),
-                rng.choice((0, 7, -1024)),
-            )
+            dataset.RescaleSlope = rng.choice((-3, 0, 0.25, 1))
+            dataset.RescaleIntercept = rng.choice((0, 7, -1024))
         elif name == "PixelData":
             data = bytearray(dataset.PixelData)
-            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-            dataset.PixelData = bytes(
-                rng.choice((data, data, data[: 2 * rng.randrange(len(data) // 2)], data + data[:90]))
-            )
+            data[rng.randrange(16, len(data))] ^= 1 << rng.randrange(8)  # behind what says that it is encapsulated
+            cut = data[: 2 * rng.randrange(8, len(data) // 2)]
+            dataset.PixelData = bytes(rng.choice((data, data, cut, data + data[:90])))
         else:
             setattr(dataset, name, near(int(dataset.get(name) or 0), rng) & 0xFFFF)
     file = io.BytesIO()
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)
     whole = file.getvalue()
     if rng.random() < 0.1:
-        names = [
-            syntax.encode()
-            for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless)
-        ]
         name = dataset.file_meta.TransferSyntaxUID.encode()
-        other = rng.choice(names)
-        if len(other) % 2 == len(name) % 2 == 1 and len(name) == len(other):
-            whole = whole.replace(name, other, 1)
+        syntaxes = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless)
+        others = [other for syntax in syntaxes if len(other := syntax.encode()) == len(name)]
+        whole = whole.replace(name, rng.choice(others or [name]), 1)
     return whole
 
 
