@@ -3,7 +3,7 @@
     python benchmarks/many_images.py --source /path/to/MedNIST [--images 58000] [--size 64]
 
 The images are made of pairs of those below ``--source``, bent and laid over one another, so that no two are copies;
-gray JPEG files. Each start is a separate process, which scans, loads and audits as a run does.
+gray JPEG files. Each start is a separate process, which scans the folder, loads the images and audits them as runs do.
 """
 
 import argparse

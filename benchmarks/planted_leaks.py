@@ -197,7 +197,8 @@ def read(path: Path) -> Pixels:
 
 def write(path: Path, image: Pixels, quality: int) -> None:
     """Write an image; ``quality`` of a JPEG file."""
-    cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    lossy = path.suffix.lower() in (".jpg", ".jpeg")
+    cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, quality] if lossy else [])
 
 
 def audit(root: Path, image_size: int, working: Path) -> dict[str, Any]:

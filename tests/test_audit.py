@@ -366,7 +366,7 @@ def test_run_with_leaks_says_so_wherever_its_metrics_appear(train, leaking, titl
     }
     with (result.folder / "predictions.csv").open() as file:
         assert {row["sample"] for row in csv.DictReader(file)} == set(names(leaking.root, "test"))
-    assert f"({trained} train, {held_out} val images)" in (result.folder / "train.log").read_text()
+    assert f"({trained} train, {held_out} test (as validation) images)" in (result.folder / "train.log").read_text()
     if choice == "drop":
         resumed = train(f"resume={result.folder}", "epochs=2")
         assert resumed.status == 0, resumed.err

@@ -97,8 +97,8 @@ class Judge:
     ) -> None:
         self.pictures, self.small = pictures, sides < SMALL
         self.thumbnails, self.found = thumbnails, neighbours or thumbnails
-        self.as_they_lie = lru_cache(4000)(self._as_they_lie)
-        self.moved = lru_cache(4000)(self._moved)
+        self.as_they_lie = lru_cache(500)(self._as_they_lie)  # 128 KB each
+        self.moved = lru_cache(2000)(self._moved)
 
     def judged(self, pair: Pair) -> Verdict | None:
         """The verdict on a pair; None where a cheaper look rules it out."""
