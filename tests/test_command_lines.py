@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY
+from test_old_runs import OLD, SWEEP
 
-OLD = Path(__file__).with_name("old_runs")
 LINES = int(os.environ.get("MEDCLS_COMMAND_LINES", "1000"))
 SMALL = ["data=bone", "data.simulated.counts.train=[6,6]", "data.simulated.counts.val=[4,4]"]
 FAST = [*TINY, *SMALL, "epochs=1", "logger=none", "trainer.threads=1"]
@@ -191,8 +191,11 @@ def damaged_line(rng, world):
         lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
         lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefghi", "bcdefghij", strict=True)]
         file.write_text("\n".join(lines))
-    line = [f"resume={folder}", "epochs=4"] if source != "sweep" else [f"report={folder}"]
-    return Line(["train" if source != "sweep" else "sweep", *line], False, f"damaged: {how}")
+    if source != "sweep":
+        return Line(["train", f"resume={folder}", "epochs=4"], False, f"damaged: {how}")
+    again = [*SWEEP.split(), f"hydra.sweep.dir={folder}"]
+    words = rng.choice([["report", str(folder)], ["sweep", f"report={folder}"], ["sweep", *again]])
+    return Line(words, False, f"damaged: {how}")
 
 
 def foreign_line(rng, world):

@@ -1,12 +1,12 @@
 """One row of numbers per epoch: the record that curves, the best epoch and early stopping all follow from."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.runs.folder import write_table
+from medcls.runs.reading import read_rows
 
 Row = dict[str, float]
 SPLITS = {"train": "training", "val": "validation"}
@@ -68,24 +68,15 @@ def column(name: str) -> Column:
 
 def read_history(path: Path) -> list[Row]:
     """Rows of history.csv. Raises OSError, or ValueError for what training cannot have written."""
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            cells = list(reader)
-        except csv.Error as error:
-            raise ValueError(str(error)) from error
     rows = []
-    for i, row in enumerate(cells, start=1):
-        if None in row or None in row.values():
-            raise ValueError(f"row {i} has not a cell in each column")
-        rows.append({key: float(value) for key, value in row.items()})
-        if missing := {"epoch", "lr", "seconds", *COLUMNS} - set(row):
-            raise ValueError(f"no column {min(missing)}")
-        if rows[-1]["epoch"] != i:
-            raise ValueError(f"epoch {row['epoch']} in row {i}")
+    for epoch, cells in enumerate(read_rows(path, {"epoch", "lr", "seconds", *COLUMNS}), start=1):
+        row = {key: float(value) for key, value in cells.items()}
+        if row["epoch"] != epoch:
+            raise ValueError(f"{path.name}: epoch {cells['epoch']} in the place of {epoch}")
         for name, column in COLUMNS.items():
-            if not (column.lower_is_better or math.isnan(rows[-1][name]) or 0 <= rows[-1][name] <= 1):
-                raise ValueError(f"{name} {row[name]} in row {i}, expected 0 to 1")
+            if not (column.lower_is_better or math.isnan(row[name]) or 0 <= row[name] <= 1):
+                raise ValueError(f"{path.name}: {name} {row[name]} of epoch {epoch}, expected 0 to 1")
+        rows.append(row)
     return rows
 
 

@@ -1,6 +1,5 @@
 """What a net says of images, as everything that judges or compares nets takes it, and predictions.csv."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.runs.folder import write_table
+from medcls.runs.reading import read_rows
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,7 @@ def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predic
     classes = list(metrics["classes"])
     positive = positive_index(classes, metrics["positive"])
     index = {name: i for i, name in enumerate(classes)}
-    with path.open(encoding="utf-8", newline="") as file:
-        try:
-            rows = list(csv.DictReader(file, strict=True))
-        except csv.Error as error:
-            raise ValueError(f"predictions.csv: {error}") from error
+    rows = read_rows(path, {"sample", "split", "label", *(f"p_{name}" for name in classes)})
     check_rows(rows, classes)
     found = {}
     for split in dict.fromkeys(row["split"] for row in rows):
@@ -99,11 +95,9 @@ def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predic
 
 def check_rows(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> None:
     """Raise ValueError for rows of predictions.csv that no run has written."""
-    if not any(row.get("split") == "val" for row in rows):
+    if not any(row["split"] == "val" for row in rows):
         raise ValueError("predictions.csv has no validation images")
     for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise ValueError(f"predictions.csv, line {line}: not a cell in each column")
         if row["split"] not in ("val", "test") or row["label"] not in classes:
             raise ValueError(f"predictions.csv, line {line}: split {row['split']!r}, label {row['label']!r}")
         if wrong := [row[f"p_{name}"] for name in classes if not 0 <= float(row[f"p_{name}"]) <= 1]:

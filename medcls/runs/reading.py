@@ -1,6 +1,9 @@
 """Small files of a run or a sweep, as anybody may have left them: plain values of the expected shape, or a message."""
 
+import csv
+import io
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +30,27 @@ class _PlainDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def read_rows(path: Path, columns: Collection[str] = ()) -> list[dict[str, str]]:
+    """Rows of a CSV file that has ``columns``, each with a cell in every column.
+
+    Raises OSError, or ValueError with its name for one that is cut or damaged.
+    """
+    text = path.read_text(encoding="utf-8")
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    if missing := set(columns) - set(reader.fieldnames or ()):
+        raise ValueError(f"{path.name}: no column {min(missing)}")
+    if not text.endswith("\n"):
+        raise ValueError(f"{path.name}: cut after {len(rows)} rows")
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise ValueError(f"{path.name}, line {line}: not a cell in each column")
+    return rows
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def read_run(
         metrics: Mapping[str, Any] = read_json(RunFolder(folder).metrics, Metrics)
         history = read_history(RunFolder(folder).history)
         _check_complete(metrics, history)
+        if metrics["last"]["epoch"] != len(history):
+            raise ValueError(f"history.csv has {len(history)} of {metrics['last']['epoch']} epochs")
         predictions = read_predictions(RunFolder(folder).predictions, metrics)
         if len(predictions["val"].names) != metrics["n_val"]:
             raise ValueError(f"predictions.csv has {len(predictions['val'].names)} of {metrics['n_val']} images")

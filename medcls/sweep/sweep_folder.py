@@ -92,7 +92,10 @@ def read_status(folder: RunFolder) -> dict[str, Any]:
 def history_so_far(folder: RunFolder) -> list[Row]:
     """Rows of history.csv; none if no epoch is complete. Raises UserError where it is damaged."""
     try:
-        return read_history(folder.history)
+        rows = read_history(folder.history)
+        if len(rows) < (done := read_status(folder)["epoch"]):
+            raise ValueError(f"{len(rows)} of {done} epochs")
+        return rows
     except FileNotFoundError:
         return []
     except ValueError as error:

@@ -130,7 +130,7 @@ def _from_runs(folder: Path) -> Sweep:
             "sweep or multirun, such as one below runs/."
         )
     # Runs made before a key existed are those of its default.
-    configs = {path: with_defaults(config) for path in folders if (config := read_config(path)) is not None}
+    configs = {path: config for path in folders if (config := _usable(path)) is not None}
     keys, knobs = derive_knobs(configs)
     names = {path: name_variant(values) for path, values in knobs.items()}
     variants = {names[path]: knobs[path] for path in sorted(knobs, key=lambda path: sort_key(knobs[path]))}
@@ -148,6 +148,19 @@ def _from_runs(folder: Path) -> Sweep:
     remark = " ".join(filter(None, [remark, chosen]))
     name, simulated = folder.resolve().name, _any_simulated(tuple(runs))
     return Sweep(folder, name, None, None, simulated, keys, variants, tuple(runs), pairs, USUAL_REACH, remark)
+
+
+def _usable(path: Path) -> dict[str, Any] | None:
+    """Configuration of a run with conf/'s defaults; None where there is none that says its seed and fold."""
+    if (config := read_config(path)) is None:
+        return None
+    config = with_defaults(config)
+    try:
+        int(config["seed"])
+        _fold(config["data"]["split"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return config
 
 
 def _run_folders(folder: Path) -> set[Path]:
