@@ -32,6 +32,11 @@ def typed(key: str, value: Any) -> str:
     return shlex.quote(f"{key}={in_grammar(value)}")
 
 
+def unquoted(word: str) -> str:
+    """Text of a word as it is typed, between quotes for Hydra or without."""
+    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
+
+
 def _is_plain(text: str) -> bool:
     """Whether Hydra reads unquoted text as that text, and not as true, a number or null."""
     word = re.fullmatch(r"([A-Za-z_/]|\.\.?/)[\w./-]*", text, re.ASCII) is not None

@@ -137,8 +137,8 @@ def mistakes(rng, name, world):
     if kind == "text":
         return kind, [f"{rng.choice(('data.root', 'lr', 'model', 'data.classes'))}={rng.choice(NASTY)}"]
     if kind == "word":
-        return kind, ["lenet", "lr"] if name == "preview" else [rng.choice(["lenet", "lr", "fast", "--", "data.root"])]
-    return kind, [rng.choice(["--lr=1", "--fast", "-x", "--folder=", "--config-dir=/nowhere", "--config-dir="])]
+        return kind, ["lenet", "lr"] if name == "preview" else [rng.choice(["lenet", "lr", "fast", "data.root"])]
+    return kind, [rng.choice(["--lr=1", "--fast", "-x", "--folder=", "--config-dir=no_such_folder", "--config-dir="])]
 
 
 def wrong_line(rng, world):

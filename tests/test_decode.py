@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from medcls.sources.decode import UnreadableImage, decode
 
@@ -51,6 +51,30 @@ def test_shrunk_image_is_the_area_average_within_two_gray_levels(kind, channels,
     away = np.abs(ours.astype(int) - expected.reshape(ours.shape))
     assert away[2:-2, 2:-2].max() <= 2
     assert away.max() <= 4  # at the edge the two filters see other neighbours
+
+
+def hostile(kind):
+    """Drawings of sharp edges in full contrast, as letters and markers on a radiograph are."""
+    rng = np.random.default_rng(4)
+    if kind == "blocks in colour":
+        return Image.fromarray((rng.integers(0, 2, (100, 80, 3), np.uint8) * 255).repeat(13, 0).repeat(13, 1))
+    if kind == "dots":
+        return Image.fromarray((rng.random((1300, 1040)) > 0.99).astype(np.uint8) * 255)
+    image = Image.new("L", (1040, 1300), 255)
+    for x, y, size in zip(
+        rng.integers(900, size=40), rng.integers(1200, size=40), rng.integers(12, 90, 40), strict=True
+    ):
+        ImageDraw.Draw(image).text((x, y), "R PORTABLE", fill=0, font=ImageFont.load_default(int(size)))
+    return image
+
+
+@pytest.mark.parametrize("image_size", [28, 64, 128, 224, 500])
+@pytest.mark.parametrize("kind", ["blocks in colour", "dots", "letters"])
+def test_large_jpeg_is_within_three_levels_of_its_pixels_at_full_size(kind, image_size):
+    content = encoded(hostile(kind), "JPEG", quality=75)
+    full = encoded(Image.open(io.BytesIO(content)), "PNG")
+    ours = decode(content, image_size=image_size, channels=3).astype(int)
+    assert np.abs(ours - decode(full, image_size=image_size, channels=3)).max() <= 3
 
 
 def independent(content, channels):

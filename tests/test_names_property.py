@@ -8,9 +8,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from medcls.config.compose import composed
 from omegaconf import OmegaConf
 
+from medcls.composition.compose import composed
 from medcls.config.data import ColumnsConfig
 from medcls.data.split import Division
 from medcls.errors import UserError

@@ -6,6 +6,7 @@ from pathlib import Path
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 from medcls.errors import UserError
+from medcls.quoting import unquoted
 
 PAGE = Page(
     about=(
@@ -21,11 +22,6 @@ PAGE = Page(
         ("runs", "all runs below runs/, compared where they can be"),
     ],
 )
-
-
-def unquoted(text: str) -> str:
-    """A path as typed, also where it is quoted as the values of keys are: 'report="my runs"'."""
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def run(given: Words) -> int:

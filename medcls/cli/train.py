@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from medcls.cli.words import Words
 from medcls.conf_folder import CONF
 from medcls.errors import UserError
 from medcls.process import forgiving_logs
+from medcls.quoting import unquoted
 
 KEYS = (
     *("model", "model.n_base", "model.dropout", "model.batch_norm", "data", "data.root", "data.channels"),
@@ -52,6 +53,7 @@ def run(given: Words) -> int:
     from medcls.composition.compose import VERSION, as_typed, prepare_hydra, readable_composition
     from medcls.config import check_config
 
+    check_resumed(given.others)
     typed = sys.argv
 
     @hydra.main(config_path=str(CONF), config_name="config", version_base=VERSION)
@@ -73,6 +75,16 @@ def run(given: Words) -> int:
         finally:
             sys.argv = typed
     return 0
+
+
+def check_resumed(words: Sequence[str]) -> None:
+    """Raise UserError for a run to resume that is not there, before Hydra makes a folder of that name."""
+    from medcls.runs.folder import RunFolder
+
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "resume" and value != "null" and "," not in value and "$" not in value:
+            RunFolder(Path(unquoted(value))).read_config()
 
 
 def for_hydra(given: Words) -> list[str]:

@@ -43,7 +43,7 @@ def take_apart(words: Sequence[str], page: Page, called: str) -> Words | None:
     parser.add_argument("others", nargs="*")
     for option in page.options:
         if option is CONFIG_DIR:
-            parser.add_argument(*option.flags, type=Path, action="append", default=[])
+            parser.add_argument(*option.flags, action="append", default=[])
         elif option.value is None:
             parser.add_argument(*option.flags, action="store_true", default=argparse.SUPPRESS)
         else:
@@ -52,13 +52,15 @@ def take_apart(words: Sequence[str], page: Page, called: str) -> Words | None:
     if unknown:
         raise UserError(explain_option(unknown[0], words, page, called))
     given = vars(parsed)
-    others, config_dirs = given.pop("others"), given.pop("config_dir", [])
+    others, named = given.pop("others"), given.pop("config_dir", [])
+    if page.config is not None:  # completion is asked for such words
+        check_not_empty(given | ({"config-dir": ""} if "" in named else {}), others)
+    config_dirs = [Path(folder) for folder in named]
     for folder in config_dirs:
         if not folder.is_dir():
             raise UserError(
                 f"--config-dir: no folder {folder}. Expected one that holds groups, such as {folder}/model."
             )
-    check_not_empty(given, others)
     if not page.bare_words:
         for word in others:
             if "=" not in word and not word.startswith("~"):

@@ -112,6 +112,8 @@ def _shrunk(image: Image.Image, image_size: int, mode: str, turn: Image.Transpos
 def _plain(image: Image.Image, mode: str) -> Image.Image:
     """The image in ``mode`` (L or RGB), on black where it is transparent."""
     if image.has_transparency_data:
-        opaque_black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(opaque_black, image.convert("RGBA"))
+        # Without a copy of what is RGBA already: of a large image, each counts.
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), rgba)
+        del rgba
     return image if image.mode == mode else image.convert(mode)

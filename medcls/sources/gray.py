@@ -15,7 +15,7 @@ Floats = NDArray[np.floating[Any]]
 
 def as_floats(values: NDArray[Any]) -> Floats:
     """``values`` as float32 where that holds each of them exactly, else as float64."""
-    return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64)
+    return values.astype(np.float32 if np.can_cast(values.dtype, np.float32) else np.float64, copy=False)
 
 
 def between_percentiles(

@@ -3,13 +3,25 @@
 import io
 import logging
 import math
+import struct
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
-from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, SAMPLEFORMAT, TiffPage
+from tifffile import (
+    COMPRESSION,
+    DATATYPE,
+    EXTRASAMPLE,
+    PHOTOMETRIC,
+    PLANARCONFIG,
+    PREDICTOR,
+    SAMPLEFORMAT,
+    TIFF,
+    TiffPage,
+)
 
 from medcls.sources.budget import Admission
 from medcls.sources.gray import Gray
@@ -18,14 +30,20 @@ from medcls.sources.unreadable import UnreadableImage
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damage does not say of which file
 
 _GRAY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
-# Of colours, the fewest channels and the bits that each may have, in turn for each pixel or in planes.
-_COLOURS: dict[int, tuple[int, tuple[int, ...]]] = {
-    PHOTOMETRIC.RGB: (3, (8, 16)),
-    PHOTOMETRIC.PALETTE: (1, (1, 2, 4, 8)),
-    PHOTOMETRIC.SEPARATED: (4, (8, 16)),
-    PHOTOMETRIC.YCBCR: (1, (8,)),
+_CHANNELS: dict[int, int] = {
+    **dict.fromkeys((*_GRAY, PHOTOMETRIC.PALETTE), 1),
+    **{PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4},
 }
-_IN_PLANES = {*_GRAY, PHOTOMETRIC.RGB}
+# Left to Pillow, whose libtiff turns subsampled colours into RGB as a viewer does; and the bits that these are of.
+_JPEG = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
+_FAX = (COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6)
+# That may be of differences between neighbours; readers disagree about others.
+_PREDICTED = (COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.ZSTD, COMPRESSION.LZMA)
+# Size, bits, compression, colours, order of bits, strips, channels, planes, predictor, tiles, alpha, kind of number.
+_TAGS = (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 322, 323, 324, 325, 338, 339)
+_SEVERAL = (258, 273, 279, 324, 325, 338, 339)
+_NEEDED = (256, 257, 259, 262)
+_INTEGERS = (DATATYPE.BYTE, DATATYPE.SHORT, DATATYPE.LONG, DATATYPE.LONG8)
 _USUAL_PIECES = 20_000  # strips or tiles, each of which costs time; more are allowed with more pixels
 _KINDS: dict[int, str] = {SAMPLEFORMAT.UINT: "", SAMPLEFORMAT.INT: "signed ", SAMPLEFORMAT.IEEEFP: "floating-point "}
 
@@ -42,38 +60,85 @@ def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | Image.Image | No
         except IndexError as error:
             raise UnreadableImage("damaged header") from error
         assert isinstance(page, TiffPage)
+        _check_tags(file, page)
         _check_one_image(file, page)
         _check_pieces(page, len(content), admit.max_pixels)
         kind = _kind(page)
         _check_kind(page, kind)
+        if page.compression == COMPRESSION.LZW and page.fillorder == 1:
+            _check_lzw(file, page)
         return _image(page, admit), int(page.tags.valueof(274, 1)), kind
 
 
 def _image(page: TiffPage, admit: Admission) -> Gray | Image.Image | None:
-    gray, bits = page.photometric in _GRAY, page.bitspersample
-    deep = gray and (bits > 8 or page.sampleformat != SAMPLEFORMAT.UINT)
-    # Of samples in planes, Pillow confuses those of 16 bits, and forgets what is special of others.
-    if not deep and page.planarconfig == PLANARCONFIG.CONTIG and (page.photometric != PHOTOMETRIC.RGB or bits == 8):
+    bits, photometric = page.bitspersample, page.photometric
+    if page.compression in (*_JPEG, *_FAX) or photometric == PHOTOMETRIC.YCBCR:
         return None
-    inverted = page.photometric == PHOTOMETRIC.MINISWHITE
+    deep = photometric in _GRAY and (bits > 8 or page.sampleformat != SAMPLEFORMAT.UINT)
     admit(page.imagewidth, page.imagelength, max(4 if deep else 1, page.samplesperpixel * -(-bits // 8)))
     samples = page.asarray(maxworkers=1)
+    if page.samplesperpixel > 1 and page.planarconfig == PLANARCONFIG.SEPARATE:
+        samples = np.moveaxis(samples, 0, -1)
+    inverted = photometric == PHOTOMETRIC.MINISWHITE
     if deep:
         return Gray(samples, inverted=inverted)
-    if gray:
-        levels = samples.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
+    if photometric in _GRAY:
+        levels = _opaque(page, samples, 1).astype(np.uint8) * np.uint8(255 // (2**bits - 1))
         return Image.fromarray(255 - levels if inverted else levels)
-    return _rgb(page, samples)
+    if photometric == PHOTOMETRIC.PALETTE:
+        if page.colormap is None:
+            raise UnreadableImage("damaged (a palette is missing)")
+        image = Image.fromarray(samples.astype(np.uint8))
+        image.putpalette((page.colormap >> 8).astype(np.uint8).T.tobytes())
+        return image
+    colours = _opaque(page, samples, _CHANNELS[photometric])
+    high = colours if bits == 8 else (colours >> 8).astype(np.uint8)
+    # Pillow takes four channels for RGBA.
+    return (
+        Image.merge("CMYK", Image.fromarray(high).split())
+        if photometric == PHOTOMETRIC.SEPARATED
+        else Image.fromarray(high)
+    )
 
 
-def _rgb(page: TiffPage, samples: NDArray[Any]) -> Image.Image:
-    """RGB, or RGBA where colours are not multiplied by alpha; of 16 bits the high byte."""
-    if page.planarconfig == PLANARCONFIG.SEPARATE:
-        samples = np.moveaxis(samples, 0, -1)
-    alpha = samples.shape[2] > 3 and page.extrasamples[:1] in ((), (EXTRASAMPLE.UNASSALPHA,))
-    samples = samples[..., : 3 + alpha]
-    high = samples if samples.dtype == np.uint8 else (samples >> 8).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(high))
+def _opaque(page: TiffPage, samples: NDArray[Any], count: int) -> NDArray[Any]:
+    """The first ``count`` channels, and the next where it is an alpha that these are not multiplied by already.
+
+    RGB of four channels of which the fourth is not named counts as such, as many programs write it.
+    """
+    if samples.ndim == 2:
+        return samples
+    named = page.extrasamples[:1]
+    alpha = named == (EXTRASAMPLE.UNASSALPHA,) or (named == () and page.photometric == PHOTOMETRIC.RGB)
+    chosen = samples[..., : count + alpha]
+    return np.ascontiguousarray(chosen[..., 0] if chosen.shape[2] == 1 else chosen)
+
+
+def _check_tags(file: tifffile.TiffFile, page: TiffPage) -> None:
+    """Raise UnreadableImage for a tag that makes the image and is missing, or not one integer (or one a channel)."""
+    head, form = file.tiff, file.tiff.byteorder + "H"
+    file.filehandle.seek(page.offset)
+    count = struct.unpack(head.tagnoformat, file.filehandle.read(head.tagnosize))[0]
+    table = file.filehandle.read(count * head.tagsize)
+    # tifffile leaves out what it cannot parse, and takes a default for it.
+    written = {struct.unpack_from(form, table, at)[0] for at in range(0, len(table), head.tagsize)}
+    for code in _TAGS:
+        tag = page.tags.get(code)
+        if tag is None and (code in written or code in _NEEDED):
+            raise UnreadableImage(f"damaged (tag {TIFF.TAGS[code]} is missing or illegible)")
+        one = code not in _SEVERAL or (code in (258, 339) and tag is not None and tag.count != page.samplesperpixel)
+        if tag is not None and (tag.dtype not in _INTEGERS[: 3 + file.is_bigtiff] or (one and tag.count != 1)):
+            raise UnreadableImage(f"damaged (tag {tag.name} of type {tag.dtype}, {tag.count:,} values)")
+
+
+def _check_lzw(file: tifffile.TiffFile, page: TiffPage) -> None:
+    """Raise UnreadableImage where what is decoded depends on what follows a strip, for then the last code is cut."""
+    size = math.prod(page.chunks) * -(-page.bitspersample // 8)
+    pieces: Any = file.filehandle.read_segments(page.dataoffsets, page.databytecounts)
+    for data, _ in pieces:
+        ends = [imagecodecs.lzw_decode((data or b"") + more, out=size) for more in (b"", b"\xff" * 3)]
+        if ends[0] != ends[1]:
+            raise UnreadableImage("truncated (a strip or tile ends within a code)")
 
 
 def _check_one_image(file: tifffile.TiffFile, page: TiffPage) -> None:
@@ -99,11 +164,16 @@ def _check_pieces(page: TiffPage, size: int, max_pixels: int) -> None:
         raise UnreadableImage(f"truncated ({len(pieces):,} of {expected:,} strips or tiles)")
     if any(not offset or not count or offset + count > size for offset, count in pieces):
         raise UnreadableImage(f"truncated after {size:,} bytes (its strips or tiles are to reach further)")
-    # Subsampled colours take less than the samples say; their length is for the decoder to check.
-    bits = page.imagelength * page.imagewidth * page.samplesperpixel * page.bitspersample
-    stored = sum(count for _, count in pieces)
-    if page.compression == COMPRESSION.NONE and page.photometric != PHOTOMETRIC.YCBCR and 8 * stored < bits:
-        raise UnreadableImage(f"truncated ({stored:,} of {bits // 8:,} bytes of pixels)")
+    if page.compression == COMPRESSION.NONE and page.photometric != PHOTOMETRIC.YCBCR:  # subsampled ones take less
+        row = -(-math.prod(page.chunks[1:]) * page.bitspersample // 8)
+        least = most = page.chunks[0] * row * expected
+        if not page.is_tiled:  # the last strip may be written with all its rows, or with those of the image alone
+            least = page.imagelength * row * (expected // -(-page.imagelength // page.chunks[0]))
+        stored = sum(count for _, count in pieces)
+        if stored < least:
+            raise UnreadableImage(f"truncated ({stored:,} of {least:,} bytes of pixels)")
+        if stored >= most + row * expected:
+            raise UnreadableImage(f"damaged ({stored:,} bytes of pixels, the header says {most:,})")
 
 
 def _kind(page: TiffPage) -> str:
@@ -113,17 +183,38 @@ def _kind(page: TiffPage) -> str:
 
 
 def _check_kind(page: TiffPage, kind: str) -> None:
-    """Raise UnreadableImage, with what it is, for what is neither gray nor colours of integers."""
-    bits, samples, extra = page.bitspersample, page.samplesperpixel, page.extrasamples
-    plain = page.sampleformat == SAMPLEFORMAT.UINT
-    in_planes = page.planarconfig == PLANARCONFIG.SEPARATE and page.photometric in _IN_PLANES
-    if page.photometric in _GRAY:
-        alpha = plain and bits == 8 and len(extra) == 1 and extra[0] != EXTRASAMPLE.UNSPECIFIED and not in_planes
-        known = page.sampleformat in _KINDS and page.dtype is not None
-        good = known and (samples == 1 or alpha) and (bits in (1, 2, 4) or bits >= 8)
-    else:
-        fewest, depths = _COLOURS.get(page.photometric, (1, ()))
-        good = plain and samples >= fewest and bits in depths
-    good = good and (page.planarconfig == PLANARCONFIG.CONTIG or in_planes)
-    if not good:
+    """Raise UnreadableImage, with what it is, for what is neither gray nor colours of integers, or is contradictory."""
+    good = page.photometric in _CHANNELS and _samples_are_known(page) and _channels_are_known(page)
+    if not (good and _layout_is_known(page)):
         raise UnreadableImage(f"{kind} is not supported; save it as gray, or as RGB of 8 bits")
+
+
+def _samples_are_known(page: TiffPage) -> bool:
+    bits, plain = page.bitspersample, page.sampleformat == SAMPLEFORMAT.UINT
+    if page.compression in _FAX:
+        return plain and bits == 1 and page.photometric in _GRAY
+    if page.compression in _JPEG or page.photometric == PHOTOMETRIC.YCBCR:
+        return plain and bits == 8
+    if page.photometric in _GRAY and (bits > 8 or not plain):
+        return page.sampleformat in _KINDS and page.dtype is not None and bits in (8, 12, 16, 32, 64)
+    return plain and bits in ((8, 16) if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.SEPARATED) else (1, 2, 4, 8))
+
+
+def _channels_are_known(page: TiffPage) -> bool:
+    needed, samples, extra = _CHANNELS[page.photometric], page.samplesperpixel, page.extrasamples
+    if any(each not in (0, 1, 2) for each in extra):
+        return False
+    if page.photometric == PHOTOMETRIC.RGB and samples == 4 and extra == ():
+        return True
+    alpha = len(extra) == 1 and extra[0] != EXTRASAMPLE.UNSPECIFIED and page.bitspersample == 8
+    more = page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.SEPARATED) or (page.photometric in _GRAY and alpha)
+    return samples == needed + len(extra) and (not extra or more)
+
+
+def _layout_is_known(page: TiffPage) -> bool:
+    predictor, bits = page.predictor, page.bitspersample
+    by_pillow = page.compression in (*_JPEG, *_FAX) or page.photometric == PHOTOMETRIC.YCBCR
+    planes = page.planarconfig == PLANARCONFIG.CONTIG or (page.planarconfig == PLANARCONFIG.SEPARATE and not by_pillow)
+    differences = predictor == PREDICTOR.HORIZONTAL and bits in (8, 16, 32, 64)
+    of_floats = predictor == PREDICTOR.FLOATINGPOINT and page.sampleformat == SAMPLEFORMAT.IEEEFP
+    return planes and (predictor == PREDICTOR.NONE or (page.compression in _PREDICTED and (differences or of_floats)))

@@ -25,7 +25,8 @@ def continued_config(command: Config, folder: RunFolder, overrides: list[str]) -
     began_with = check_stored(folder.read_config(), folder.config, {*command.own_code, *command.allow})
     values, given = began_with.plain(), command.plain()
     for key in (override.partition("=")[0].lstrip("+") for override in overrides):
-        if key in ("resume", "allow") or key.startswith("hydra") or _same(values, given, key):
+        stored = key.partition(".")[0] in given  # others, such as resume and columns, are no part of what a run is
+        if not stored or key.startswith("hydra") or _same(values, given, key):
             continue
         if key not in (known := changeable(began_with)):
             why = f" with scheduler={began_with.scheduler.name}, whose rates follow from epochs" * (key == "epochs")

@@ -5,6 +5,8 @@ import resource
 import signal
 import sys
 
+from PIL.TiffImagePlugin import TiffImageFile
+
 from medcls.sources.budget import Admission
 from medcls.sources.decode import UnreadableImage, decode, read
 from pixels.comparison import as_array, same
@@ -23,11 +25,14 @@ def judged(kind, content):
     try:
         decode(content, image_size=8, channels=1, max_pixels=10**6)
         with Admission(10**6) as admit:
-            samples = as_array(read(content, "RGB", admit, "percentiles")[0])
+            image, _ = read(content, "RGB", admit, "percentiles")
+            samples = as_array(image)
     except UnreadableImage as error:
         return f"refused: {error.reason}"
     found = []
-    for reader in READERS[kind]:
+    # No reader is asked about what its own library has read here.
+    own = (pillow_alone,) if isinstance(image, TiffImageFile) else (by_tifffile,)
+    for reader in [reader for reader in READERS[kind] if reader not in own]:
         with contextlib.suppress(Exception):
             if (reference := reader(content)) is not None:
                 found.append(reference)

@@ -24,14 +24,19 @@ def libpng(content):
 
 def pillow_alone(content):
     with Image.open(io.BytesIO(content)) as image:
-        return np.asarray(image)
+        return np.asarray(image.convert({"P": "RGB", "1": "L"}.get(image.mode, image.mode)))
 
 
 def libtiff(content):
     found = imagecodecs.tiff_decode(content)
     found = found.astype(np.uint8) * 255 if found.dtype == bool else found
     with tifffile.TiffFile(io.BytesIO(content)) as file:
-        found = 255 - found if file.pages.first.photometric == 0 and found.dtype == np.uint8 else found
+        photometric, bits = file.pages.first.photometric, file.pages.first.bitspersample
+    if photometric <= 1 and bits in (2, 4):
+        found = found * np.uint8(255 // (2**bits - 1))
+    if photometric == 3:
+        raise ValueError("places in a palette")
+    found = 255 - found if photometric == 0 and found.dtype == np.uint8 else found
     return np.moveaxis(found, 0, -1) if found.ndim == 3 and found.shape[0] < found.shape[2] else found
 
 
@@ -47,12 +52,14 @@ def by_tifffile(content):
         return 255 - found if page.photometric == 0 and found.dtype == np.uint8 else found
 
 
-def divided_by_alpha(content):
-    """Colours (high bytes) that the file holds multiplied by their alpha."""
-    found = by_tifffile(content)
-    high = (found >> (8 * (found.dtype.itemsize - 1))).astype(int)
-    colours = np.minimum(high[..., :3] * 255 // np.maximum(high[..., 3:], 1), 255)
-    return np.concatenate([colours, high[..., 3:]], 2).astype(np.uint8)
+def plain(content):
+    """The file without what would have GDCM invert it: MONOCHROME1, which may be deflated."""
+    if b"1.2.840.10008.1.2.1.99" in content[:400]:
+        dataset, file = pydicom.dcmread(io.BytesIO(content)), io.BytesIO()
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+        dataset.save_as(file)
+        content = file.getvalue()
+    return content.replace(b"MONOCHROME1", b"MONOCHROME2")
 
 
 def simpleitk(ending):
@@ -60,7 +67,7 @@ def simpleitk(ending):
         import SimpleITK
 
         with tempfile.NamedTemporaryFile(suffix=ending) as file:
-            file.write(content.replace(b"MONOCHROME1", b"MONOCHROME2"))  # which it would invert by itself
+            file.write(plain(content))
             file.flush()
             return np.squeeze(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file.name)))
 

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from pixels.cell import _RNG, SIDE, Cell, cmyk_as_rgb, pillow, ramp
-from pixels.readers import by_tifffile, divided_by_alpha, libtiff, opencv
+from pixels.readers import by_tifffile, libtiff, opencv, pillow_alone
 
 
 def tiff(samples, **options):
@@ -34,9 +34,7 @@ def tiff_gray_cells():
                         for predictor in predictors:
                             content = tiff(ramp(kind), predictor=predictor, **options)
                             name = f"TIFF {kind} {photometric} {order} {[*layout]} {compression} {predictor}"
-                            readers = (
-                                (by_tifffile,) if kind == "u1" else (libtiff,) if kind == "i1" else (libtiff, opencv)
-                            )
+                            readers = {"u1": (libtiff, pillow_alone), "i1": (libtiff,)}.get(kind, (libtiff, opencv))
                             yield Cell(name, content, readers, inverted=photometric == "miniswhite" and kind != "u1")
 
 
@@ -60,7 +58,7 @@ def tiff_cells():
                 samples = ramp("u2", bits=bits)
                 content = packed(samples, bits, photometric, fill_order)
                 name = f"TIFF {bits} bits, photometric {photometric}, fill order {fill_order}"
-                how = {"samples": samples} if bits > 8 else {"readers": (by_tifffile,)}
+                how = {"samples": samples} if bits > 8 else {"readers": (pillow_alone,)}
                 yield Cell(name, content, inverted=photometric == 0 and bits > 8, **how)
     for kind in ("u1", "u2"):
         for order in "<>":
@@ -70,23 +68,20 @@ def tiff_cells():
                         options = {"byteorder": order, "planarconfig": planar, "compression": compression, **layout}
                         name = f"{kind} {order} {planar} {compression} {[*layout]}"
                         content = tiff(ramp(kind, 3), photometric="rgb", **options)
-                        yield Cell(f"TIFF RGB {name}", content, (libtiff, by_tifffile), samples=ramp(kind, 3))
+                        yield Cell(f"TIFF RGB {name}", content, (libtiff,), samples=ramp(kind, 3))
                         for extra in ("unassalpha", "assocalpha"):
                             samples = ramp(kind, 4)
                             if extra == "assocalpha":
                                 samples[..., :3] = np.minimum(samples[..., :3], samples[..., 3:])
                             content = tiff(samples, photometric="rgb", extrasamples=[extra], **options)
-                            divided = extra == "assocalpha" and kind == "u1" and planar == "contig"
-                            how = {"readers": (divided_by_alpha,)} if divided else {"readers": (libtiff, by_tifffile)}
-                            if not divided:
-                                how["samples"] = samples if extra == "unassalpha" else samples[..., :3]
-                            yield Cell(f"TIFF RGB and {extra} {name}", content, **how)
+                            written = samples if extra == "unassalpha" else samples[..., :3]
+                            yield Cell(f"TIFF RGB and {extra} {name}", content, (libtiff,), samples=written)
     for order in "<>":
         colours = _RNG.integers(0, 65536, (3, 256), np.uint16)
         content = tiff(ramp("u1"), photometric="palette", colormap=colours, byteorder=order)
-        yield Cell(f"TIFF palette {order}", content, (by_tifffile,))
+        yield Cell(f"TIFF palette {order}", content, (pillow_alone, by_tifffile))
         content = tiff(ramp("u1", 4), photometric="separated", byteorder=order)
-        yield Cell(f"TIFF CMYK {order}", content, (by_tifffile,), shown=cmyk_as_rgb)
+        yield Cell(f"TIFF CMYK {order}", content, (pillow_alone,), shown=cmyk_as_rgb)
         lab = tiff(ramp("u1", 3), photometric="cielab", byteorder=order)
         yield Cell(f"TIFF LAB {order}", lab, refused="TIFF of CIELAB")
         for kind in ("f4", "i2", "u4", "f8"):
@@ -112,4 +107,7 @@ def tiff_cells():
                 at = file.pages.first.tags["ImageLength"].valueoffset
             taller = content[:at] + struct.pack("<H", 2 * SIDE) + content[at + 2 :]
             yield Cell(f"TIFF {kind} {compression} without half its strips", taller, refused="truncated")
+            if compression in ("zlib", "packbits"):
+                shorter = content[:at] + struct.pack("<H", 9) + content[at + 2 :]
+                yield Cell(f"TIFF {kind} {compression} of more rows", shorter, refused="")
             yield Cell(f"TIFF {kind} {compression} cut", content[: len(content) * 2 // 3], refused="truncated")
