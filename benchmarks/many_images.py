@@ -46,7 +46,7 @@ def main() -> None:
         for name, search in (("quick", "quick"), ("thorough", "thorough"), ("again", "thorough")):
             command = [sys.executable, __file__, "--source", ".", "--size", str(options.size), "--start", folder]
             command += ["--search", search]
-            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
             print(
                 f"{name}: {found['images']:,} images, {found['load']:.1f} s to load, {found['audit']:.1f} s to audit, "
                 f"{found['cpu']:.0f} s of processor time "
@@ -89,7 +89,7 @@ def peak() -> float:
 def write_edits(source: Path, target: Path, count: int) -> None:
     """Write ``count`` distinct images: each two of those below ``source``, bent at random and laid over one another."""
     rng = np.random.default_rng(0)
-    names = find_files(source).names
+    names = rng.permutation(find_files(source).names).tolist()
     originals = [cv2.imread(str(source / name), cv2.IMREAD_GRAYSCALE) for name in names]
     for i in range(count):
         name, other = Path(names[i % len(names)]), originals[rng.integers(len(names))]
