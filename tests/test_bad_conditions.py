@@ -14,6 +14,7 @@ from PIL import Image
 from test_errors import can_mount, on_small_disk
 from test_sweep_report import write_sweep
 
+import medcls.run
 from medcls.sources import cache, load
 from medcls.sources.decode import decode
 from medcls.sources.image_folder import find_files, scan_folder
@@ -109,15 +110,15 @@ def test_nothing_is_written_into_the_data_folder_even_where_asked_to(train, make
 
 def test_run_outlives_the_data_folder(train, make_folder, monkeypatch):
     root = make_folder()
-    load_images = cache.load_images
+    audited = medcls.run.audited
 
-    def load_and_lose(*arguments, **options):
-        loaded = load_images(*arguments, **options)
+    def audit_and_lose(*arguments):
+        kept = audited(*arguments)
         shutil.rmtree(root)
-        return loaded
+        return kept
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "load_images", load_and_lose)
+        patch.setattr(medcls.run, "audited", audit_and_lose)
         result = train(*FAST, f"data.root={root}")
     assert result.status == 0, result.err
     assert (result.folder / "predictions.csv").exists()
