@@ -23,6 +23,7 @@ from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.runs.predictions import positive_index
+from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
 from medcls.tensorboard.callback import TensorBoard
@@ -102,6 +103,8 @@ def check(config: Config, path: Path) -> "list[Metric]":
     own = check_own(config)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
+    if config.data.classes is not None:
+        given_classes(config.data.classes)  # refuses names that are one but for case, space or form
     check_outside_images("hydra.run.dir", path, config.data)
     return own
 

@@ -260,7 +260,7 @@ def test_unreadable_images_can_be_left_out_and_are_then_counted(train, partly_un
     assert result.status == 0
     assert "12 images cannot be read and are left out" in result.out
     assert all(name in result.out for name in names)
-    assert "2 train, 6 val" in result.out
+    assert "2 train, 6 test (as validation)" in result.out
 
 
 def test_leaving_out_all_images_of_a_class_is_explained(train, make_folder):
