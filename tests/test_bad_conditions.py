@@ -15,8 +15,8 @@ from test_errors import can_mount, on_small_disk
 from test_sweep_report import write_sweep
 
 import medcls.run
+from medcls.formats.decode import decode
 from medcls.sources import cache, load
-from medcls.sources.decode import decode
 from medcls.sources.image_folder import find_files, scan_folder
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]

@@ -8,7 +8,7 @@ from conftest import TINY as SMALL
 from sklearn import metrics as sk
 
 from medcls.errors import UserError
-from medcls.sources.decode import decode
+from medcls.formats.decode import decode
 from medcls.training.classifier import load_classifier
 from medcls.training.losses import probabilities
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from medcls.sources.decode import UnreadableImage, decode
+from medcls.formats.decode import UnreadableImage, decode
 
 
 def encoded(image, kind, **options):

@@ -23,10 +23,10 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from medcls.sources.budget import Admission
-from medcls.sources.decode import UnreadableImage, decode
-from medcls.sources.dicom import read_dicom
-from medcls.sources.gray import Gray
+from medcls.formats.budget import Admission
+from medcls.formats.decode import UnreadableImage, decode
+from medcls.formats.dicom import read_dicom
+from medcls.formats.gray import Gray
 from medcls.sources.image_folder import find_files, scan_folder
 
 # Shipped inside the package: one of each compression and kind of pixel.
@@ -220,7 +220,7 @@ def test_missing_plug_in_is_named_and_asked_for_again_next_time(tmp_path):
         import sys
         for name in ("pylibjpeg", "libjpeg", "openjpeg", "PIL.Jpeg2KImagePlugin", "gdcm"):
             sys.modules[name] = None
-        from medcls.sources.decode import UnreadableImage, decode
+        from medcls.formats.decode import UnreadableImage, decode
         try:
             decode(open({get_testdata_file("MR_small_jpeg_ls_lossless.dcm")!r}, "rb").read(), image_size=8, channels=1)
         except UnreadableImage as error:

@@ -140,8 +140,8 @@ def write_mutants(folder, count, seed):
 CHILD = """
     import resource, signal, sys
     from pathlib import Path
-    from medcls.sources.decode import UnreadableImage, decode
-    import medcls.sources.dicom
+    from medcls.formats.decode import UnreadableImage, decode
+    import medcls.formats.dicom
     for limit, most in ((resource.RLIMIT_AS, {megabytes} * 2**20), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (most, most))
     for path in sorted(Path(sys.argv[1]).iterdir()):

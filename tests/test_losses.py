@@ -14,7 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from medcls.config.parts import read_part
 from medcls.config.stored import read_conf
 from medcls.errors import UserError
-from medcls.sources.decode import decode
+from medcls.formats.decode import decode
 from medcls.training.classifier import auroc, load_classifier
 from medcls.training.losses import correct, loss_function, probabilities
 from medcls.training.schedule import build_schedule, step_schedule

@@ -14,8 +14,8 @@ from pixels.cell import pillow, ramp
 from pixels.png import png_chunk
 from pixels.tiff import tiff
 
-from medcls.sources.budget import Room
-from medcls.sources.decode import UnreadableImage, decode
+from medcls.formats.budget import Room
+from medcls.formats.decode import UnreadableImage, decode
 
 
 def test_those_inside_a_room_never_exceed_it_and_the_largest_is_let_in_alone():
@@ -79,8 +79,8 @@ def test_eight_threads_take_no_more_than_one_large_image_does(kind, tmp_path):
     code = """
         import resource, sys
         from concurrent.futures import ThreadPoolExecutor
-        from medcls.sources.decode import decode
-        import medcls.sources.tiff
+        from medcls.formats.decode import decode
+        import medcls.formats.tiff
         content = open(sys.argv[1], "rb").read()
         peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         before = peak()

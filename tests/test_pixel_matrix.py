@@ -8,8 +8,8 @@ import pytest
 from pixels import SIDE, cells
 from pixels.comparison import as_array, same
 
-from medcls.sources.budget import Admission
-from medcls.sources.decode import UnreadableImage, decode, read
+from medcls.formats.budget import Admission
+from medcls.formats.decode import UnreadableImage, decode, read
 
 
 def ours(cell):

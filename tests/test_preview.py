@@ -13,7 +13,7 @@ from scipy.ndimage import affine_transform
 
 from medcls.config import check_config
 from medcls.data.datamodule import ImageDataModule
-from medcls.sources.decode import decode
+from medcls.formats.decode import decode
 from medcls.sources.load import load_image_set
 
 SIDE = 32

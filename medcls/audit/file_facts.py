@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from medcls.sources.formats import PILLOW_FORMATS
-from medcls.sources.pillow import reading
+from medcls.formats.kinds import PILLOW_FORMATS
+from medcls.formats.pillow import reading
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from medcls.data.listing import listing
 from medcls.errors import UserError
+from medcls.formats.decode import decode
+from medcls.formats.gray import Window
+from medcls.formats.unreadable import UnreadableImage
 from medcls.sources.arrays import resized
-from medcls.sources.decode import decode
-from medcls.sources.gray import Window
-from medcls.sources.unreadable import UnreadableImage
 
 _EXPECTED = "Expected an array (N, H, W) or (N, H, W, 3) of uint8, a list of such images of any sizes, or image files."
 _CHANNELS = (1, 3)

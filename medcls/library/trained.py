@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from medcls.errors import UserError
+from medcls.formats.decode import MAX_PIXELS
+from medcls.formats.gray import Window
 from medcls.library.pixels import Preprocessing, as_trained
 from medcls.runs.folder import RunFolder
 from medcls.runs.run import read_config
-from medcls.sources.decode import MAX_PIXELS
-from medcls.sources.gray import Window
 from medcls.training.classifier import Classifier
 from medcls.training.classifier import load_classifier as rebuild
 from medcls.training.losses import probabilities

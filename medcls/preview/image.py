@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.errors import UserError
+from medcls.formats.decode import decode
+from medcls.formats.unreadable import UnreadableImage
 from medcls.preview.schema import ConfigWithPreview
 from medcls.preview.tiles import Pixels
-from medcls.sources.decode import decode
 from medcls.sources.load import load_image_set
-from medcls.sources.unreadable import UnreadableImage
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.data.augment import Augmenter
+from medcls.formats.gray import between_percentiles
 from medcls.preview.schema import ConfigWithPreview, PreviewConfig
-from medcls.sources.gray import between_percentiles
 
 Pixels = NDArray[np.uint8]
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from medcls.atomic import write_text, writing
+from medcls.formats.budget import FILES
+from medcls.formats.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
+from medcls.formats.gray import Window
 from medcls.process import usable_cores
-from medcls.sources.budget import FILES
-from medcls.sources.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
-from medcls.sources.gray import Window
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from medcls.sources.formats import ENDINGS
+from medcls.formats.kinds import ENDINGS
 
 
 class ImagePaths:

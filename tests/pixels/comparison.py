@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medcls.sources.gray import Gray
+from medcls.formats.gray import Gray
 
 
 def as_array(image):

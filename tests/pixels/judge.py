@@ -7,8 +7,8 @@ import sys
 
 from PIL.TiffImagePlugin import TiffImageFile
 
-from medcls.sources.budget import Admission
-from medcls.sources.decode import UnreadableImage, decode, read
+from medcls.formats.budget import Admission
+from medcls.formats.decode import UnreadableImage, decode, read
 from pixels.comparison import as_array, same
 from pixels.mutants import mutants
 from pixels.readers import by_pydicom, by_tifffile, libpng, libtiff, opencv, pillow_alone, simpleitk

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
 
-from medcls.sources.unreadable import UnreadableImage
+from medcls.formats.unreadable import UnreadableImage
 
 BYTES_A_PIXEL = 4  # that data.max_pixels allows decoded: gray as 32-bit float, or 8-bit colour with alpha
 COPIES = 4  # of the decoded image that exist at most, from its bytes to the shrunk array

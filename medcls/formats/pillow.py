@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medcls.sources.budget import Admission
-from medcls.sources.formats import PILLOW_FORMATS
-from medcls.sources.gray import Gray, between_percentiles
-from medcls.sources.unreadable import UnreadableImage
-from medcls.sources.whole import check_png_pixels
+from medcls.formats.budget import Admission
+from medcls.formats.gray import Gray, between_percentiles
+from medcls.formats.kinds import PILLOW_FORMATS
+from medcls.formats.unreadable import UnreadableImage
+from medcls.formats.whole import check_png_pixels
 
 _EXIF_ORIENTATION = 0x0112
 _BYTE_MODES = ("1", "L", "P")  # of one byte a pixel in memory; other modes take four, gray of 16 bits once it is scaled

@@ -23,9 +23,9 @@ from tifffile import (
     TiffPage,
 )
 
-from medcls.sources.budget import Admission
-from medcls.sources.gray import Gray
-from medcls.sources.unreadable import UnreadableImage
+from medcls.formats.budget import Admission
+from medcls.formats.gray import Gray
+from medcls.formats.unreadable import UnreadableImage
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damage does not say of which file
 

@@ -7,12 +7,12 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from medcls.sources.budget import Admission
-from medcls.sources.formats import foreign_kind, is_dicom, pillow_format
-from medcls.sources.gray import Gray, Window
-from medcls.sources.pillow import read_with_pillow, reading
-from medcls.sources.unreadable import UnreadableImage
-from medcls.sources.whole import check_jpeg, check_png
+from medcls.formats.budget import Admission
+from medcls.formats.gray import Gray, Window
+from medcls.formats.kinds import foreign_kind, is_dicom, pillow_format
+from medcls.formats.pillow import read_with_pillow, reading
+from medcls.formats.unreadable import UnreadableImage
+from medcls.formats.whole import check_jpeg, check_png
 
 __all__ = ["DECODER", "MAX_PIXELS", "UnreadableImage", "decode"]
 
@@ -75,7 +75,7 @@ def read(content: bytes, mode: str, admit: Admission, window: Window) -> tuple[I
         raise UnreadableImage("empty file")
     # Imported where they are needed: pydicom takes a third of a second, which a folder of PNG files should not cost.
     if is_dicom(content):
-        from medcls.sources.dicom import read_dicom
+        from medcls.formats.dicom import read_dicom
 
         return read_dicom(content, admit=admit, window=window), 1
     kind = pillow_format(content)
@@ -87,7 +87,7 @@ def read(content: bytes, mode: str, admit: Admission, window: Window) -> tuple[I
         check_png(content)
     if kind != "TIFF":
         return read_with_pillow(content, mode, admit)
-    from medcls.sources.tiff import read_tiff
+    from medcls.formats.tiff import read_tiff
 
     image, orientation, words = read_tiff(content, admit)
     if image is not None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.sources.unreadable import UnreadableImage
+from medcls.formats.unreadable import UnreadableImage
 
 # How to show gray values of DICOM: the file's own window, percentiles, or (center, width) in the file's units.
 Window = Literal["file", "percentiles"] | tuple[float, float]

@@ -13,10 +13,10 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import RLELossless
 
-from medcls.sources.budget import Admission
-from medcls.sources.dicom_file import read_elements
-from medcls.sources.gray import Floats, Gray, Window, between_percentiles, through_window
-from medcls.sources.unreadable import UnreadableImage
+from medcls.formats.budget import Admission
+from medcls.formats.dicom_file import read_elements
+from medcls.formats.gray import Floats, Gray, Window, between_percentiles, through_window
+from medcls.formats.unreadable import UnreadableImage
 
 logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every file that pads its pixels
 

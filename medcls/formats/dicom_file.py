@@ -22,9 +22,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medcls.sources.budget import BYTES_A_PIXEL, Admission
-from medcls.sources.unreadable import UnreadableImage
-from medcls.sources.whole import jpeg_frame, truncated
+from medcls.formats.budget import BYTES_A_PIXEL, Admission
+from medcls.formats.unreadable import UnreadableImage
+from medcls.formats.whole import jpeg_frame, truncated
 
 _JPEG = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes}
 _JPEG2000 = set(JPEG2000TransferSyntaxes)

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from medcls.sources.unreadable import UnreadableImage
+from medcls.formats.unreadable import UnreadableImage
 
 MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pixels, for a few bytes of a doctored file
 
