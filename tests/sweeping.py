@@ -20,6 +20,15 @@ TINY = [
 ]
 
 
+# A module of the user's own with a callback that fails when training starts.
+FAILING = """import pytorch_lightning as pl
+
+class Callback(pl.Callback):
+    def on_train_start(self, trainer, pl_module):
+        raise ValueError("it broke")
+"""
+
+
 def states(folder):
     """Job -> state, for all jobs of a sweep."""
     names = [job["name"] for job in json.loads((folder / "sweep.json").read_text())["jobs"]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPT
 from hydra import initialize_config_dir
-from sweeping import TINY, histories, states
+from sweeping import FAILING, TINY, histories, states
 
 from medcls.config.run_name import register_resolvers
 from medcls.runs.folder import RunFolder
@@ -169,12 +169,13 @@ def test_more_epochs_resume_the_sweep_and_another_configuration_is_refused(sweep
     assert sweep(*TINY, "lr=1e-3,1e-4").status == 2
 
 
-def test_failing_job_leaves_the_others_alone_and_is_listed(sweep):
-    result = sweep(*TINY, "lr=1e-3,1e30", "seed=0,1")
+def test_failing_job_leaves_the_others_alone_and_is_listed(sweep, tmp_path):
+    (tmp_path / "working/failing.py").write_text(FAILING)
+    result = sweep(*TINY, "callbacks=[],[{_target_: failing.Callback}]", "seed=0,1")
     assert result.status == 1
     assert sorted(states(result.folder).values()) == ["done", "done", "failed", "failed"]
     assert "2 of 4 jobs failed" in result.err
-    assert "training diverged in epoch 1" in result.err
+    assert "it broke" in result.err
     assert "train.log" in result.err
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SWEEP
-from sweeping import TINY, eventually, histories, pids_of, results, states
+from sweeping import FAILING, TINY, eventually, histories, pids_of, results, states
 
 TWO_AT_A_TIME = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
@@ -25,11 +25,14 @@ def states_so_far(folder):
 
 
 @pytest.mark.slow
-def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone_and_is_retried(started, folder):
+def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone_and_is_retried(
+    started, folder, tmp_path
+):
+    (tmp_path / "failing.py").write_text(FAILING)
     variants = {
         "good": "epochs:2",
         "killed": "epochs:60",
-        "raises": "epochs:2,loss.class_weights:[1,2,3]",
+        "raises": "epochs:2,callbacks:[{_target_:failing.Callback}]",
         "large": "epochs:2,model.dense:[100000000]",
     }
     tiny = [override for override in TINY if not override.startswith("epochs")]
@@ -43,7 +46,7 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
     assert states(folder) == {good: "done", killed: "failed", raises: "failed", large: "failed"}
     reasons = {name: err.split(f"\n  {name}: ")[1].partition("\n")[0] for name in (killed, raises, large)}
     assert "killed by signal 9" in reasons[killed]
-    assert "found 3 weights" in reasons[raises]
+    assert "it broke" in reasons[raises]
     assert "memory" in reasons[large]
     assert err.count("train.log") == 3
     written = (folder / good / "metrics.json").stat().st_mtime_ns
