@@ -146,9 +146,10 @@ def test_own_metric_is_shown_wherever_metrics_are_and_a_report_does_not_run_it(o
 
 
 def test_history_has_nan_for_epochs_before_a_metric_was_asked_for(tmp_path):
-    rows = [{"epoch": 1, "val_loss": 0.5, "lr": 0.1}, {"epoch": 2, "val_loss": 0.4, "val_mine": 0.7, "lr": 0.1}]
+    first = {"epoch": 1, "val_loss": 0.5, "lr": 0.1, "seconds": 1.0}
+    rows = [first, {"epoch": 2, "val_loss": 0.4, "val_mine": 0.7, "lr": 0.1, "seconds": 1.0}]
     write_history(tmp_path / "history.csv", rows)
-    assert (tmp_path / "history.csv").read_text().splitlines()[0] == "epoch,val_loss,val_mine,lr"
+    assert (tmp_path / "history.csv").read_text().splitlines()[0] == "epoch,val_loss,val_mine,lr,seconds"
     first, second = read_history(tmp_path / "history.csv")
     assert math.isnan(first.pop("val_mine"))
     assert (first, second) == (rows[0], rows[1])
