@@ -17,7 +17,7 @@ from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
 from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.own_metrics import own_metrics
 from medcls.report.sweep import write_report
-from medcls.runs.history import read_history, write_history
+from medcls.runs.history import COLUMNS, read_history, write_history
 
 MINE = """
 from sklearn.metrics import accuracy_score, fbeta_score, matthews_corrcoef
@@ -146,10 +146,11 @@ def test_own_metric_is_shown_wherever_metrics_are_and_a_report_does_not_run_it(o
 
 
 def test_history_has_nan_for_epochs_before_a_metric_was_asked_for(tmp_path):
-    first = {"epoch": 1, "val_loss": 0.5, "lr": 0.1, "seconds": 1.0}
-    rows = [first, {"epoch": 2, "val_loss": 0.4, "val_mine": 0.7, "lr": 0.1, "seconds": 1.0}]
-    write_history(tmp_path / "history.csv", rows)
-    assert (tmp_path / "history.csv").read_text().splitlines()[0] == "epoch,val_loss,val_mine,lr,seconds"
-    first, second = read_history(tmp_path / "history.csv")
-    assert math.isnan(first.pop("val_mine"))
-    assert (first, second) == (rows[0], rows[1])
+    first = {"epoch": 1.0} | dict.fromkeys(COLUMNS, 0.5) | {"lr": 0.1, "seconds": 1.0}
+    second = {"epoch": 2.0} | dict.fromkeys(COLUMNS, 0.4) | {"val_mine": 0.7, "lr": 0.1, "seconds": 1.0}
+    write_history(tmp_path / "history.csv", [first, second])
+    header = (tmp_path / "history.csv").read_text().splitlines()[0]
+    assert header == f"epoch,{','.join(COLUMNS)},val_mine,lr,seconds"
+    read = read_history(tmp_path / "history.csv")
+    assert math.isnan(read[0].pop("val_mine"))
+    assert read == [first, second]
