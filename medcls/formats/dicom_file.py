@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from medcls.formats.budget import BYTES_A_PIXEL, Admission
+from medcls.formats.kinds import has_dicom_mark
 from medcls.formats.unreadable import UnreadableImage
 from medcls.formats.whole import jpeg_frame, truncated
 
@@ -60,7 +61,7 @@ def read_elements(content: bytes, admit: Admission) -> Dataset:
     """
     content = _inflated(content, admit)
     file = _Limited(content, max(_USUAL_PIECES, admit.max_pixels // 1000))
-    dataset = pydicom.dcmread(file, specific_tags=list(_TAGS), force=content[128:132] != b"DICM")
+    dataset = pydicom.dcmread(file, specific_tags=list(_TAGS), force=not has_dicom_mark(content))
     _check_one_image(dataset)
     bits = int(dataset.get("BitsAllocated") or 64)  # absent where pixels are floats
     colour = dataset.SamplesPerPixel * -(-bits // 8) if dataset.SamplesPerPixel > 1 else 0
@@ -91,7 +92,7 @@ def _inflated(content: bytes, admit: Admission) -> bytes:
 
     Raises UnreadableImage where that is more than ``data.max_pixels`` allows, or where the end is missing.
     """
-    meta = 132 if content[128:132] == b"DICM" else 0
+    meta = 132 if has_dicom_mark(content) else 0
     start = meta + 12 + int.from_bytes(content[meta + 8 : meta + 12], "little")  # behind the group of the compression
     if content[meta : meta + 2] != b"\2\0" or DeflatedExplicitVRLittleEndian.encode() not in content[meta:start]:
         return content

@@ -39,13 +39,18 @@ def foreign_kind(content: bytes) -> str:
     return name or "begins with " + repr(content[:8])[1:]
 
 
+def has_dicom_mark(content: bytes) -> bool:
+    """Whether ``content`` begins as part 10 of DICOM has it: 128 bytes of anything, then DICM."""
+    return content[128:132] == b"DICM"
+
+
 def is_dicom(content: bytes) -> bool:
     """Whether ``content`` begins as a DICOM file does, its first 132 bytes at least: 128 of anything, then DICM.
 
     Or, as some archives write them, with neither: then with two elements of which the first is of the group of the
     file or of its identification.
     """
-    if content[128:132] == b"DICM":
+    if has_dicom_mark(content):
         return True
     if content[:2] not in _FIRST_GROUPS:
         return False

@@ -13,6 +13,7 @@ from medcls.data.listing import listing
 from medcls.errors import UserError
 from medcls.formats.decode import decode
 from medcls.formats.gray import Window
+from medcls.formats.kinds import is_dicom
 from medcls.formats.unreadable import UnreadableImage
 from medcls.sources.arrays import resized
 
@@ -90,7 +91,7 @@ def from_files(paths: Sequence[Path], how: Preprocessing, max_pixels: int) -> ND
             if not path.is_file():
                 return "not a file" if path.exists() else "no such file"
             content = path.read_bytes()
-            if how.window is None and content[128:132] == b"DICM":
+            if how.window is None and is_dicom(content):
                 return "a DICOM file, and the checkpoint does not say with which data.window; give it in its run folder"
             return decode(
                 content,
