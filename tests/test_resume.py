@@ -213,7 +213,7 @@ def test_run_killed_by_sigkill_and_resumed_equals_the_uninterrupted_run(images, 
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
 def test_signal_stops_a_run_in_order(number, status, images, background):
     process, folder = background(*PLAIN, *images, "epochs=100000", "num_workers=2")
