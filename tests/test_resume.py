@@ -178,7 +178,7 @@ def background(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize(("schedule", "workers"), [("cosine", 2), ("plateau", 0)])
+@pytest.mark.parametrize(("schedule", "workers"), [pytest.param("cosine", 2, marks=pytest.mark.slow), ("plateau", 0)])
 def test_run_stopped_by_sigterm_and_resumed_equals_the_uninterrupted_run(
     schedule, workers, images, train, left_alone, signal_when, tmp_path
 ):
