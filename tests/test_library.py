@@ -315,8 +315,18 @@ def test_process_is_left_as_it_was_found(how, config, tmp_path):
     assert {key: after[key] for key in after if after[key] != before[key]} == {}
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a program of one's own: commands that a shell starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
-def test_interrupted_training_raises_keyboard_interrupt_and_resumes_to_the_same_numbers(config, tmp_path):
+def test_interrupted_training_raises_keyboard_interrupt_and_resumes_to_the_same_numbers(
+    config, tmp_path, interruptible
+):
     longer = medcls.compose(*TINY, "logger=none", data="folder", data__root=config.data.root, epochs=12)
     folder, handler = tmp_path / "run", signal.getsignal(signal.SIGINT)
 
