@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import METRICS, own_in, title_of
 from medcls.runs.run import validation_images
 

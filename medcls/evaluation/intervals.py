@@ -1,0 +1,62 @@
+"""Intervals of the metrics of one net: about other images, or patients where known, drawn like these.
+
+How many of them are of which class is random too, as it is for whoever draws images anew. So accuracy is sure to
+as many images as there are, and not better known where the classes are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from medcls.evaluation.bootstrap import bootstrap_interval
+from medcls.evaluation.interval import LEVEL, Interval
+from medcls.evaluation.metrics import METRICS, Metric, scores
+from medcls.runs.predictions import Predictions
+
+
+def intervals(
+    predictions: Predictions, metrics: Sequence[Metric] = tuple(METRICS.values()), level: float = LEVEL
+) -> dict[str, Interval]:
+    """Every metric by name with its interval, from predictions of images or of the folds of a cross-validation.
+
+    Limits are NaN, and ``why`` says so, where no method holds; never of zero width. docs/statistics.md has the methods,
+    and how often they cover. Raises ValueError as ``scores`` does, UserError where a metric of the user's own fails.
+    """
+    value = scores(predictions.labels, predictions.probabilities, predictions.positive, metrics)
+    return {metric.name: _interval(metric, predictions, value[metric.name], level) for metric in metrics}
+
+
+def _interval(metric: Metric, predictions: Predictions, value: float, level: float) -> Interval:
+    if metric.measure is None:
+        return bootstrap_interval(metric.formula, predictions, value, level)
+    measured = metric.measure(predictions)
+    return Interval(measured.value, *measured.limits(level), measured.why)
+
+
+def class_table(predictions: Predictions, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Each class by name with its numbers of images and patients (None where unknown), as metrics.json has them.
+
+    More than two classes: also the metrics of each against the rest, with their intervals.
+    """
+    rows = []
+    for k, name in enumerate(classes):
+        of_class = predictions.labels == k
+        known = {group for group, one in zip(predictions.patients, of_class, strict=True) if one} - {""}
+        patients = len(known) if predictions.n_patients else None
+        row: dict[str, Any] = {"class": name, "images": int(of_class.sum()), "patients": patients}
+        for metric in METRICS.values() if len(classes) > 2 else ():
+            if metric.per_class and metric.measure is not None:
+                measured = metric.measure(predictions, [k])
+                row[metric.name] = as_json(Interval(measured.value, *measured.limits(LEVEL), measured.why))
+        rows.append(row)
+    return rows
+
+
+def as_json(interval: Interval) -> dict[str, Any]:
+    """An interval as metrics.json has it: without a reason where it has limits."""
+    content = asdict(interval)
+    if np.isfinite(interval.low):
+        del content["why"]
+    return content
