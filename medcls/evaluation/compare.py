@@ -6,23 +6,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
-from medcls.evaluation.constant import constant
-from medcls.evaluation.difference import Difference, Estimate, PairedShares, Recovered, Widest
+from medcls.evaluation.contrast import Contrast, Seeds
+from medcls.evaluation.difference import Estimate, PairedShares
 from medcls.evaluation.interval import LEVEL
-from medcls.evaluation.measured import Measured
 from medcls.evaluation.metrics import COMPARED, Metric
 from medcls.evaluation.pairing import Pairing, pair
 from medcls.evaluation.planning import Design, Range
 from medcls.evaluation.pooled import CrossValidated
-from medcls.evaluation.seeds import several_seeds
-from medcls.evaluation.variation import Variation
 from medcls.runs.predictions import Predictions
 
-Array = NDArray[np.float64]
 Verdict = Literal["higher", "lower", "equivalent", "no difference shown", "not judgeable"]
 
 
@@ -32,8 +26,8 @@ class Comparison:
 
     low, high: 95 % interval, for this comparison alone; p: of this comparison alone, by the same method, so that it is
     below 5 % where the interval excludes 0; adjusted: after Holm, over all that were made together (``adjust``).
-    method: the test's name. why: in words why there is no test, where low, high and p are NaN. constant: how many nets
-    of a and of b say nothing (``medcls.evaluation.constant``). design: what it can show; None without a test.
+    method: the test's name. why: in words why there is no test, where low, high and p are NaN. design: what it can
+    show; None without a test.
     """
 
     metric: str
@@ -47,7 +41,6 @@ class Comparison:
     estimate: Estimate | None
     design: Design | None
     why: str = ""
-    constant: tuple[int, int] = (0, 0)
     adjusted: float = float("nan")
     alpha: float = 1 - LEVEL
 
@@ -100,7 +93,8 @@ def compare(
     compared at all, saying why (no runs; seeds of one variant that were measured on different images).
     """
     pairing = pair(a, b)
-    return [_compare(metric, pairing) for metric in metrics if metric.measure]
+    of_a, of_b = ([[run] for run in runs] for runs in (pairing.a, pairing.b))
+    return [compare_nets(metric, of_a, of_b, pairing) for metric in metrics if metric.measure]
 
 
 def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -118,101 +112,28 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def _compare(metric: Metric, pairing: Pairing) -> Comparison:
-    assert metric.measure is not None
-    a, b = ([metric.measure(run) for run in runs] for runs in (pairing.a, pairing.b))
-    means = [float(np.mean([one.value for one in of])) for of in (a, b)]
-    silent = sum(map(bool, map(constant, pairing.a))), sum(map(bool, map(constant, pairing.b)))
-    if why := next((one.why for one in a + b if one.variation is None), ""):
+def compare_nets(metric: Metric, a: Seeds, b: Seeds, pairing: Pairing) -> Comparison:
+    """The mean of a metric over the seeds of ``b`` minus that over the seeds of ``a``."""
+    contrast = Contrast(metric, a, b)
+    mean_a, mean_b = (float(contrast.values[side].mean()) for side in (contrast.weights < 0, contrast.weights > 0))
+    if contrast.why:
         none = math.nan, math.nan, math.nan
-        return Comparison(metric.name, means[0], means[1], *none, "no test", pairing, None, None, why, silent)
-    between_nets = _correlation(metric, a, b, pairing)
-    estimate, method = _estimate(metric, a, b, pairing, between_nets)
-    low, high = estimate.interval(LEVEL)
-    design = _design(a, b, pairing, between_nets)
-    return Comparison(
-        metric.name, means[0], means[1], low, high, estimate.p, method, pairing, estimate, design, constant=silent
-    )
-
-
-def _estimate(
-    metric: Metric, a: list[Measured], b: list[Measured], pairing: Pairing, correlation: Array
-) -> tuple[Estimate, str]:
-    """The difference with the name of its test."""
-    folds = isinstance(pairing.a[0], CrossValidated) or isinstance(pairing.b[0], CrossValidated)
-    if metric.name == "accuracy" and pairing.same_images and not (pairing.covers_seeds or pairing.by_patient or folds):
-        hit_a, hit_b = (one.probabilities.argmax(axis=1) == one.labels for one in (pairing.a[0], pairing.b[0]))
+        return Comparison(metric.name, mean_a, mean_b, *none, "no test", pairing, None, None, contrast.why)
+    folds = any(isinstance(run, CrossValidated) for run in contrast.runs)
+    single = len(contrast.runs) == 2 and pairing.same_images and not (pairing.by_patient or folds)
+    if metric.name == "accuracy" and single:
+        hit_a, hit_b = (run.probabilities.argmax(axis=1) == run.labels for run in contrast.runs)
         only = int((hit_a & ~hit_b).sum()), int((hit_b & ~hit_a).sum())
-        return PairedShares(*only, len(hit_a)), "McNemar, interval of Tango"
-    covariance, runs = _covariance(a, b, pairing), a + b
-    values = np.array([one.value for one in runs])
-    weights = np.repeat([-1 / len(a), 1 / len(b)], [len(a), len(b)])
-    variations = [one.variation for one in runs if one.variation is not None]
-    recovered = Recovered(weights, values, variations, correlation)
-    if pairing.covers_seeds:
-        normal, method = several_seeds(values[: len(a)], values[len(a) :], covariance), "Obuchowski-Rockette"
+        estimate: Estimate = PairedShares(*only, len(hit_a))
+        method = "McNemar, interval of Tango"
     else:
-        error = math.sqrt(max(float(weights @ covariance @ weights), 0.0))
-        normal, method = Difference(float(weights @ values), error, math.inf), metric.test
-    method += " or score limits"
-    if not pairing.covers_seeds:
-        method += ", paired" if pairing.same_images else ", independent images"
-    return Widest((recovered, normal)), method + clustered(pairing) + (", within folds" if folds else "")
-
-
-def _covariance(a: list[Measured], b: list[Measured], pairing: Pairing) -> Array:
-    """Covariance (J + K, J + K) of the metrics of all runs over patients, or images where these are unknown."""
-    of_a, of_b = np.stack([one.influence for one in a]), np.stack([one.influence for one in b])
-    between = of_a @ of_b.T if pairing.same_images else np.zeros((len(a), len(b)))
-    return np.block([[of_a @ of_a.T, between], [between.T, of_b @ of_b.T]])
-
-
-def _correlation(metric: Metric, a: list[Measured], b: list[Measured], pairing: Pairing) -> Array:
-    """Correlation (J + K, J + K) of the metrics over images, from influences as far as they are to be trusted.
-
-    The rest is told from how alike the nets are, or is 0, which widens the interval of a difference.
-    """
-    covariance = _covariance(a, b, pairing)
-    scale = np.sqrt(np.diag(covariance))
-    products = np.outer(scale, scale)
-    correlation = np.divide(covariance, products, out=np.zeros_like(covariance), where=products > 0)
-    known = np.array([one.known for one in a + b])
-    trusted, alike = np.minimum.outer(known, known), np.zeros_like(covariance)
-    if metric.alike and pairing.same_images:
-        alike = metric.alike([*pairing.a, *pairing.b])
-    elif metric.alike:
-        alike[: len(a), : len(a)], alike[len(a) :, len(a) :] = metric.alike(pairing.a), metric.alike(pairing.b)
-    mixed = trusted * correlation + (1 - trusted) * alike
-    np.fill_diagonal(mixed, 1)
-    return np.asarray(mixed)
-
-
-def _design(a: list[Measured], b: list[Measured], pairing: Pairing, correlation: Array) -> Design:
-    values = [np.array([one.value for one in of]) for of in (a, b)]
-    variants = np.repeat([0, 1], [len(a), len(b)])
-    same = (variants[:, None] == variants) & ~np.eye(len(variants), dtype=bool)
-    better = int(values[1].mean() >= values[0].mean())
-    order = (a, b) if better else (b, a)
-    seeds, variations = (len(order[0]), len(order[1])), (_variation(order[0]), _variation(order[1]))
-    spread = float(np.mean([np.var(of, ddof=1) for of in values])) if pairing.covers_seeds else 0.0
-    smaller = min(pairing.a[0], pairing.b[0], key=lambda run: len(run.names))
-    return Design(
-        best=float(values[better].mean()),
-        seeds=seeds,
-        variations=variations,
-        within=max(float(correlation[same].mean()), 0.0) if same.any() else 0.0,
-        between=max(float(correlation[variants[:, None] != variants].mean()), 0.0),
-        spread=spread,
-        images=float(np.mean([(one.influence**2).sum() for one in a + b])),
-        n_images=len(smaller.names),
-        n_patients=smaller.n_patients,
-    )
-
-
-def _variation(nets: list[Measured]) -> Variation:
-    """That of the net in the middle, by how far its metric varies at a value in the middle."""
-    found = sorted((one.variation for one in nets if one.variation), key=lambda variation: variation.variance(0.8))
-    return found[(len(found) - 1) // 2]
+        estimate = contrast.estimate()
+        method = f"{'Obuchowski-Rockette' if pairing.covers_seeds else metric.test} or score limits"
+        if not pairing.covers_seeds:
+            method += ", paired" if pairing.same_images else ", independent images"
+        method += clustered(pairing) + (", within folds" if folds else "")
+    low, high = estimate.interval(LEVEL)
+    return Comparison(metric.name, mean_a, mean_b, low, high, estimate.p, method, pairing, estimate, contrast.design())
 
 
 def clustered(pairing: Pairing) -> str:

@@ -86,7 +86,7 @@ class Recovered:
 
         if beyond(_FARTHEST) > 0:
             return float(2 * norm.sf(_FARTHEST))
-        return float(2 * norm.sf(brentq(beyond, 1e-3, _FARTHEST, xtol=1e-6))) if beyond(1e-3) > 0 else 1.0
+        return float(2 * norm.sf(brentq(beyond, 1e-3, _FARTHEST, xtol=1e-5))) if beyond(1e-3) > 0 else 1.0
 
     def interval(self, level: float) -> tuple[float, float]:
         low, high = self._limits(level)

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from medcls.evaluation import areas, formulas, shares
+from medcls.evaluation import areas, formulas, resampled, shares
 from medcls.evaluation.measured import Measured
+from medcls.evaluation.resampled import Float, Resamples
 from medcls.runs.predictions import Predictions
 
 Formula = Callable[[NDArray[Any], NDArray[Any], int], float]
@@ -24,16 +25,17 @@ class Metric:
     """A number that says how good predictions are; the closing table, metrics.json and pooled.csv have every one.
 
     name: its key in files; title: as shown. formula: of labels (N,), probabilities (N, C) and the positive class.
-    measure: the same with its influences and intervals; those of the user's own have none, and a bootstrap in its
-    place. alike: correlations (J, J) of nets on the same images that misplace none, which influences do not tell; test:
-    name of the comparison of single runs. compared: between variants, by default. per_class: shown for each class where there are more than two.
-    in_report: a column of the report of a sweep; in_hparams: a column of TensorBoard's HPARAMS. names_positive: the
-    closing table names the positive class with it.
+    resampled: its form for many resamples at once. measure: the same with influences and intervals; the user's own have
+    none, and a bootstrap in its place. alike: correlations (J, J) of nets on the same images, told from their ranks
+    where none is misplaced. test: name of the comparison of single runs. compared: between variants, by default.
+    per_class: shown for each class where there are more than two. in_report: a column of the report of a sweep;
+    in_hparams: a column of TensorBoard's HPARAMS. names_positive: the closing table names the positive class with it.
     """
 
     name: str
     title: str
     formula: Formula
+    resampled: Callable[[Resamples], Float] | None = None
     measure: Measure | None = None
     alike: Callable[[Sequence[Predictions]], NDArray[Any]] | None = None
     test: str = "normal approximation"
@@ -49,6 +51,7 @@ _RECORDS = (
         "accuracy",
         "accuracy",
         formulas.accuracy,
+        resampled.accuracy,
         shares.measure_accuracy,
         compared=True,
         in_report=True,
@@ -58,6 +61,7 @@ _RECORDS = (
         "balanced_accuracy",
         "balanced accuracy",
         formulas.balanced_accuracy,
+        resampled.balanced_accuracy,
         shares.measure_balanced_accuracy,
         in_hparams=True,
     ),
@@ -65,6 +69,7 @@ _RECORDS = (
         "auroc",
         "AUROC",
         formulas.auroc,
+        resampled.auroc,
         areas.measure_auroc,
         areas.ranks_alike,
         "DeLong",
@@ -77,12 +82,20 @@ _RECORDS = (
         "sensitivity",
         "sensitivity",
         formulas.sensitivity,
+        resampled.sensitivity,
         shares.measure_sensitivity,
         per_class=True,
         names_positive=True,
     ),
-    Metric("specificity", "specificity", formulas.specificity, shares.measure_specificity, per_class=True),
-    Metric("f1", "F1", formulas.f1, shares.measure_f1, per_class=True),
+    Metric(
+        "specificity",
+        "specificity",
+        formulas.specificity,
+        resampled.specificity,
+        shares.measure_specificity,
+        per_class=True,
+    ),
+    Metric("f1", "F1", formulas.f1, resampled.f1, shares.measure_f1, per_class=True),
 )
 # By name, in the order of tables.
 METRICS = {metric.name: metric for metric in _RECORDS}

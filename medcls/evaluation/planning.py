@@ -56,13 +56,14 @@ class Design:
     between: float
     spread: float
     images: float
+    covers_seeds: bool
     n_images: int
     n_patients: int
 
     @property
     def seed_variance(self) -> float:
         """Variance of a net's true metric over seeds."""
-        return max(self.spread - (1 - self.within) * self.images, 0.0) if min(self.seeds) > 1 else 0.0
+        return max(self.spread - (1 - self.within) * self.images, 0.0) if self.covers_seeds else 0.0
 
     @cached_property
     def correlation(self) -> np.ndarray:
@@ -96,7 +97,7 @@ class Design:
         scale = np.repeat(np.sqrt(variance), counts) * np.repeat([-1 / counts[0], 1 / counts[1]], counts)
         total = float(scale @ self.correlation @ scale) + float((self.seed_variance / counts).sum())
         own = (self.seed_variance + (1 - self.within) * variance) / counts
-        uncertain = float((own**2 / (counts - 1)).sum()) if min(self.seeds) > 1 else 0.0
+        uncertain = float((own**2 / (counts - 1)).sum()) if self.covers_seeds else 0.0
         return math.sqrt(max(total, 0)), total**2 / uncertain if uncertain > 0 else math.inf
 
     def smallest(self, alpha: float, power: float = POWER) -> float:
@@ -122,7 +123,7 @@ class Design:
 
     def needed(self, difference: float, alpha: float, power: float = POWER) -> Needed:
         """How many seeds, or images, or patients would show ``difference`` with ``power``, all else as it is."""
-        more_seeds = range(2, MOST_SEEDS + 1) if min(self.seeds) > 1 else ()
+        more_seeds = range(2, MOST_SEEDS + 1) if self.covers_seeds else ()
         seeds = next((n for n in more_seeds if replace(self, seeds=(n, n)).shows(difference, alpha, power)), None)
 
         def missing(times: float) -> float:

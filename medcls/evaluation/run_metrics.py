@@ -7,7 +7,6 @@ import pytorch_lightning as pl
 
 from medcls.data.datamodule import ImageDataModule
 from medcls.evaluation.bootstrap import RESAMPLES
-from medcls.evaluation.constant import constant
 from medcls.evaluation.intervals import as_json, class_table, intervals
 from medcls.evaluation.metrics import METRICS, Metric, own_in
 from medcls.evaluation.predict import Outcome, predict
@@ -60,11 +59,8 @@ def score_run(
         "best": {"epoch": best_row(rows)["epoch"], "val": measure(best["val"], own)},
         "last": {"epoch": rows[-1]["epoch"], "val": measure(last, own)},
         "test": {"n": len(predictions["test"].labels), **measure(best["test"], own)} if "test" in best else None,
-        # Of the best epoch, by split: see class_table; and what a net that says nothing answers, null of others.
+        # Of the best epoch, by split.
         "per_class": {split: class_table(found, table.classes) for split, found in predictions.items()},
-        "constant": {
-            split: answer.value if (answer := constant(found)) else None for split, found in predictions.items()
-        },
     }
     write_predictions(folder.predictions, table.classes, predictions)
     return Scored(metrics, predictions)

@@ -5,6 +5,7 @@ narrow there, down to a width of zero. Both models here take the error at the li
 for a share, so that the limits are the true values that the estimate is just compatible with.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -76,7 +77,7 @@ class AreaVariation:
         critical = float(t.ppf((1 + level) / 2, self.df))
 
         def beyond(area: float) -> float:
-            return abs(area - value) - critical * np.sqrt(self.variance(area))
+            return abs(area - value) - critical * math.sqrt(self.variance(area))
 
         return _root(beyond, 0, value) if value > 0 else 0.0, _root(beyond, value, 1) if value < 1 else 1.0
 
@@ -124,14 +125,10 @@ def model_variance(area: float, m: Array, n: Array) -> float:
     143:29) with the longer tail on either side.
     """
     h = ndtri(np.clip(area, 1e-12, 1 - 1e-12))
-    two = float(ndtr(h) - 2 * owens_t(h, np.sqrt(1 / 3)))  # two of a class are on the right side of one of the other
-    models = [_of_models(area, m, n, two, two)]
-    for first, second in ((m, n), (n, m)):
-        models.append(_of_models(area, first, second, area / (2 - area), 2 * area**2 / (1 + area)))
-    return float(np.max(models, axis=0).sum()) / len(m) ** 2
-
-
-def _of_models(area: float, m: Array, n: Array, q1: float, q2: float) -> Array:
-    """Variance of an area whose pairs that share an image are both right with probability ``q1``, ``q2``."""
-    total = area * (1 - area) + (m - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)
-    return np.asarray(np.maximum(total, 1e-15) / (m * n))
+    both = float(ndtr(h) - 2 * owens_t(h, np.sqrt(1 / 3)))  # two of a class are on the right side of one of the other
+    longer, shorter = area / (2 - area), 2 * area**2 / (1 + area)
+    # Of pairs that share an image on either side, the probability that both are in order, by the three models.
+    share_other = np.array([both, longer, shorter])[:, None] - area**2
+    share_own = np.array([both, shorter, longer])[:, None] - area**2
+    total = (area * (1 - area) + (m - 1) * share_other + (n - 1) * share_own) / (m * n)
+    return float(np.maximum(total.max(axis=0), 1e-15 / (m * n)).sum()) / len(m) ** 2
