@@ -86,11 +86,11 @@ def _measured(
     most: its variation if images were independent and classes alike; binomial: that times the number of images.
     """
     patients = units.count(involved)
-    of_clusters = np.sqrt(patients / (patients - 1)) if units.clustered else 1.0
-    influence = units.summed(single) * of_clusters
-    independent, variance = float((single**2).sum()), float((influence**2).sum())
+    influence = units.summed(single) * np.sqrt(patients / max(patients - 1, 1))
+    independent = variance = float((single**2).sum())
     effect, df = 1.0, np.inf
     if units.clustered:
+        variance = float((influence**2).sum())
         sizes = np.bincount(units.patient[involved])
         # Without misplaced images: the design effect when the images of a patient are all alike.
         effect = max(variance / independent, 1.0) if independent > 0 else float((sizes**2).sum() / sizes.sum())
