@@ -23,7 +23,7 @@ RESAMPLES = 500  # seconds for a formula, where 2,000 could take a minute
 
 
 def bootstrap_interval(
-    formula: Callable[[NDArray[Any], NDArray[Any], int], float], predictions: Predictions, value: float, level: float
+    formula: Callable[[NDArray[Any], NDArray[Any], int], float], predictions: Predictions, level: float
 ) -> Interval:
     """Percentile interval of ``formula`` over patients drawn with all their images (Field & Welsh, 2007).
 
@@ -33,6 +33,7 @@ def bootstrap_interval(
     10.1080/00031305.2015.1089789). No limits for fewer than two patients, and where the formula fails or is undefined
     on a resample, or the same on all.
     """
+    value = formula(predictions.labels, predictions.probabilities, predictions.positive)
     patient = number_patients(predictions.patients)
     n = int(patient.max(initial=-1)) + 1
     if not np.isfinite(value) or n < 2:

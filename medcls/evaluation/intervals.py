@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from medcls.evaluation.bootstrap import bootstrap_interval
+from medcls.evaluation.formulas import check_predictions
 from medcls.evaluation.interval import LEVEL, Interval
-from medcls.evaluation.metrics import METRICS, Metric, scores
+from medcls.evaluation.metrics import METRICS, Metric
 from medcls.runs.predictions import Predictions
 
 
@@ -24,13 +25,13 @@ def intervals(
     Limits are NaN, and ``why`` says so, where no method holds; never of zero width. docs/statistics.md has the methods,
     and how often they cover. Raises ValueError as ``scores`` does, UserError where a metric of the user's own fails.
     """
-    value = scores(predictions.labels, predictions.probabilities, predictions.positive, metrics)
-    return {metric.name: _interval(metric, predictions, value[metric.name], level) for metric in metrics}
+    check_predictions(predictions.labels, predictions.probabilities)
+    return {metric.name: _interval(metric, predictions, level) for metric in metrics}
 
 
-def _interval(metric: Metric, predictions: Predictions, value: float, level: float) -> Interval:
+def _interval(metric: Metric, predictions: Predictions, level: float) -> Interval:
     if metric.measure is None:
-        return bootstrap_interval(metric.formula, predictions, value, level)
+        return bootstrap_interval(metric.formula, predictions, level)
     measured = metric.measure(predictions)
     return Interval(measured.value, *measured.limits(level), measured.why)
 

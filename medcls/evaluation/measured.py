@@ -69,7 +69,7 @@ class Units:
 
     def count(self, images: Mask) -> int:
         """Number of patients of ``images``."""
-        return len(np.unique(self.patient[images]))
+        return int(np.count_nonzero(np.bincount(self.patient[images])))
 
     def summed(self, influence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Influence (P,) of each patient from that of each image."""
