@@ -86,31 +86,44 @@ def predictions(labels: NDArray[np.intp], probabilities: Array, patient: Patient
     return Predictions("simulated", names, labels, probabilities, 1, groups)
 
 
+def draw_two(
+    n: int,
+    prevalence: float,
+    area: float,
+    rng: np.random.Generator,
+    *,
+    clustered: bool,
+    mixed: bool = False,
+    sd: float = 1.0,
+) -> tuple[Predictions, dict[str, float]]:
+    """A net of normal scores with its true metrics; mixed: a patient has images of both classes.
+
+    sd: standard deviation of the positives' scores, 1 of the others'.
+    """
+    patient, a = patients_of(n, clustered, rng), neighbour(area, rng)
+    shift = norm.ppf(a) * np.sqrt(1 + sd**2)
+    positive = rng.random(n) < prevalence if mixed else (rng.random(n) < prevalence)[patient]
+    effects = noise(patient, rng)
+    score = np.where(positive, shift + sd * effects, effects) - shift / (1 + sd)
+    p = 1 / (1 + np.exp(-score))
+    right = float(norm.cdf(shift / (1 + sd)))  # of either class
+    truth = dict.fromkeys(METRICS, right) | {"auroc": a}
+    truth["f1"] = 2 * prevalence * right / (2 * prevalence * right + 1 - right)
+    return predictions(positive.astype(int), np.stack([1 - p, p], 1), patient), truth
+
+
 def two_classes(
     situation: str, sims: int, seed: int, *, clustered: bool, mixed: bool = False, sd: float = 1.0
 ) -> Iterator[Cell]:
-    """Normal scores; mixed: a patient has images of both classes; sd: of the positives' scores, 1 of the others'."""
+    """The grid of two classes, as ``draw_two`` draws them."""
     for n in N:
         for prevalence in PREVALENCES:
             for area in AUROCS:
                 rng = np.random.default_rng([seed, n, int(prevalence * 100), int(area * 1000)])
                 cells = {name: Cell(situation, name, f"N {n}, {prevalence:.0%}, AUROC {area}") for name in METRICS}
                 for i in range(sims):
-                    patient, a = patients_of(n, clustered, rng), neighbour(area, rng)
-                    shift = norm.ppf(a) * np.sqrt(1 + sd**2)
-                    of = rng.random(n) < prevalence if mixed else (rng.random(n) < prevalence)[patient]
-                    effects = noise(patient, rng)
-                    score = np.where(of, shift + sd * effects, effects) - shift / (1 + sd)
-                    p = 1 / (1 + np.exp(-score))
-                    right = float(norm.cdf(shift / (1 + sd)))
-                    truth = dict.fromkeys(METRICS, right) | {"auroc": a}
-                    truth["f1"] = 2 * prevalence * right / (2 * prevalence * right + 1 - right)
-                    judge(
-                        cells,
-                        predictions(of.astype(int), np.stack([1 - p, p], 1), patient),
-                        truth,
-                        rng if i < OLD else None,
-                    )
+                    found, truth = draw_two(n, prevalence, area, rng, clustered=clustered, mixed=mixed, sd=sd)
+                    judge(cells, found, truth, rng if i < OLD else None)
                 yield from cells.values()
 
 

@@ -94,7 +94,7 @@ def _class_table(metrics: Mapping[str, Any], split: str) -> Table | str:
     images = "test images" if split == "test" else validation_images(metrics)
     if len(rows) > MOST_CLASSES:
         return f"Metrics of each class on {images}: metrics.json, per_class."
-    table = _empty_table(f"each class, {images}", "images", *(METRICS[name].title for name in CLASS_COLUMNS))
+    table = _empty_table(f"class, {images}", "images", *(METRICS[name].title for name in CLASS_COLUMNS))
     for row in rows:
         table.add_row(row["class"], str(row["images"]), *(_cell(row[name]) for name in CLASS_COLUMNS))
     return table
