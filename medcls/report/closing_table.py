@@ -130,6 +130,10 @@ def _without_interval(metrics: Mapping[str, Any]) -> Iterator[str]:
         for name in [*METRICS, *own_in(metrics["best"]["val"])]:
             if (why := scored[name].get("why")) and title_of(name) not in reasons.setdefault(why, []):
                 reasons[why].append(title_of(name))
+    for row in (row for rows in metrics.get("per_class", {}).values() if len(rows) <= MOST_CLASSES for row in rows):
+        for name in CLASS_COLUMNS:
+            if why := row.get(name, {}).get("why"):
+                reasons.setdefault(why, []).append(f"{title_of(name)} of {row['class']}")
     for why, titles in reasons.items():
         yield f"No interval of {', '.join(titles)}: {why}."
 
