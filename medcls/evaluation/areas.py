@@ -45,7 +45,9 @@ class _Area(NamedTuple):
     df: float
 
 
-def measure_auroc(predictions: Predictions, classes: Sequence[int] | None = None) -> Measured:
+def measure_auroc(
+    predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+) -> Measured:
     """AUROC as in ``medcls.evaluation.formulas``, with the influences of DeLong, DeLong & Clarke-Pearson (1988).
 
     Several images of a patient: those of Obuchowski (1997, Biometrics 53:567), but for the factor of the term between
@@ -53,7 +55,7 @@ def measure_auroc(predictions: Predictions, classes: Sequence[int] | None = None
     Several ``classes``: the mean of one-vs-rest, whose influences are the means of theirs. Cross-validated: the mean
     over folds, each compared within itself (LeDell, Petersen & van der Laan, 2015, doi 10.1214/15-EJS1035).
     """
-    units, labels = Units.of(predictions), predictions.labels
+    units, labels = units or Units.of(predictions), predictions.labels
     if classes is None:
         classes = counted_classes(predictions.probabilities.shape[1], predictions.positive)
     sides = [labels == k for k in classes] + [labels != k for k in classes]

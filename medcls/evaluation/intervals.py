@@ -13,6 +13,7 @@ import numpy as np
 from medcls.evaluation.bootstrap import bootstrap_interval
 from medcls.evaluation.formulas import check_predictions
 from medcls.evaluation.interval import LEVEL, Interval
+from medcls.evaluation.measured import Units
 from medcls.evaluation.metrics import METRICS, Metric
 from medcls.runs.predictions import Predictions
 
@@ -26,13 +27,14 @@ def intervals(
     and how often they cover. Raises ValueError as ``scores`` does, UserError where a metric of the user's own fails.
     """
     check_predictions(predictions.labels, predictions.probabilities)
-    return {metric.name: _interval(metric, predictions, level) for metric in metrics}
+    units = Units.of(predictions)
+    return {metric.name: _interval(metric, predictions, units, level) for metric in metrics}
 
 
-def _interval(metric: Metric, predictions: Predictions, level: float) -> Interval:
+def _interval(metric: Metric, predictions: Predictions, units: Units, level: float) -> Interval:
     if metric.measure is None:
         return bootstrap_interval(metric.formula, predictions, level)
-    measured = metric.measure(predictions)
+    measured = metric.measure(predictions, units=units)
     return Interval(measured.value, *measured.limits(level), measured.why)
 
 
@@ -41,15 +43,15 @@ def class_table(predictions: Predictions, classes: Sequence[str]) -> list[dict[s
 
     More than two classes: also the metrics of each against the rest, with their intervals.
     """
-    rows = []
+    rows, units, patients = [], Units.of(predictions), predictions.patients
     for k, name in enumerate(classes):
         of_class = predictions.labels == k
-        known = {group for group, one in zip(predictions.patients, of_class, strict=True) if one} - {""}
-        patients = len(known) if predictions.n_patients else None
-        row: dict[str, Any] = {"class": name, "images": int(of_class.sum()), "patients": patients}
+        known = {patients[i] for i in np.flatnonzero(of_class)} - {""}
+        n_patients = len(known) if any(predictions.groups) else None
+        row: dict[str, Any] = {"class": name, "images": int(of_class.sum()), "patients": n_patients}
         for metric in METRICS.values() if len(classes) > 2 else ():
             if metric.per_class and metric.measure is not None:
-                measured = metric.measure(predictions, [k])
+                measured = metric.measure(predictions, [k], units)
                 row[metric.name] = as_json(Interval(measured.value, *measured.limits(LEVEL), measured.why))
         rows.append(row)
     return rows

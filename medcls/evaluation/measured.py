@@ -44,14 +44,19 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """Who the images (N,) are of: the number of their patient and of their fold, both from 0."""
+    """Who the images (N,) are of, the number of their patient and of their fold, both from 0; predicted: their class.
+
+    Several metrics of the same predictions, and of each of many classes, share one.
+    """
 
     patient: Numbers
     fold: Numbers
+    predicted: Numbers
 
     @classmethod
     def of(cls, predictions: Predictions) -> "Units":
-        return cls(number_patients(predictions.patients), fold_numbers(predictions))
+        predicted = np.asarray(predictions.probabilities.argmax(axis=1))
+        return cls(number_patients(predictions.patients), fold_numbers(predictions), predicted)
 
     @property
     def n_patients(self) -> int:

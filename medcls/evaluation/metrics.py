@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from medcls.evaluation import areas, formulas, resampled, shares
-from medcls.evaluation.measured import Measured
+from medcls.evaluation.measured import Measured, Units
 from medcls.evaluation.resampled import Float, Resamples
 from medcls.runs.predictions import Predictions
 
@@ -17,7 +17,9 @@ Formula = Callable[[NDArray[Any], NDArray[Any], int], float]
 class Measure(Protocol):
     """How a metric is measured with what its intervals need, over all classes it counts or over those given."""
 
-    def __call__(self, predictions: Predictions, classes: Sequence[int] | None = None) -> Measured: ...
+    def __call__(
+        self, predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+    ) -> Measured: ...
 
 
 @dataclass(frozen=True)

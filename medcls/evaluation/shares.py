@@ -14,50 +14,59 @@ Float = NDArray[np.float64]
 Cell = tuple[Mask, Mask]  # the images (N,) that a share is of, and those that count as hits
 
 
-def measure_accuracy(predictions: Predictions, classes: Sequence[int] | None = None) -> Measured:
+def measure_accuracy(
+    predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+) -> Measured:
     """Share of images whose most probable class is theirs; ``classes`` do not matter.
 
     Influences give the covariance of correctness; with several images of a patient that of a ratio of patients' sums
     (Rao & Scott, 1992).
     """
+    units = units or Units.of(predictions)
     everything = np.ones(len(predictions.labels), bool)
-    return _mean(predictions, [(everything, _predicted(predictions) == predictions.labels)])
+    return _mean(units, [(everything, units.predicted == predictions.labels)])
 
 
-def measure_sensitivity(predictions: Predictions, classes: Sequence[int] | None = None) -> Measured:
+def measure_sensitivity(
+    predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+) -> Measured:
     """Share of a class's images that is recognised, the mean over ``classes``."""
-    labels, predicted = predictions.labels, _predicted(predictions)
-    return _mean(predictions, [(labels == k, predicted == k) for k in _classes(predictions, classes)])
+    units = units or Units.of(predictions)
+    labels, predicted = predictions.labels, units.predicted
+    return _mean(units, [(labels == k, predicted == k) for k in _classes(predictions, classes)])
 
 
-def measure_specificity(predictions: Predictions, classes: Sequence[int] | None = None) -> Measured:
+def measure_specificity(
+    predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+) -> Measured:
     """Share of the other images that is not taken for the class, the mean over ``classes``."""
-    labels, predicted = predictions.labels, _predicted(predictions)
-    return _mean(predictions, [(labels != k, predicted != k) for k in _classes(predictions, classes)])
+    units = units or Units.of(predictions)
+    labels, predicted = predictions.labels, units.predicted
+    return _mean(units, [(labels != k, predicted != k) for k in _classes(predictions, classes)])
 
 
-def measure_balanced_accuracy(predictions: Predictions, classes: Sequence[int] | None = None) -> Measured:
+def measure_balanced_accuracy(
+    predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+) -> Measured:
     """Mean over all classes of the share that is recognised."""
-    return measure_sensitivity(predictions, range(predictions.probabilities.shape[1]))
+    return measure_sensitivity(predictions, range(predictions.probabilities.shape[1]), units)
 
 
-def measure_f1(predictions: Predictions, classes: Sequence[int] | None = None) -> Measured:
+def measure_f1(predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None) -> Measured:
     """Harmonic mean of sensitivity and precision, 2j / (1 + j) of the share j = TP / (TP + FP + FN)."""
-    labels, predicted = predictions.labels, _predicted(predictions)
+    units = units or Units.of(predictions)
+    labels, predicted = predictions.labels, units.predicted
     chosen = _classes(predictions, classes)
     cells = [((labels == k) | (predicted == k), (labels == k) & (predicted == k)) for k in chosen]
-    return _mean(predictions, cells, needed=[labels == k for k in chosen], f1=True)
+    return _mean(units, cells, needed=[labels == k for k in chosen], f1=True)
 
 
-def _mean(
-    predictions: Predictions, cells: Sequence[Cell], *, needed: Sequence[Mask] | None = None, f1: bool = False
-) -> Measured:
+def _mean(units: Units, cells: Sequence[Cell], *, needed: Sequence[Mask] | None = None, f1: bool = False) -> Measured:
     """Mean of the shares of ``cells`` in each fold, by the effective number of images that its variance tells of.
 
     needed: images without which a share means nothing, by default those it is of.
     Korn & Graubard (1998, Survey Methodology 24:193) do so for one share of clustered images.
     """
-    units = Units.of(predictions)
     needed = needed or [images for images, _ in cells]
     if why := units.too_few(needed, 1, in_fold=1):
         return undefined(units, np.nan, why)
@@ -67,7 +76,7 @@ def _mean(
     least = LEAST_OF_MANY if len(cells) > 1 else LEAST if units.clustered else 1
     if why := units.too_few(needed, least):
         return undefined(units, value, why)
-    single = np.zeros(len(predictions.labels))
+    single = np.zeros(len(units.patient))
     for (images, hit), share in zip(parts, shares, strict=True):
         slope = 2 / (1 + share) ** 2 if f1 else 1.0
         single[images] += slope * (hit[images] - share) / images.sum() / len(parts)
@@ -100,10 +109,6 @@ def _measured(
         n = min(n, binomial / variance)
     known = trust(4 * patients * value * (1 - value))
     return Measured(value, influence, ShareVariation(float(n), df, most.f1), known)
-
-
-def _predicted(predictions: Predictions) -> NDArray[np.intp]:
-    return np.asarray(predictions.probabilities.argmax(axis=1))
 
 
 def _classes(predictions: Predictions, classes: Sequence[int] | None) -> Sequence[int]:
