@@ -1,6 +1,7 @@
 """Metrics that are shares of images, or means of shares over classes and folds, with the influence of each patient."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,39 +77,39 @@ def _mean(units: Units, cells: Sequence[Cell], *, needed: Sequence[Mask] | None 
     least = LEAST_OF_MANY if len(cells) > 1 else LEAST if units.clustered else 1
     if why := units.too_few(needed, least):
         return undefined(units, value, why)
-    single = np.zeros(len(units.patient))
+    return _measured(units, parts, shares, value, f1)
+
+
+def _measured(units: Units, parts: Sequence[Cell], shares: Float, value: float, f1: bool) -> Measured:
+    """The mean of the metrics of ``parts``, whose shares are known, with its variance over patients."""
+    single, influence = np.zeros(len(units.patient)), np.zeros(units.n_patients)
+    squares, degrees = [], []
     for (images, hit), share in zip(parts, shares, strict=True):
-        slope = 2 / (1 + share) ** 2 if f1 else 1.0
-        single[images] += slope * (hit[images] - share) / images.sum() / len(parts)
-    at = value / (2 - value) if f1 else value
-    slope = 2 / (1 + at) ** 2 if f1 else 1.0
-    n_most = len(parts) ** 2 / sum(1 / images.sum() for images, _ in parts)
-    involved = np.any([images for images, _ in cells], axis=0)
-    return _measured(units, involved, value, single, ShareVariation(n_most, f1=f1), at * (1 - at) * slope**2)
-
-
-def _measured(
-    units: Units, involved: Mask, value: float, single: Float, most: ShareVariation, binomial: float
-) -> Measured:
-    """The metric from its influences (N,) by image.
-
-    most: its variation if images were independent and classes alike; binomial: that times the number of images.
-    """
-    patients = units.count(involved)
-    influence = units.summed(single) * np.sqrt(patients / max(patients - 1, 1))
-    independent = variance = float((single**2).sum())
-    effect, df = 1.0, np.inf
+        deviations = (hit[images] - share) / images.sum() / len(parts) * (2 / (1 + share) ** 2 if f1 else 1)
+        single[images] += deviations
+        degrees.append(max(units.count(images) - 1, 1))
+        of_part = np.bincount(units.patient[images], deviations, units.n_patients)
+        of_part *= np.sqrt(units.count(images) / degrees[-1])
+        influence += of_part
+        squares.append(float((of_part**2).sum()))
+    sizes = np.bincount(units.patient[np.any([images for images, _ in parts], axis=0)])
+    error = independent = float((single**2).sum())
+    variation = ShareVariation(len(parts) ** 2 / sum(1 / images.sum() for images, _ in parts), f1=f1)
     if units.clustered:
-        variance = float((influence**2).sum())
-        sizes = np.bincount(units.patient[involved])
+        error = float((influence**2).sum())
         # Without misplaced images: the design effect when the images of a patient are all alike.
-        effect = max(variance / independent, 1.0) if independent > 0 else float((sizes**2).sum() / sizes.sum())
-        df = patients - 1
-    n = most.n / effect
-    if variance > 0:
-        n = min(n, binomial / variance)
-    known = trust(4 * patients * value * (1 - value))
-    return Measured(value, influence, ShareVariation(float(n), df, most.f1), known)
+        effect = max(error / independent, 1.0) if independent > 0 else (sizes**2).sum() / sizes.sum()
+        variation = ShareVariation(variation.n / effect, _satterthwaite(squares, degrees), f1)
+    if error > 0:  # at most the number of images with which a single share would have this error
+        variation = replace(variation, n=min(1, variation.variance(value) / error) * variation.n)
+    known = trust(4 * np.count_nonzero(sizes) * value * (1 - value))
+    return Measured(value, influence, variation, known)
+
+
+def _satterthwaite(squares: Sequence[float], degrees: Sequence[int]) -> float:
+    """Degrees of freedom of a sum of estimated variances; of none the fewest."""
+    total = sum(squares)
+    return total**2 / sum(s**2 / df for s, df in zip(squares, degrees, strict=True)) if total else float(min(degrees))
 
 
 def _classes(predictions: Predictions, classes: Sequence[int] | None) -> Sequence[int]:
