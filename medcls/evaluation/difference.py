@@ -6,6 +6,7 @@ Each way inverts its own test: p is 1 minus the level at which its interval touc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -80,13 +81,18 @@ class Recovered:
         if self.value == 0:
             return 1.0
 
+        @cache
         def beyond(deviate: float) -> float:
             low, high = self._limits(float(2 * norm.cdf(deviate) - 1))
             return low if self.value > 0 else -high
 
-        if beyond(_FARTHEST) > 0:
+        # Limits move almost in proportion to the deviate: the root is near where that would have it.
+        near = 2 * abs(self.value) / max(abs(self.value) - beyond(2), 1e-9)
+        low, high = min(0.8 * near, _FARTHEST), min(1.2 * near, _FARTHEST)
+        low, high = low if beyond(low) > 0 else 1e-3, high if beyond(high) < 0 else _FARTHEST
+        if beyond(high) > 0:
             return float(2 * norm.sf(_FARTHEST))
-        return float(2 * norm.sf(brentq(beyond, 1e-3, _FARTHEST, xtol=1e-5))) if beyond(1e-3) > 0 else 1.0
+        return float(2 * norm.sf(brentq(beyond, low, high, xtol=1e-5))) if beyond(low) > 0 else 1.0
 
     def interval(self, level: float) -> tuple[float, float]:
         low, high = self._limits(level)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import betainc, ndtr, ndtri, owens_t
+from scipy.special import betainc, ndtri, owens_t, stdtrit
 from scipy.stats import norm, t
 from statsmodels.stats.proportion import proportion_confint
 
@@ -74,7 +74,7 @@ class AreaVariation:
 
     def limits(self, value: float, level: float) -> Limits:
         """The areas from which the estimate is just as far as the error that it would have there."""
-        critical = float(t.ppf((1 + level) / 2, self.df))
+        critical = float(stdtrit(self.df, (1 + level) / 2))
 
         def beyond(area: float) -> float:
             return abs(area - value) - critical * math.sqrt(self.variance(area))
@@ -115,7 +115,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     at_low, at_high = function(low), function(high)
     if at_low * at_high > 0:
         return low if abs(at_low) < abs(at_high) else high
-    return float(brentq(function, low, high, xtol=1e-10))
+    return float(brentq(function, low, high, xtol=1e-9))
 
 
 def model_variance(area: float, m: Array, n: Array) -> float:
@@ -124,11 +124,11 @@ def model_variance(area: float, m: Array, n: Array) -> float:
     For each the largest of three models: normal scores of equal variance, and Hanley & McNeil's (1982, Radiology
     143:29) with the longer tail on either side.
     """
-    h = ndtri(np.clip(area, 1e-12, 1 - 1e-12))
-    both = float(ndtr(h) - 2 * owens_t(h, np.sqrt(1 / 3)))  # two of a class are on the right side of one of the other
+    # Two of a class are on the right side of one of the other with this probability (Owen, 1956).
+    both = area - 2 * float(owens_t(ndtri(min(max(area, 1e-12), 1 - 1e-12)), math.sqrt(1 / 3)))
     longer, shorter = area / (2 - area), 2 * area**2 / (1 + area)
     # Of pairs that share an image on either side, the probability that both are in order, by the three models.
-    share_other = np.array([both, longer, shorter])[:, None] - area**2
-    share_own = np.array([both, shorter, longer])[:, None] - area**2
-    total = (area * (1 - area) + (m - 1) * share_other + (n - 1) * share_own) / (m * n)
-    return float(np.maximum(total.max(axis=0), 1e-15 / (m * n)).sum()) / len(m) ** 2
+    of_own = np.array([[both], [longer], [shorter]]) - area**2
+    of_other = np.array([[both], [shorter], [longer]]) - area**2
+    pairs = area * (1 - area) + (m - 1) * of_own + (n - 1) * of_other
+    return float((np.maximum(pairs.max(axis=0), 1e-15) / (m * n)).sum()) / len(m) ** 2
