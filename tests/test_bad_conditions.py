@@ -189,6 +189,7 @@ def test_two_sweeps_share_a_cache_at_once(make_folder, tmp_path):
     assert first == second
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
 def test_full_disk_at_the_report_is_explained_and_the_run_can_go_on(make_folder, tmp_path):
     """Room for all but the pictures at the end."""

@@ -26,6 +26,7 @@ def history(folder):
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_medcls_and_the_scripts_give_the_same_numbers(command):
     assert command("medcls", "train", *TRAINED, "hydra.run.dir=a").status == 0
     assert command("medcls", "sweep", *TRAINED, "seed=0,1", "hydra.sweep.dir=sweep").status == 0
@@ -173,6 +174,7 @@ def test_bash_completes_commands_keys_and_choices(tmp_path, line, found):
     assert sorted(done.stdout.split()) == sorted(found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
 def test_training_fits_a_terminal_of_80_columns(tmp_path):
     import fcntl

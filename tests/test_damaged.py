@@ -56,40 +56,55 @@ def test_relaunching_a_sweep_names_a_damaged_file_before_a_job_starts(command, o
     assert "jobs" not in result.out
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("predictions.csv", lambda text: ""),
-        ("predictions.csv", lambda text: text.partition("\n")[0] + "\n"),
-        ("predictions.csv", lambda text: text.replace(",0.", ",-0.", 1)),
-        ("predictions.csv", lambda text: text[:-9]),
-        ("history.csv", lambda text: text.replace("\n2,", "\n7,")),
-        ("metrics.json", lambda text: json.dumps(with_accuracy(json.loads(text), 5))),
-        ("metrics.json", lambda text: "{}"),
-        ("metrics.json", lambda text: "[" * 99_999),
-        ("status.json", lambda text: text[:9]),
-        ("config.yaml", lambda text: text[:99]),
-        ("config.yaml", lambda text: text.replace("seed: ", "seed: x")),
-    ],
-)
-def test_one_damaged_run_does_not_cost_the_report_of_the_others(command, old, name, change):
+DAMAGES = [
+    ("predictions.csv", lambda text: ""),
+    ("predictions.csv", lambda text: text.partition("\n")[0] + "\n"),
+    ("predictions.csv", lambda text: text.replace(",0.", ",-0.", 1)),
+    ("predictions.csv", lambda text: text[:-9]),
+    ("history.csv", lambda text: text.replace("\n2,", "\n7,")),
+    ("metrics.json", lambda text: json.dumps(with_accuracy(json.loads(text), 5))),
+    ("metrics.json", lambda text: "{}"),
+    ("metrics.json", lambda text: "[" * 99_999),
+    ("status.json", lambda text: text[:9]),
+    ("config.yaml", lambda text: text[:99]),
+    ("config.yaml", lambda text: text.replace("seed: ", "seed: x")),
+]
+
+
+def test_damaged_runs_do_not_cost_the_report_of_the_others(command, old):
     folder = old("sweep")
     command("medcls", "report", str(folder))
     before = {row["run"]: row for row in results(folder) if row["state"] == "done"}
     assert len(before) == 3
-    spoilt = min(before)
-    (folder / spoilt / name).write_text(change((folder / spoilt / name).read_text()))
-    for _ in range(2):  # as a sweep, and as a folder of runs
-        assert command("medcls", "report", str(folder)).status == 0
-        after = {row["run"]: row for row in results(folder) if row["state"] == "done"}
-        for run in set(before) - {spoilt}:
-            assert {key: after[run][key] for key in ("best_val_accuracy", "seed")} == {
-                key: before[run][key] for key in ("best_val_accuracy", "seed")
-            }
+    (folder / "sweep.json").unlink()  # a folder of runs
+    for number, (name, change) in enumerate(DAMAGES):
+        copy = Path(shutil.copytree(folder / min(before), folder / f"damaged{number}"))
+        config = copy / "config.yaml"
+        config.write_text(config.read_text().replace("\nseed: 0", f"\nseed: {10 + number}"))  # no repetition
+        (copy / name).write_text(change((copy / name).read_text()))
+    assert command("medcls", "report", str(folder)).status == 0
+    after = {row["run"]: row for row in results(folder) if row["state"] == "done"}
+    for run in before:
+        assert [after[run][key] for key in ("best_val_accuracy", "seed")] == [
+            before[run][key] for key in ("best_val_accuracy", "seed")
+        ]
+    report = (folder / "report.md").read_text()
+    for number, (name, _) in enumerate(DAMAGES):
         if name != "config.yaml":
-            assert spoilt not in after
-            assert name in (folder / "report.md").read_text()
-        (folder / "sweep.json").unlink(missing_ok=True)
+            assert f"damaged{number}" not in after
+            (line,) = [line for line in report.splitlines() if f"| damaged{number} |" in line]
+            assert name in line
+
+
+def test_damaged_run_of_a_sweep_does_not_cost_its_report(command, old):
+    folder = old("sweep")
+    spoilt = sorted(folder.glob("*/predictions.csv"))[0]
+    spoilt.write_text(spoilt.read_text()[:-9])
+    assert command("medcls", "report", str(folder)).status == 0
+    done = [row["run"] for row in results(folder) if row["state"] == "done"]
+    assert len(done) == 2
+    assert spoilt.parent.name not in done
+    assert "predictions.csv" in (folder / "report.md").read_text()
 
 
 def with_accuracy(metrics, value):

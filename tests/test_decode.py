@@ -261,7 +261,7 @@ def test_jpeg_that_would_be_decoded_for_hours_is_refused():
     content = WHOLE["progressive JPEG"]
     last_scan = content[content.rindex(b"\xff\xda") : -2]
     with pytest.raises(UnreadableImage, match="passes over the pixels, expected 100 at most"):
-        decode(content[:-2] + last_scan * 20_000 + content[-2:], image_size=32, channels=1)
+        decode(content[:-2] + last_scan * 200 + content[-2:], image_size=32, channels=1)
 
 
 @pytest.mark.parametrize("kind", ["progressive JPEG", "PNG", "BMP", "LZW TIFF"])

@@ -33,7 +33,8 @@ from medcls.sources.image_folder import find_files, scan_folder
 UNCOMPRESSED = ["CT_small", "MR_small", "MR_small_bigendian", "MR_small_implicit", "image_dfl", "examples_overlay"]
 BUILT_IN = ["MR_small_RLE", "SC_rgb_rle", "SC_rgb_small_odd", "SC_ybr_full_422_uncompressed", "examples_palette"]
 OPENJPEG = ["JPEG2000", "MR_small_jp2klossless", "examples_jpeg2k", "GDCMJ2K_TextGBR"]
-LIBJPEG = ["MR_small_jpeg_ls_lossless", "JPEGLSNearLossless_16", "SC_rgb_jpeg_gdcm", "SC_rgb_jpeg_dcmtk"]
+JPEG_LS = ["MR_small_jpeg_ls_lossless", "JPEGLSNearLossless_16"]
+LIBJPEG = ["SC_rgb_jpeg_gdcm", "SC_rgb_jpeg_dcmtk"]
 
 
 def content_of(name):
@@ -43,7 +44,7 @@ def content_of(name):
 
 
 def needs_plugins(name):
-    for plugin, names in (("openjpeg", OPENJPEG), ("libjpeg", LIBJPEG)):  # the second is in the extra dicom alone
+    for plugin, names in (("openjpeg", OPENJPEG), ("jpeg_ls", JPEG_LS), ("libjpeg", LIBJPEG)):
         if name in names:
             pytest.importorskip(plugin, reason="needs the extra dicom")
 
@@ -54,7 +55,7 @@ def read(content, window="percentiles", max_pixels=10**8):
         return image.shown() if isinstance(image, Gray) else np.asarray(image)
 
 
-@pytest.mark.parametrize("name", UNCOMPRESSED + BUILT_IN + OPENJPEG + LIBJPEG)
+@pytest.mark.parametrize("name", UNCOMPRESSED + BUILT_IN + OPENJPEG + JPEG_LS + LIBJPEG)
 def test_pixels_are_those_of_an_independent_reader(name):
     simpleitk = pytest.importorskip("SimpleITK")
     needs_plugins(name)
@@ -218,7 +219,7 @@ def test_limit_of_a_long_header_can_be_raised():
 def test_missing_plug_in_is_named_and_asked_for_again_next_time(tmp_path):
     code = f"""
         import sys
-        for name in ("pylibjpeg", "libjpeg", "openjpeg", "PIL.Jpeg2KImagePlugin", "gdcm"):
+        for name in ("pylibjpeg", "libjpeg", "openjpeg", "PIL.Jpeg2KImagePlugin", "gdcm", "jpeg_ls"):
             sys.modules[name] = None
         from medcls.formats.decode import UnreadableImage, decode
         try:

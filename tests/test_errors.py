@@ -394,7 +394,7 @@ def can_mount():
 @pytest.mark.parametrize(
     ("overrides", "kilobytes", "full", "left"),
     [
-        ("data.cache_dir={disk} image_size=128", 64, "images-", {"lock"}),
+        pytest.param("data.cache_dir={disk} image_size=128", 64, "images-", {"lock"}, marks=pytest.mark.slow),
         ("hydra.run.dir={disk} model.n_base=16 image_size=128", 1024, "best.ckpt", {"status.json", "config.yaml"}),
     ],
     ids=["cache", "checkpoint"],

@@ -315,7 +315,18 @@ def test_process_is_left_as_it_was_found(how, config, tmp_path):
     assert {key: after[key] for key in after if after[key] != before[key]} == {}
 
 
-def test_interrupted_training_raises_keyboard_interrupt_and_resumes_to_the_same_numbers(config, tmp_path):
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a program of one's own: commands that a shell starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.slow
+def test_interrupted_training_raises_keyboard_interrupt_and_resumes_to_the_same_numbers(
+    config, tmp_path, interruptible
+):
     longer = medcls.compose(*TINY, "logger=none", data="folder", data__root=config.data.root, epochs=12)
     folder, handler = tmp_path / "run", signal.getsignal(signal.SIGINT)
 
@@ -365,9 +376,9 @@ def test_messages_are_printed_once_and_only_when_asked_for(config, tmp_path, cap
 def test_sweep_reads_as_one_row_per_run_with_the_values_of_its_keys(make_folder, command, tmp_path):
     root = make_folder(counts={"train": 6, "val": 5})
     swept = [*(o for o in TINY if "n_base" not in o), "data=folder", f"data.root={root}", "logger=none"]
-    command(SWEEP, *swept, "model.n_base=2,4", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    command(SWEEP, *swept, "model.n_base=2,4", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     rows = medcls.read_sweep(tmp_path / "sweep")
-    assert [(row["model.n_base"], row["seed"]) for row in rows] == [(2, 0), (2, 1), (4, 0), (4, 1)]
+    assert [row["model.n_base"] for row in rows] == [2, 4]
     with (tmp_path / "sweep/results.csv").open() as file:
         written = list(csv.DictReader(file))
     assert [row["best_val_loss"] for row in rows] == [float(row["best_val_loss"]) for row in written]
@@ -400,6 +411,7 @@ def executed(notebook, folder, **options):
     return notebook
 
 
+@pytest.mark.slow
 def test_notebook_runs_from_an_empty_folder_and_is_kept_without_outputs(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.read(NOTEBOOK, as_version=4)

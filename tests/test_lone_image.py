@@ -25,7 +25,7 @@ def test_batches_are_those_without_the_rule_but_for_a_lone_last_image(n_images):
 
 
 @pytest.mark.parametrize(
-    ("name", "image_size", "takes"), [("resnet18", 28, False), ("resnet18", 64, True), ("vgg11", 32, True)]
+    ("name", "image_size", "takes"), [("resnet18", 28, False), ("resnet18", 64, True), ("squeezenet1_1", 32, True)]
 )
 def test_net_is_asked_whether_it_trains_on_one_image(name, image_size, takes):
     net = build_network(
@@ -64,6 +64,7 @@ def test_resnet_trains_on_one_image_more_than_fits_its_batches(train, make_folde
     assert "the last of 9 training images joins the batch before it" in result.out
 
 
+@pytest.mark.slow  # without a home, matplotlib lists the fonts anew
 def test_without_a_home_folder_it_works(make_folder, tmp_path):
     code = (
         "import os, pwd, sys\nos.environ.pop('HOME', None)\nos.environ.pop('MEDCLS_CACHE', None)\n"

@@ -178,7 +178,7 @@ def background(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize(("schedule", "workers"), [("cosine", 2), ("plateau", 0)])
+@pytest.mark.parametrize(("schedule", "workers"), [pytest.param("cosine", 2, marks=pytest.mark.slow), ("plateau", 0)])
 def test_run_stopped_by_sigterm_and_resumed_equals_the_uninterrupted_run(
     schedule, workers, images, train, left_alone, signal_when, tmp_path
 ):
@@ -213,7 +213,7 @@ def test_run_killed_by_sigkill_and_resumed_equals_the_uninterrupted_run(images, 
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
 def test_signal_stops_a_run_in_order(number, status, images, background):
     process, folder = background(*PLAIN, *images, "epochs=100000", "num_workers=2")

@@ -186,6 +186,7 @@ def test_run_that_an_earlier_version_marked_for_resuming_counts_as_not_started(t
     assert read_status(run) == {"state": "failed", "epoch": 3, "reason": "was not started"}
 
 
+@pytest.mark.slow
 def test_parallel_jobs_with_one_thread_each_give_the_numbers_of_jobs_run_one_after_another(sweep, tmp_path):
     grid = [*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
     assert sweep(*grid).status == 0

@@ -59,7 +59,8 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
     assert (folder / good / "metrics.json").stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folder, tmp_path, launcher):
     grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
     process = started(*grid, f"hydra/launcher={launcher}")

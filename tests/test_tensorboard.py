@@ -170,6 +170,7 @@ def test_page_of_a_sweep_begins_with_its_knobs_and_the_best_epochs_metrics(comma
     assert len(page.runs) == 4
 
 
+@pytest.mark.slow
 def test_every_run_has_every_knob_and_one_type_for_each(run, shared):
     folder = shared / "mixed"
     nets = {

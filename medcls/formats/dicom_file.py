@@ -17,12 +17,14 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
     RLELossless,
 )
 
 from medcls.formats.budget import BYTES_A_PIXEL, Admission
+from medcls.formats.jpeg import read_jpeg
 from medcls.formats.kinds import has_dicom_mark
 from medcls.formats.unreadable import UnreadableImage
 from medcls.formats.whole import jpeg_frame, truncated
@@ -172,6 +174,8 @@ def _check_whole(dataset: Dataset) -> None:
     found = _jpeg2000_size(frame) if syntax in _JPEG2000 else jpeg_frame(frame)[2:4]
     if found != size:
         raise UnreadableImage(f"damaged (compressed pixels {found}, header {size})")
+    if syntax == JPEGBaseline8Bit:
+        read_jpeg(frame, "L")  # pydicom's decoder hides what is missing
 
 
 def _check_length(dataset: Dataset) -> None:

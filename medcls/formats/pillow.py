@@ -12,6 +12,7 @@ from PIL import Image
 
 from medcls.formats.budget import Admission
 from medcls.formats.gray import Gray, between_percentiles
+from medcls.formats.jpeg import read_jpeg
 from medcls.formats.kinds import PILLOW_FORMATS
 from medcls.formats.unreadable import UnreadableImage
 from medcls.formats.whole import check_png_pixels
@@ -32,11 +33,15 @@ def read_with_pillow(content: bytes, mode: str, admit: Admission) -> tuple[Image
         raise UnreadableImage(f"an animation of {frames:,} images; write each to a file of its own")
     if image.format == "PNG":
         check_png_pixels(content)
+    orientation = _orientation(image)
+    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+        pixels = read_jpeg(content, "L" if image.mode == "L" else mode)
+        if pixels is not None:
+            return Image.fromarray(pixels), orientation
     # Not at a half or less of its size, which libjpeg offers: where edges are sharp, the shrunk image then is up to
     # 9 levels away on photographs, and up to 30 on drawings.
     image.draft(mode, None)
     image.load()
-    orientation = _orientation(image)
     if not image.mode.startswith(("I", "F")):
         return image, orientation
     values = np.asarray(image)

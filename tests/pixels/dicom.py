@@ -172,6 +172,9 @@ def dicom_colour_cells():
     frame = pillow(Image.fromarray(ramp("u1")), "JPEG", quality=95)
     content = dicom(ramp("u1"), syntax=JPEGBaseline8Bit, PixelData=encapsulate([frame]))
     yield Cell("DICOM JPEG", content, (gdcm,), within=1, shown=lambda x: x)
+    cut = frame[:-40] + b"\xff\xd9"
+    content = dicom(ramp("u1"), syntax=JPEGBaseline8Bit, PixelData=encapsulate([cut]))
+    yield Cell("DICOM JPEG cut, with an end", content, refused="truncated")
 
 
 def _by_ycbcr(content):

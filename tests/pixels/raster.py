@@ -35,9 +35,24 @@ def jpeg_cells():
     for codec in ("j2k", "jp2"):
         content = imagecodecs.jpeg2k_encode(ramp("u2"), codecformat=codec, level=0)
         yield Cell(f"JPEG 2000 {codec}", content, refused="JPEG 2000")
+    for subsampling in ("411", "440"):
+        content = imagecodecs.jpeg8_encode(ramp("u1", 3), level=90, subsampling=subsampling)
+        yield Cell(f"JPEG colour {subsampling}", content, readers, within=1)
+    yield Cell("JPEG of three gray levels to one of colour", _jpeg_of_odd_sampling(), readers)
     whole = pillow(colour, "JPEG")
     yield Cell("JPEG cut", whole[: len(whole) // 2], refused="truncated")
+    yield Cell("JPEG cut, with an end", whole[: len(whole) // 2] + b"\xff\xd9", refused="truncated")
     yield Cell("JPEG cut and filled with zeros", whole[: len(whole) // 2].ljust(len(whole), b"\0"), refused="truncated")
+
+
+def _jpeg_of_odd_sampling():
+    """Gray 128 as 24 x 24 pixels of colour, with three times as many columns of brightness as of colour."""
+    content = pillow(Image.new("RGB", (24, 24), (128, 128, 128)), "JPEG", subsampling=0)
+    content = content.replace(b"\1\x11\0\2\x11\1\3\x11\1", b"\1\x31\0\2\x11\1\3\x11\1")
+    scan = content[: content.index(b"\xff\xda") + 14]
+    # Blocks that are 128 all over: three times three of brightness (no difference, end), then one of each colour.
+    bits = ("001010" * 3 + "0000" * 2) * 3 + "11"
+    return scan + int(bits, 2).to_bytes(10, "big") + b"\xff\xd9"
 
 
 def bmp(samples, bits, compression=0, masks=b"", top_down=False, table=b""):
