@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from medcls.evaluation.difference import Difference, Estimate, Recovered, Widest
 from medcls.evaluation.measured import Measured
@@ -113,6 +114,7 @@ class Contrast:
         of_b = np.arange(len(nets)) >= n_a
         same = (of_b[:, None] == of_b) & ~np.eye(len(nets), dtype=bool)
         spread = [np.var(seeds, ddof=1) for seeds in self._seed_values()] if covers_seeds else [0.0]
+        df = max(len(self.a) + len(self.b) - 2, 1)
         run = min(self.runs, key=lambda run: len(run.names))
         return Design(
             best=float(values[order[1]].mean()),
@@ -120,7 +122,8 @@ class Contrast:
             variations=(_middle(nets[order[0]]), _middle(nets[order[1]])),
             within=max(float(self.correlation[same].mean()), 0.0) if same.any() else 0.0,
             between=max(float(self.correlation[of_b[:, None] != of_b].mean()), 0.0),
-            spread=float(np.mean(spread)) * len(nets) / (len(self.a) + len(self.b)),
+            # Of a variance from few seeds more than half of all estimates are too small.
+            spread=float(np.mean(spread) * df / chi2.ppf(0.5, df)) * len(nets) / (len(self.a) + len(self.b)),
             images=float(np.mean(np.diag(self.covariance))),
             covers_seeds=covers_seeds,
             n_images=len(run.names),

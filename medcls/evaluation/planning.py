@@ -45,7 +45,7 @@ class Design:
     """A finished comparison as the plan of one like it.
 
     best: the better variant's metric; seeds, variations: of the two. within, between: correlation of nets of one
-    variant and of both, by their images. spread: variance over seeds, of which ``images`` (variance of one net over
+    variant and of both, by their images. spread: variance over seeds (median-unbiased), of which ``images`` (variance of one net over
     images) explains a part; 0 of single seeds. n_images, n_patients: on which the metric was measured, 0 unknown.
     """
 
@@ -116,7 +116,7 @@ class Design:
         value, found = self.smallest(alpha, power), []
         level = 0.8  # of the metric: both at their ends at once is rarer than either
         for best, tail in zip(self.variations[1].limits(self.best, level), (0.1, 0.9), strict=True):
-            spread = self.spread * df / chi2.ppf(tail, df)
+            spread = self.spread * chi2.ppf(0.5, df) / chi2.ppf(tail, df)
             found.append(replace(self, best=best, spread=spread).smallest(alpha, power))
         high = math.nan if any(map(math.isnan, found)) else max(*found, value)
         return Range(min([one for one in found if one == one] + [value]), value, high)
