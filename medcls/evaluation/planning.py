@@ -45,8 +45,9 @@ class Design:
     """A finished comparison as the plan of one like it.
 
     best: the better variant's metric; seeds, variations: of the two. within, between: correlation of nets of one
-    variant and of both, by their images. spread: variance over seeds (median-unbiased), of which ``images`` (variance of one net over
-    images) explains a part; 0 of single seeds. n_images, n_patients: on which the metric was measured, 0 unknown.
+    variant and of both, by their images. spread: variance over seeds (median-unbiased), of which ``images``, the
+    variance of one net over images, explains a part. covers_seeds: whether seeds were several, so that others could be
+    drawn. n_images, n_patients: on which the metric was measured, patients 0 where unknown.
     """
 
     best: float
