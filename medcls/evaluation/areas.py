@@ -99,11 +99,14 @@ def _variation(areas: Sequence[_Area], value: float, influence: Float, known: fl
     if clustered:
         at = min(value, _HIGHEST)
         prior = model_variance(at, *np.array([area.alike for area in areas]).T) / model_variance(at, m, n)
-    estimate = float((influence**2).sum()) / model_variance(value, m, n)
+    model = model_variance(value, m, n)
+    estimate = float((influence**2).sum()) / model
+    # As far as it is known that tails are not longer, the variance need not be that of longer ones.
+    least = drawn(known, model_variance(value, m, n, longer_tails=False) / model, 1.0)
     each = np.array([float((area.influence**2).sum()) for area in areas])
     df = np.array([area.df for area in areas])
     of_mean = each.sum() ** 2 / (each**2 / df).sum() if each.any() else df.sum()
-    return AreaVariation(m, n, drawn(known, estimate, prior), float(of_mean))
+    return AreaVariation(m, n, max(drawn(known, estimate, prior), least), float(of_mean))
 
 
 def ranks_alike(nets: Sequence[Predictions]) -> Float:

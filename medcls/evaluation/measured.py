@@ -97,9 +97,9 @@ def undefined(units: Units, value: float, why: str) -> Measured:
 
 
 def drawn(known: float, estimate: float, prior: float) -> float:
-    """Geometric mean of an estimated inflation and of one assumed, by how far the estimate is ``known``; at least 1."""
+    """Geometric mean of an estimated factor and of one assumed, by how far the estimate is ``known``."""
     # The logarithm of an estimate of 0, which nothing is known of, would make the mean 0.
-    return max(float(np.exp(known * np.log(max(estimate, 1e-3)) + (1 - known) * np.log(prior))), 1.0)
+    return float(np.exp(known * np.log(max(estimate, 1e-3)) + (1 - known) * np.log(prior)))
 
 
 def trust(misplaced: float) -> float:

@@ -118,11 +118,11 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return float(brentq(function, low, high, xtol=1e-9))
 
 
-def model_variance(area: float, m: Array, n: Array) -> float:
+def model_variance(area: float, m: Array, n: Array, *, longer_tails: bool = True) -> float:
     """Variance of the mean of estimated areas, all truly ``area``, of ``m`` images of a class and ``n`` others (K,).
 
     For each the largest of three models: normal scores of equal variance, and Hanley & McNeil's (1982, Radiology
-    143:29) with the longer tail on either side.
+    143:29) with the longer tail on either side; without ``longer_tails`` the first.
     """
     # Two of a class are on the right side of one of the other with this probability (Owen, 1956).
     both = area - 2 * float(owens_t(ndtri(min(max(area, 1e-12), 1 - 1e-12)), math.sqrt(1 / 3)))
@@ -131,4 +131,5 @@ def model_variance(area: float, m: Array, n: Array) -> float:
     of_own = np.array([[both], [longer], [shorter]]) - area**2
     of_other = np.array([[both], [shorter], [longer]]) - area**2
     pairs = area * (1 - area) + (m - 1) * of_own + (n - 1) * of_other
-    return float((np.maximum(pairs.max(axis=0), 1e-15) / (m * n)).sum()) / len(m) ** 2
+    largest = pairs.max(axis=0) if longer_tails else pairs[0]
+    return float((np.maximum(largest, 1e-15) / (m * n)).sum()) / len(m) ** 2
