@@ -13,7 +13,7 @@ from sklearn.metrics import confusion_matrix, roc_curve
 from medcls.evaluation.areas import measure_auroc
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import METRICS
-from medcls.report.png import COLOURS, write_png
+from medcls.report.png import COLOURS, write_picture
 from medcls.runs.predictions import Predictions
 
 MOST_IN_CELLS = 40  # classes up to which cells hold their counts
@@ -49,7 +49,7 @@ def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path:
     axes.set_yticks(shown, names[some])
     of = "" if len(shown) == len(classes) else f" ({len(classes)} classes, {len(shown)} named)"
     axes.set(xlabel="predicted class", ylabel=f"true class{of}")
-    write_png(figure, path)
+    write_picture(figure, path)
 
 
 def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
@@ -78,7 +78,7 @@ def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path)
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
     axes.set(xlabel="1 - specificity (false positive rate)", ylabel="sensitivity (true positive rate)")
     axes.grid(alpha=0.3)
-    write_png(figure, path)
+    write_picture(figure, path)
 
 
 def _curve(axes: Axes, found: Predictions, name: str, index: int) -> None:

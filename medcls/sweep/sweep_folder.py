@@ -35,7 +35,7 @@ class SweepFolder:
     """Paths and small files of a sweep; every file is written whole or not at all.
 
     sweep.json: name, question, command, simulated, keys (swept, without seed and fold), variants (name, values), jobs
-    (name, variant, seed, fold, folds, overrides), compare and reach as in the configuration. The report reads only
+    (name, variant, seed, fold, folds, overrides), compare, metric, margin and reach as in the configuration. The report reads only
     this file and the run folders.
     """
 

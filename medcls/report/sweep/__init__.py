@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medcls.config.targets import Target
-from medcls.report.sweep.answers import answers
+from medcls.report.sweep.answers import head_of, on_terminal
 from medcls.report.sweep.crossvalidation import cross_validate, write_pooled
 from medcls.report.sweep.design import read_sweep
 from medcls.report.sweep.own_columns import own_columns
+from medcls.report.sweep.ranking import rank
 from medcls.report.sweep.render import write_document
 from medcls.report.sweep.results_csv import write_results
 from medcls.report.sweep.sections import build_sections
@@ -38,9 +39,11 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     write_results(sweep, own)
     write_pooled(sweep, validated)
     verdicts = judge(sweep)
+    ranking = rank(sweep, verdicts)
+    head = head_of(sweep, verdicts, ranking)
     (folder / "pictures").mkdir(exist_ok=True)
-    page = write_document(sweep, build_sections(sweep, verdicts, validated, own))
-    return Report(page, answers(sweep, verdicts))
+    page = write_document(sweep, head, build_sections(sweep, verdicts, ranking, validated, own))
+    return Report(page, on_terminal(sweep, head))
 
 
 __all__ = ["Report", "write_report"]

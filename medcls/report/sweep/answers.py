@@ -1,121 +1,161 @@
-"""What a sweep's runs say to its question: the first section of the report, and a few lines for the terminal."""
+"""What a sweep answers, in one sentence, and what to know and do next: the head of the report, the end of a sweep."""
 
 import math
-from itertools import groupby
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import shorten, wrap
 
-from medcls.evaluation.interval import LEVEL
-from medcls.evaluation.metrics import COMPARED, title_of
-from medcls.report.sweep.blocks import Block, Item, Items, Note, Picture, Section, Text
+from medcls.evaluation.metrics import title_of
 from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.difference_plot import plot_differences
-from medcls.report.sweep.over_seeds import summarise
-from medcls.report.sweep.verdicts import Verdict, Verdicts, describe, scope, show_p
+from medcls.report.sweep.ranking import Ranked, Ranking, show_difference, show_interval
+from medcls.report.sweep.silent import count_silent, no_better_than_constant, silent_nets
+from medcls.report.sweep.verdicts import Verdicts
 
-_COLUMNS = 80
-_MOST_PAIRS = 3  # on the terminal; the report has them all
-_NO_COMPARISON = "Nothing is compared: there is one variant, or no comparison was asked for."
-
-
-def answer_section(sweep: Sweep, verdicts: Verdicts) -> Section:
-    """Every comparison in words; draws pictures of the differences."""
-    blocks: list[Block] = []
-    if unfinished := _unfinished(sweep):
-        rest = "cross-validations with all folds finished" if sweep.cross_validated else "those"
-        blocks.append(Text(f"{unfinished}: the answers below rest on {rest}."))
-    if verdicts.made:
-        scopes = {scope(verdict.comparison) for verdict in verdicts.made}
-        said = scopes.pop() if len(scopes) == 1 else ""
-        images = _images(sweep, verdicts) + (" of all folds pooled" if sweep.cross_validated else "")
-        blocks.append(Text(f"Nets of the best epoch, on {images}. {said} {_explained_count(verdicts)}"))
-        blocks.append(Items(tuple(describe(verdict, scope_said=bool(said)) for verdict in verdicts.made)))
-        blocks += _difference_pictures(sweep, verdicts)
-    elif not verdicts.impossible:
-        blocks.append(Text(_NO_COMPARISON))
-    if verdicts.impossible:
-        items = [Item(f"{b} vs. {a}", "not compared", f"{why}.") for a, b, why in verdicts.impossible]
-        blocks.append(Items(tuple(items)))
-    if sweep.remark:
-        blocks.append(Note(sweep.remark))
-    return Section("Answers", tuple(blocks))
+_COLUMNS, _LINES = 80, 10  # of the terminal
+_LONGEST = 60  # characters of a variant's name in the sentence
+_WORTH_SAYING = 0.005  # of optimism
+_SEEDS = 3  # fewer cannot tell variants from seeds
+_UNKNOWN = ("", "no reason recorded")
 
 
-def answers(sweep: Sweep, verdicts: Verdicts) -> list[str]:
-    """The same findings in at most ten lines of 80 columns, for the terminal; pairs with the smallest p-value first."""
-    lines = ["SIMULATED DATA: the answers say nothing about patients."] if sweep.simulated else []
-    lines += [f"{unfinished}."] if (unfinished := _unfinished(sweep)) else []
-    if verdicts.made:
-        pooled = "pooled " if sweep.cross_validated else ""
-        lines.append(f"{_count(verdicts)} on {pooled}{_images(sweep, verdicts)} (adjusted p):")
-    elif not verdicts.impossible:
-        lines += [_NO_COMPARISON, *_only_variant(sweep)]
-    pairs = [list(of) for _, of in groupby(verdicts.made, key=lambda verdict: (verdict.a, verdict.b))]
-    pairs.sort(key=lambda of: min((v.comparison.adjusted for v in of if math.isfinite(v.comparison.p)), default=2))
-    stated = [[_names(of[0].a, of[0].b), "    " + ", ".join(map(_stated, of))] for of in pairs]
-    stated += [[_names(a, b), f"    not compared: {why}"] for a, b, why in verdicts.impossible]
-    lines += [line for pair in stated[:_MOST_PAIRS] for line in pair]
-    if (more := len(stated) - _MOST_PAIRS) > 0:
-        lines.append(f"  and {more} more pair{'s' if more > 1 else ''} in the report")
-    return [line if len(line) <= _COLUMNS else f"{line[: _COLUMNS - 3]}..." for line in lines]
+@dataclass(frozen=True)
+class Head:
+    """The answer in a sentence; what failed and why; nets that say nothing; what to do next, empty where nothing."""
+
+    answer: str
+    failures: tuple[str, ...]
+    doubts: tuple[str, ...]
+    next_step: str
 
 
-def _unfinished(sweep: Sweep) -> str:
-    done = sum(run.done for run in sweep.runs)
-    return f"Only {done} of {len(sweep.runs)} runs are finished" if done < len(sweep.runs) else ""
+def head_of(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Head:
+    """What stands at the top of the report."""
+    doubts = []
+    silent, n_nets = silent_nets(sweep, verdicts.split), sum(run.done for run in sweep.runs)
+    if silent:
+        doubts.append(count_silent(silent, n_nets))
+    if flat := no_better_than_constant(sweep):
+        doubts.append(
+            f"The best epoch of {len(flat)} of {n_nets} runs is no better than one answer for all images, by its loss."
+        )
+    return Head(answer(sweep, verdicts, ranking), tuple(causes(sweep)), tuple(doubts), next_step(sweep, verdicts))
 
 
-def _images(sweep: Sweep, verdicts: Verdicts) -> str:
-    return "test images" if verdicts.split == "test" else sweep.validation_images
+def on_terminal(sweep: Sweep, head: Head) -> list[str]:
+    """The same in at most ten lines of 80 columns."""
+    said = ["SIMULATED DATA: the answer says nothing about patients."] if sweep.simulated else []
+    said += [shorten(text, 2 * _COLUMNS - 10, placeholder=" ...") for text in head.failures]
+    lines = [line for text in [*said, head.answer, *head.doubts] for line in wrap(text, _COLUMNS)]
+    after = wrap(head.next_step, _COLUMNS)
+    return [*lines[: _LINES - len(after)], *after]
 
 
-def _count(verdicts: Verdicts) -> str:
-    shown = sum(verdict.comparison.shown for verdict in verdicts.made)
-    return f"{shown or 'None'} of {verdicts.n_tests} tests show{'s' if shown == 1 else ''} a difference"
+def answer(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> str:
+    """The answer in one sentence, computed from the runs."""
+    known = [one for one in ranking.variants if math.isfinite(one.value.value)]
+    if not known:
+        return "No answer yet: no run is finished." if not any(run.done for run in sweep.runs) else _undefined(sweep)
+    best, title = known[0], title_of(sweep.metric)
+    if best.n_silent == best.n_nets:
+        return f"No answer: no net of the best variant, {in_words(best.name)}, tells the images apart."
+    value = f"{title} {show_interval(best.value, 2)}"
+    if len(sweep.variants) == 1:
+        return f"One variant, nothing to compare: {value}."
+    held, shown = _held(verdicts, known, best)
+    effects, matters = _effects(verdicts)
+    sentence = f"{in_words(best.name)} {'is best' if shown or matters else 'ranks first'}: {value}"
+    if ranking.choice and ranking.choice.optimism >= _WORTH_SAYING:
+        sentence += f", about {ranking.choice.optimism:.2f} of it because it was chosen"
+    if held:
+        sentence += f"; {held}"
+    if effects:
+        sentence += f"; {effects}"
+    if not any(one.comparison.shown for one in verdicts.made) and not effects and "no difference" not in held:
+        sentence += "; no difference is shown" if verdicts.made else "; nothing could be tested"
+    return f"{sentence}."
 
 
-def _explained_count(verdicts: Verdicts) -> str:
-    if verdicts.n_tests == 1:
+def _undefined(sweep: Sweep) -> str:
+    return f"No answer: {title_of(sweep.metric)} is undefined on these images, or no variant has all its runs."
+
+
+def in_words(name: str) -> str:
+    """A variant's name in a sentence: "lr=1e-4, n_base=16" as "lr 1e-4 with n_base 16"."""
+    return shorten(name.replace("=", " ").replace(", ", " with ", 1), _LONGEST, placeholder=" ...")
+
+
+def _held(verdicts: Verdicts, known: Sequence[Ranked], best: Ranked) -> tuple[str, bool]:
+    """The best variant beside the comparator, or beside the second where it is that; and whether it is shown higher."""
+    other = best.held.a if best.held else next((one.name for one in known[1:]), None)
+    found = verdicts.between(best.name, other) if other else None
+    if found is None or found.a == found.b:
+        return "", False
+    text = f"against {in_words(found.a)} {show_difference(found, 2)}"
+    tested = any(not v.contrast.key and {v.a, v.b} == {found.a, found.b} for v in verdicts.made)
+    word = f" ({found.word})" if tested else ""
+    doubt = f", where {found.doubt[0].lower()}{found.doubt[1:].rstrip('.')}" if found.doubt else ""
+    return f"{text}{word}{doubt}", tested and found.comparison.shown
+
+
+def _effects(verdicts: Verdicts) -> tuple[str, bool]:
+    """Which settings matter, over all others; and whether any does."""
+    by_key: dict[str, set[str]] = {}
+    for verdict in verdicts.made:
+        if verdict.contrast.key:
+            by_key.setdefault(verdict.contrast.key.rpartition(".")[2], set()).add(verdict.word)
+    said = {key: _matters(words) for key, words in by_key.items()}
+    return ", ".join(f"{key} {what}" for key, what in said.items()), "matters" in said.values()
+
+
+def _matters(words: set[str]) -> str:
+    if any(word.startswith(("higher", "lower")) for word in words):
+        return "matters"
+    if words == {"not judgeable"}:
+        return "cannot be judged"
+    equivalent = all(word.startswith("equivalent") for word in words)
+    return f"does not matter ({words.pop()})" if equivalent else "does not show"
+
+
+def causes(sweep: Sweep) -> list[str]:
+    """The runs that are not finished, those of one cause together, in words."""
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for run in sweep.runs:
+        if not run.done:
+            grouped.setdefault((run.state, _cause(run.reason)), []).append(run.variant)
+    said = []
+    for (state, cause), variants in grouped.items():
+        of = ", ".join(dict.fromkeys(variants)) if len(set(variants)) <= 3 else f"{len(set(variants))} variants"
+        count = f"{len(variants)} of {len(sweep.runs)} runs {state} ({of})"
+        said.append(count if cause in (*_UNKNOWN, state) else f"{count}: {cause}")
+    return said
+
+
+def _cause(reason: str) -> str:
+    """A reason without the class of an exception, the epoch and line breaks."""
+    text = " ".join(reason.split()).partition(" (after epoch")[0]
+    if "OutOfMemory" in text or "out of memory" in text:
+        return f"out of memory: lower batch_size or image_size ({text})"
+    return text.removeprefix("UserError: ")
+
+
+def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
+    """What to do where runs are missing or the design was too small to show a difference; empty otherwise."""
+    if missing := Counter(run.state for run in sweep.runs if not run.done):
+        return f"Next: re-run the same command for the {sum(missing.values())} runs that are not finished."
+    if len(sweep.variants) < 2:
+        return "Next: sweep over a setting and seeds, such as lr=1e-3,1e-4 seed=0,1,2."
+    seeds = sorted({run.seed for run in sweep.runs})
+    more = range(max(_SEEDS, 2 * len(seeds)))
+    command = f"seed={','.join(map(str, dict.fromkeys([*seeds, *more])))}"
+    if len(seeds) < _SEEDS:
+        return f"Next: {command}. Fewer than {_SEEDS} seeds cannot tell settings from chance."
+    unshown = [v for v in verdicts.made if v.word in ("no difference shown", "not judgeable")]
+    if not unshown:
         return ""
-    return (
-        f"{_count(verdicts)}. Each p-value is adjusted for their number, the intervals are not: they hold for one "
-        "comparison at a time."
-    )
-
-
-def _names(a: str, b: str) -> str:
-    room = (_COLUMNS - len("   vs. ")) // 2
-    return f"  {shorten(b, room, placeholder='...')} vs. {shorten(a, room, placeholder='...')}"
-
-
-def _stated(verdict: Verdict) -> str:
-    c = verdict.comparison
-    p = show_p(c.adjusted).replace("below", "<")
-    finding = f"{'shown' if c.shown else 'not shown'}, p {p}" if math.isfinite(c.p) else "not tested"
-    return f"{title_of(c.metric)} {round(c.difference, 3) + 0.0:+.3f} ({finding})"
-
-
-def _only_variant(sweep: Sweep) -> list[str]:
-    """The metrics of the one variant there is."""
-    if len(sweep.variants) != 1:
-        return []
-    (summary,) = summarise(sweep)
-    unbroken = "\N{NO-BREAK SPACE}"
-    shown = [f"{title_of(name)}{unbroken}{of.mean:.3f}" for name, of in summary.best.items() if math.isfinite(of.mean)]
-    counted = f"mean of {summary.n_done} runs" if summary.n_done > 1 else "1 run"
-    of = sweep.validation_images.removesuffix(" images")
-    text = f"{of[0].upper()}{of[1:]}, best epoch, {counted}: {', '.join(shown)}"
-    lines = wrap(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ") if shown else []
-    return [line.replace(unbroken, " ") for line in lines]
-
-
-def _difference_pictures(sweep: Sweep, verdicts: Verdicts) -> list[Block]:
-    blocks: list[Block] = []
-    for metric in COMPARED:
-        made = [v for v in verdicts.made if v.comparison.metric == metric.name and math.isfinite(v.comparison.low)]
-        if len(made) < 2:  # one interval is read faster in words
-            continue
-        path = f"pictures/differences_{metric.name}.png"
-        labels = [f"{verdict.b} vs. {verdict.a}" for verdict in made]
-        plot_differences([v.comparison for v in made], labels, metric.title, sweep.simulated, sweep.folder / path)
-        blocks.append(Picture(path, f"Differences in {metric.title} with {LEVEL:.0%} intervals"))
-    return blocks
+    errors = [v.comparison.estimate for v in unshown if v.comparison.estimate.error > 0]
+    by_images = sum(one.least**2 / one.error**2 > 0.5 for one in errors)
+    if errors and 2 * by_images >= len(errors):
+        folds = "" if sweep.cross_validated else ", such as all of them in data.split.folds=5"
+        return f"Next: more validation images{folds}. Most of the uncertainty comes from there being few."
+    return f"Next: more seeds, {command}. Most of the uncertainty comes from how much nets of other seeds differ."

@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from medcls.atomic import write_text
+from medcls.report.png import DPI
+from medcls.report.sweep.answers import Head
 from medcls.report.sweep.blocks import Section
 from medcls.report.sweep.design import Sweep
 
+_LEGIBLE = 52  # pixels for an inch of a picture
 
-def write_document(sweep: Sweep, sections: Sequence[Section]) -> Path:
+
+def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Path:
     """Write report.md and report.html into the sweep's folder; returns the path of the latter."""
 
     def inline(path: str) -> str:
@@ -27,8 +32,13 @@ def write_document(sweep: Sweep, sections: Sequence[Section]) -> Path:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"inline": inline, "cell": _cell, "plain": _plain}
-    content = {"sweep": sweep, "sections": sections}
+    def legible(path: str) -> int:
+        """Width of a picture in pixels below which its letters cannot be read."""
+        with Image.open(sweep.folder / path) as picture:
+            return round(picture.width / DPI * _LEGIBLE)
+
+    environment.filters |= {"inline": inline, "legible": legible, "cell": _cell, "plain": _plain}
+    content = {"sweep": sweep, "head": head, "sections": sections}
     for name in ("report.md", "report.html"):
         write_text(sweep.folder / name, environment.get_template(name).render(content))
     return sweep.folder / "report.html"

@@ -1,84 +1,180 @@
 """The comparisons of a sweep, made and put into words."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.compare import Comparison, adjust, compare
-from medcls.evaluation.interval import LEVEL
+from medcls.evaluation.difference import POWER
+from medcls.evaluation.effects import compare_effects
 from medcls.evaluation.metrics import title_of
-from medcls.evaluation.planning import POWER
 from medcls.report.sweep.blocks import Item
 from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.family import Contrast, with_each
+from medcls.report.sweep.silent import Silent, silent_nets
 from medcls.report.sweep.trials import trials
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A comparison of two variants, by name."""
+    """What a comparison says; margin: the difference from which on one matters, or None; doubt: of nets in it."""
 
-    a: str
-    b: str
+    contrast: Contrast
     comparison: Comparison
+    margin: float | None = None
+    doubt: str = ""
+
+    @property
+    def a(self) -> str:
+        return self.contrast.a
+
+    @property
+    def b(self) -> str:
+        return self.contrast.b
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether two one-sided tests (Schuirmann, 1987) place the difference within the margin, adjusted likewise."""
+        if self.margin is None or not math.isfinite(self.comparison.p):
+            return False
+        low, high = self.comparison.estimate.interval(1 - 2 * self.comparison.alpha)
+        return bool(-self.margin < low and high < self.margin)
+
+    @property
+    def word(self) -> str:
+        """Higher, lower, equivalent, no difference shown or not judgeable: of b, seen from a."""
+        if not math.isfinite(self.comparison.p):
+            return "not judgeable"
+        within = f"equivalent within {self.margin:g}" if self.equivalent else ""
+        if self.comparison.shown:
+            higher = "higher" if self.comparison.difference > 0 else "lower"
+            return f"{higher}, but {within}" if within else higher
+        return within or "no difference shown"
+
+    def seen_from(self, name: str) -> "Verdict":
+        """The same verdict with the variant ``name`` as b."""
+        if name == self.b:
+            return self
+        c, turned = self.comparison, replace(self.contrast, a=self.b, b=self.a)
+        estimate = replace(c.estimate, value=-c.estimate.value)
+        return replace(self, contrast=turned, comparison=replace(c, a=c.b, b=c.a, low=-c.high, high=-c.low, estimate=estimate))
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All comparisons of a sweep, on one split; impossible: (a, b, why) of those that could not be made."""
+    """All comparisons of a sweep, on one split.
+
+    made: the family that is tested, by the sweep's metric; described: others, whose p-values nothing is adjusted for
+    and which show nothing; impossible: (contrast, why) of those that could not be made.
+    """
 
     split: str
     made: tuple[Verdict, ...]
-    impossible: tuple[tuple[str, str, str], ...]
+    described: tuple[Verdict, ...]
+    impossible: tuple[tuple[Contrast, str], ...]
 
     @property
     def n_tests(self) -> int:
         """How many p-values the adjustment allows for."""
         return sum(math.isfinite(verdict.comparison.p) for verdict in self.made)
 
+    def between(self, name: str, other: str) -> Verdict | None:
+        """How ``name`` compares with ``other``, two variants, whether tested or described."""
+        for verdict in (*self.made, *self.described):
+            metric = (self.made or self.described)[0].comparison.metric
+            if {verdict.a, verdict.b} == {name, other} and verdict.comparison.metric == metric:
+                return verdict.seen_from(name)
+        return None
+
+
+def split_of(sweep: Sweep) -> str:
+    """Test images where every finished run has some, else validation images, as for cross-validations."""
+    finished = [run.predictions for name in sweep.variants for run in sweep.done(name)]
+    tested = finished and all("test" in splits for splits in finished) and not sweep.cross_validated
+    return "test" if tested else "val"
+
 
 def judge(sweep: Sweep) -> Verdicts:
-    """Compare what the sweep asks to, on test images where every finished run has some, else on validation images.
+    """Compare what the sweep asks to, and describe each variant beside the one that others are compared with.
 
     Cross-validations are compared on the validation images of all folds pooled.
     """
-    finished = [run.predictions for name in sweep.variants for run in sweep.done(name)]
-    tested = finished and all("test" in splits for splits in finished) and not sweep.cross_validated
-    split = "test" if tested else "val"
-    pairs, found, impossible = [], [], []
-    for a, b in sweep.compare:
-        complete = [[trial for trial in trials(sweep, name) if trial.complete] for name in (a, b)]
-        if sweep.cross_validated and not all(complete):
-            impossible.append((a, b, "one of the two has no seed with all folds finished"))
+    split = split_of(sweep)
+    silent = silent_nets(sweep, split)
+    tested: list[tuple[Contrast, Comparison]] = []
+    described: list[tuple[Contrast, Comparison]] = []
+    impossible = []
+    for contrast in sweep.compare:
+        try:
+            found = _compare(sweep, contrast, split)
+        except ValueError as error:
+            impossible.append((contrast, str(error)))
+            continue
+        if sweep.metric not in {c.metric for c in found}:
+            impossible.append((contrast, "too few images of a class"))
+        for c in found:
+            (tested if c.metric == sweep.metric else described).append((contrast, c))
+    for contrast in with_each(sweep.comparator, sweep.variants):
+        if any(contrast in (one, _turned(one)) for one in sweep.compare):
             continue
         try:
-            of_a, of_b = ({trial.seed: trial.predictions(split) for trial in of} for of in complete)
-            comparisons = compare(of_a, of_b)
-        except ValueError as error:
-            impossible.append((a, b, str(error)))
+            found = _compare(sweep, contrast, split)
+        except ValueError:
             continue
-        pairs += [(a, b)] * len(comparisons)
-        found += comparisons
-        if not comparisons:
-            impossible.append((a, b, "too few images of a class"))
-    made = tuple(Verdict(a, b, c) for (a, b), c in zip(pairs, adjust(found), strict=True))
-    return Verdicts(split, made, tuple(impossible))
+        described += [(contrast, c) for c in found if c.metric == sweep.metric]
+    contrasts = [contrast for contrast, _ in tested]
+    made = zip(contrasts, adjust([c for _, c in tested]), strict=True)
+    return Verdicts(
+        split,
+        tuple(Verdict(contrast, c, sweep.margin, _doubt(sweep, contrast, silent)) for contrast, c in made),
+        tuple(Verdict(contrast, c, None, _doubt(sweep, contrast, silent)) for contrast, c in described),
+        tuple(impossible),
+    )
 
 
-def describe(verdict: Verdict, *, scope_said: bool = False) -> Item:
+def _turned(contrast: Contrast) -> Contrast:
+    return Contrast(contrast.b, contrast.a, contrast.of_b, contrast.of_a, contrast.key)
+
+
+def _compare(sweep: Sweep, contrast: Contrast, split: str) -> list[Comparison]:
+    """Both metrics of a contrast. Raises ValueError, saying why, where it cannot be made."""
+    cells = []
+    for names in (contrast.of_a, contrast.of_b):
+        complete = [[trial for trial in trials(sweep, name) if trial.complete] for name in names]
+        if sweep.cross_validated and not all(complete):
+            raise ValueError("one of the two has no seed with all folds finished")
+        cells.append([{trial.seed: trial.predictions(split) for trial in of} for of in complete])
+    of_a, of_b = cells
+    return compare_effects(of_a, of_b) if contrast.key else compare(of_a[0], of_b[0])
+
+
+def _doubt(sweep: Sweep, contrast: Contrast, silent: Sequence[Silent]) -> str:
+    """That nets of a comparison say nothing; empty where all do."""
+    names = {*contrast.of_a, *contrast.of_b}
+    n_silent = sum(one.variant in names for one in silent)
+    n_nets = sum(len(sweep.done(name)) for name in names)
+    return f"{n_silent} of its {n_nets} nets say{'s' if n_silent == 1 else ''} nothing of the images." if n_silent else ""
+
+
+def describe(verdict: Verdict, *, scope_said: bool = False, tested: bool = True) -> Item:
     """The verdict in words, computed from its numbers; ``scope_said``: once for all verdicts, elsewhere."""
     c = verdict.comparison
     lead = f"{title_of(c.metric)}: {verdict.b} vs. {verdict.a}"
     values = f"{c.b:.3f} vs. {c.a:.3f}, a difference of {signed(c.difference)}"
     if not math.isfinite(c.p):
-        return Item(lead, "cannot be tested", f"{values}, with no variation among images or seeds to judge it by.")
-    higher = verdict.b if c.difference > 0 else verdict.a
-    nets = "" if c.pairing.covers_seeds else ", for these nets only"
-    finding = f"higher with {higher}{nets}" if c.shown else "no difference shown"
+        text = f"{values}, with no variation among images or seeds to judge it by."
+        return Item(lead, verdict.word, " ".join(filter(None, [text, verdict.doubt])))
+    shown = tested and c.shown
+    finding = verdict.word if tested else "described, not tested"
+    finding += f" with {verdict.b}" if shown else ""
+    finding += ", for these nets only" if shown and not c.pairing.covers_seeds else ""
+    adjusted = f", adjusted {show_p(c.adjusted)}" if tested else ", not adjusted"
     text = (
-        f"{values} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}, adjusted "
-        f"{show_p(c.adjusted)}; {c.method}). {smallest_shown(c)}"
+        f"{values} ({LEVEL:.0%} interval {signed(c.low)} to {signed(c.high)}; p {show_p(c.p)}{adjusted}; {c.method})."
     )
-    more = [c.pairing.remark] if scope_said else [scope(c), c.pairing.remark]
-    return Item(lead, finding, " ".join([text, *filter(None, more)]), marked=c.shown)
+    more = [verdict.doubt, *([smallest_shown(c)] if tested else []), *([] if scope_said else [scope(c)])]
+    return Item(lead, finding, " ".join([text, *filter(None, [*more, c.pairing.remark])]), marked=shown)
 
 
 def smallest_shown(c: Comparison) -> str:
@@ -96,16 +192,17 @@ def scope(c: Comparison) -> str:
     if pairing.same_images:
         images = f"the same {len(a.names)} images" + (f" of {a.n_patients} patients" if a.n_patients else "")
     others = "other patients" if a.n_patients and b.n_patients else "other images"
+    held = "; the training images are held fixed."
     if pairing.covers_seeds:
         equal = len(pairing.a) == len(pairing.b)
         seeds = f"{len(pairing.b)} seeds each" if equal else f"{len(pairing.b)} and {len(pairing.a)} seeds"
-        return f"{seeds} on {images}: intervals are about other seeds and {others} of the same kind."
-    return f"One seed each on {images}: intervals are about {others} only; other seeds may differ more."
+        return f"{seeds} on {images}: intervals are about other seeds and {others} of the same kind{held}"
+    return f"One seed each on {images}: intervals are about {others} only; other seeds may differ more{held}"
 
 
-def signed(value: float) -> str:
-    """Three decimals with a sign, and no minus zero."""
-    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+def signed(value: float, digits: int = 3) -> str:
+    """With a sign, and no minus zero."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def show_p(p: float) -> str:

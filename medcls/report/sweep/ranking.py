@@ -1,0 +1,117 @@
+"""The variants of a sweep from the best to the worst, and what is said of the choice among them."""
+
+import math
+from dataclasses import dataclass
+
+from medcls.evaluation.bootstrap import LEVEL, Interval
+from medcls.evaluation.choice import Choice, judge_choice
+from medcls.evaluation.effects import over_seeds_and_images
+from medcls.evaluation.metrics import METRICS, title_of
+from medcls.report.sweep.blocks import Block, Note, Section, Table
+from medcls.report.sweep.design import Sweep
+from medcls.report.sweep.silent import silent_nets
+from medcls.report.sweep.trials import Trial, trials
+from medcls.report.sweep.verdicts import Verdict, Verdicts, signed
+
+_NONE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A variant: its mean over seeds with an interval over seeds and images; how many of its nets say nothing.
+
+    held: how it compares with the sweep's comparator; None for that one itself, and where it could not be compared.
+    """
+
+    name: str
+    value: Interval
+    n_seeds: int
+    n_nets: int
+    n_silent: int
+    held: Verdict | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The variants, the highest value of the sweep's metric first; choice: what the best of them is worth, if known."""
+
+    variants: tuple[Ranked, ...]
+    choice: Choice | None
+
+
+def rank(sweep: Sweep, verdicts: Verdicts) -> Ranking:
+    """Rank by the sweep's metric on the split that variants are compared on; those without a value come last."""
+    metric, split = METRICS[sweep.metric], verdicts.split
+    silent = [one.variant for one in silent_nets(sweep, split)]
+    ranked, compared = [], {}
+    for name in sweep.variants:
+        complete = [trial for trial in trials(sweep, name) if trial.complete]
+        value = Interval(math.nan, math.nan, math.nan)
+        if complete:
+            value = over_seeds_and_images([trial.predictions(split) for trial in complete], metric)
+            compared[name] = [_folds(trial, split) for trial in complete]
+        held = verdicts.between(name, sweep.comparator) if name != sweep.comparator else None
+        ranked.append(Ranked(name, value, len(complete), len(sweep.done(name)), silent.count(name), held))
+    ranked.sort(key=lambda one: -one.value.value if math.isfinite(one.value.value) else math.inf)
+    return Ranking(tuple(ranked), judge_choice(compared, metric))
+
+
+def _folds(trial: Trial, split: str) -> list:
+    return [run.predictions[split] for run in trial.done]
+
+
+def show_interval(interval: Interval, digits: int = 3) -> str:
+    """A value with its interval."""
+    if math.isnan(interval.value):
+        return _NONE
+    value = f"{interval.value:.3f}"
+    return f"{value} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]" if interval.low < interval.high else value
+
+
+def show_difference(verdict: Verdict, digits: int = 3) -> str:
+    """A difference with its interval."""
+    c = verdict.comparison
+    if math.isnan(c.low):
+        return signed(c.difference, digits)
+    return f"{signed(c.difference, digits)} [{signed(c.low, digits)}, {signed(c.high, digits)}]"
+
+
+def ranking_table(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Table:
+    """One row per variant, the best first."""
+    title = title_of(sweep.metric)
+    silent = any(one.n_silent for one in ranking.variants)
+    columns = ["variant", f"{title} [{LEVEL:.0%} interval]", f"vs. {sweep.comparator}", "verdict", "seeds"]
+    rows = []
+    for one in ranking.variants:
+        held = (show_difference(one.held), _verdict(verdicts, one.held)) if one.held else (_NONE, _NONE)
+        row = [one.name, show_interval(one.value), *held, str(one.n_seeds)]
+        rows.append(tuple([*row, f"{one.n_silent} of {one.n_nets}"] if silent else row))
+    return Table(tuple([*columns, "say nothing"] if silent else columns), tuple(rows))
+
+
+def _verdict(verdicts: Verdicts, held: Verdict) -> str:
+    tested = any(held.contrast.key == v.contrast.key and {held.a, held.b} == {v.a, v.b} for v in verdicts.made)
+    return held.word if tested else "not tested"
+
+
+def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture: Block | None) -> Section:
+    """The ranked table, the forest plot, and what the choice of the best is worth."""
+    where = "test images" if verdicts.split == "test" else sweep.validation_images
+    text = f"Mean over seeds on {where}; intervals are about other seeds and images, the training images held fixed."
+    if any(one.n_seeds == 1 for one in ranking.variants):
+        text = f"On {where}; with one seed intervals are about other images only, the training images held fixed."
+    blocks: list[Block] = [ranking_table(sweep, verdicts, ranking), Note(text), *([picture] if picture else [])]
+    if ranking.choice:
+        blocks.append(Note(choice_in_words(sweep, ranking.choice)))
+    return Section("Ranking", tuple(blocks))
+
+
+def choice_in_words(sweep: Sweep, choice: Choice) -> str:
+    """What taking the best of the variants is worth on other images."""
+    title, (name, share) = title_of(sweep.metric), max(choice.won.items(), key=lambda item: item[1])
+    return (
+        f"Chosen as the best of {len(choice.won)}, the winner shows {signed(choice.optimism)} {title} more than such a "
+        f"choice reaches on images that it was not made on: {show_interval(choice.honest)} (bootstrap of the whole choice, "
+        f"Tsamardinos et al., 2018). {name} wins on {share:.0%} of the resamples. That each epoch was chosen on these "
+        "images comes on top."
+    )
