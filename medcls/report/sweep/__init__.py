@@ -9,6 +9,7 @@ from medcls.report.sweep.answers import head_of, on_terminal
 from medcls.report.sweep.crossvalidation import cross_validate, write_pooled
 from medcls.report.sweep.design import read_sweep
 from medcls.report.sweep.own_columns import own_columns
+from medcls.report.sweep.paper_tables import write_tables
 from medcls.report.sweep.ranking import rank
 from medcls.report.sweep.render import write_document
 from medcls.report.sweep.results_csv import write_results
@@ -24,9 +25,9 @@ class Report(NamedTuple):
 
 
 def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
-    """Report on the runs in ``folder``, which gets report.md, report.html, results.csv and pictures/.
+    """Report on the runs in ``folder``, which gets report.md, report.html, results.csv, pictures/ and tables/.
 
-    Also pooled.csv where the runs are folds of cross-validations, which count as one then. columns: functions of the
+    Pictures are there as PNG, SVG and PDF, the tables of the report as CSV and LaTeX. Also pooled.csv where the runs are folds of cross-validations, which count as one then. columns: functions of the
     user's own (see ``own_columns``); what the folder itself names is never run.
 
     Uses sweep.json where there is one, else the variants that the configurations of the runs differ in. Runs that
@@ -42,7 +43,9 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     ranking = rank(sweep, verdicts)
     head = head_of(sweep, verdicts, ranking)
     (folder / "pictures").mkdir(exist_ok=True)
-    page = write_document(sweep, head, build_sections(sweep, verdicts, ranking, validated, own))
+    sections = build_sections(sweep, verdicts, ranking, validated, own)
+    write_tables(sections, folder / "tables")
+    page = write_document(sweep, head, sections)
     return Report(page, on_terminal(sweep, head))
 
 

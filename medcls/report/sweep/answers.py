@@ -92,20 +92,20 @@ def _held(verdicts: Verdicts, known: Sequence[Ranked], best: Ranked) -> tuple[st
     if found is None or found.a == found.b:
         return "", False
     text = f"against {in_words(found.a)} {show_difference(found, 2)}"
-    tested = any(not v.contrast.key and {v.a, v.b} == {found.a, found.b} for v in verdicts.made)
+    tested = verdicts.tests(found)
     word = f" ({found.word})" if tested else ""
     doubt = f", where {found.doubt[0].lower()}{found.doubt[1:].rstrip('.')}" if found.doubt else ""
     return f"{text}{word}{doubt}", tested and found.comparison.shown
 
 
 def _effects(verdicts: Verdicts) -> tuple[str, bool]:
-    """Which settings matter, over all others; and whether any does."""
+    """Which settings matter, over all others; and whether all do."""
     by_key: dict[str, set[str]] = {}
     for verdict in verdicts.made:
         if verdict.contrast.key:
             by_key.setdefault(verdict.contrast.key.rpartition(".")[2], set()).add(verdict.word)
     said = {key: _matters(words) for key, words in by_key.items()}
-    return ", ".join(f"{key} {what}" for key, what in said.items()), "matters" in said.values()
+    return ", ".join(f"{key} {what}" for key, what in said.items()), set(said.values()) == {"matters"}
 
 
 def _matters(words: set[str]) -> str:

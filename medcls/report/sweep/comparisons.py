@@ -16,10 +16,10 @@ def tests_section(sweep: Sweep, verdicts: Verdicts) -> Section | None:
     if not verdicts.made:
         return None
     effects = any(verdict.contrast.key for verdict in verdicts.made)
-    doubted = any(verdict.doubt for verdict in verdicts.made)
+    doubted = any(verdict.n_silent for verdict in verdicts.made)
     columns = ("comparison", f"difference in {title_of(sweep.metric)} [95% interval]", "adjusted p", "verdict")
-    rows = [(*_row(verdict), *([verdict.doubt] if doubted else [])) for verdict in verdicts.made]
-    blocks: list[Block] = [Table((*columns, "doubt") if doubted else columns, tuple(rows))]
+    rows = [(*_row(v), *([f"{v.n_silent} of {v.n_nets}"] if doubted else [])) for v in verdicts.made]
+    blocks: list[Block] = [Table((*columns, "nets that say nothing") if doubted else columns, tuple(rows))]
     over = "Each value of a setting vs. the setting's first, over all values of the others. " if effects else ""
     blocks.append(Note(f"{over}{_family(sweep, verdicts)}"))
     return Section("Main effects" if effects else "Tests", tuple(blocks))

@@ -21,7 +21,7 @@ def plot_forest(sweep: Sweep, ranking: Ranking) -> Picture | None:
     known = [one for one in ranking.variants if math.isfinite(one.value.value)][:_MOST]
     if len(known) < 2:
         return None
-    figure = Figure(figsize=(6.8, 1.3 + 0.45 * len(known)), layout="constrained")
+    figure = Figure(figsize=(6.2, 1.3 + 0.45 * len(known)), layout="constrained")
     axes = figure.subplots()
     for y, one in enumerate(known):
         shown = one.held is not None and one.held.comparison.shown
@@ -38,7 +38,7 @@ def plot_forest(sweep: Sweep, ranking: Ranking) -> Picture | None:
     meaning = [f"dashed: {sweep.comparator}"] if held is not None else []
     meaning += ["filled: a difference from it is shown"] if any(v.held and v.held.comparison.shown for v in known) else []
     meaning += ["cross: nets that say nothing"] if any(one.n_silent for one in known) else []
-    figure.suptitle(fill("; ".join(meaning), 80), fontsize=9.5)
+    figure.suptitle(fill("; ".join(meaning), 76), fontsize=9.5)
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right", "left"]].set_visible(False)
     path = "pictures/forest.png"

@@ -12,6 +12,7 @@ from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.silent import silent_nets
 from medcls.report.sweep.trials import Trial, trials
 from medcls.report.sweep.verdicts import Verdict, Verdicts, signed
+from medcls.runs.predictions import Predictions
 
 _NONE = "\N{EN DASH}"
 
@@ -56,7 +57,7 @@ def rank(sweep: Sweep, verdicts: Verdicts) -> Ranking:
     return Ranking(tuple(ranked), judge_choice(compared, metric))
 
 
-def _folds(trial: Trial, split: str) -> list:
+def _folds(trial: Trial, split: str) -> list[Predictions]:
     return [run.predictions[split] for run in trial.done]
 
 
@@ -80,18 +81,17 @@ def ranking_table(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Table:
     """One row per variant, the best first."""
     title = title_of(sweep.metric)
     silent = any(one.n_silent for one in ranking.variants)
-    columns = ["variant", f"{title} [{LEVEL:.0%} interval]", f"vs. {sweep.comparator}", "verdict", "seeds"]
+    tested = any(one.held and verdicts.tests(one.held) for one in ranking.variants)
+    several = len(ranking.variants) > 1
+    columns = ["variant", f"{title} [{LEVEL:.0%} interval]", *([f"vs. {sweep.comparator}"] if several else [])]
+    columns += [*(["verdict"] if tested else []), "seeds", *(["nets that say nothing"] if silent else [])]
     rows = []
     for one in ranking.variants:
-        held = (show_difference(one.held), _verdict(verdicts, one.held)) if one.held else (_NONE, _NONE)
-        row = [one.name, show_interval(one.value), *held, str(one.n_seeds)]
-        rows.append(tuple([*row, f"{one.n_silent} of {one.n_nets}"] if silent else row))
-    return Table(tuple([*columns, "say nothing"] if silent else columns), tuple(rows))
-
-
-def _verdict(verdicts: Verdicts, held: Verdict) -> str:
-    tested = any(held.contrast.key == v.contrast.key and {held.a, held.b} == {v.a, v.b} for v in verdicts.made)
-    return held.word if tested else "not tested"
+        row = [one.name, show_interval(one.value)]
+        row += [show_difference(one.held) if one.held else _NONE] if several else []
+        row += [one.held.word if one.held and verdicts.tests(one.held) else _NONE] if tested else []
+        rows.append(tuple([*row, str(one.n_seeds), *([f"{one.n_silent} of {one.n_nets}"] if silent else [])]))
+    return Table(tuple(columns), tuple(rows))
 
 
 def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture: Block | None) -> Section:
@@ -102,16 +102,16 @@ def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture:
         text = f"On {where}; with one seed intervals are about other images only, the training images held fixed."
     blocks: list[Block] = [ranking_table(sweep, verdicts, ranking), Note(text), *([picture] if picture else [])]
     if ranking.choice:
-        blocks.append(Note(choice_in_words(sweep, ranking.choice)))
+        blocks.append(Note(choice_in_words(sweep, ranking.choice, verdicts.split)))
     return Section("Ranking", tuple(blocks))
 
 
-def choice_in_words(sweep: Sweep, choice: Choice) -> str:
+def choice_in_words(sweep: Sweep, choice: Choice, split: str) -> str:
     """What taking the best of the variants is worth on other images."""
     title, (name, share) = title_of(sweep.metric), max(choice.won.items(), key=lambda item: item[1])
+    epochs = " That each epoch was chosen on these images comes on top." if split == "val" else ""
     return (
         f"Chosen as the best of {len(choice.won)}, the winner shows {signed(choice.optimism)} {title} more than such a "
         f"choice reaches on images that it was not made on: {show_interval(choice.honest)} (bootstrap of the whole choice, "
-        f"Tsamardinos et al., 2018). {name} wins on {share:.0%} of the resamples. That each epoch was chosen on these "
-        "images comes on top."
+        f"Tsamardinos et al., 2018). {name} wins on {share:.0%} of the resamples.{epochs}"
     )

@@ -14,8 +14,6 @@ from medcls.report.sweep.answers import Head
 from medcls.report.sweep.blocks import Section
 from medcls.report.sweep.design import Sweep
 
-_LEGIBLE = 52  # pixels for an inch of a picture
-
 
 def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Path:
     """Write report.md and report.html into the sweep's folder; returns the path of the latter."""
@@ -23,6 +21,10 @@ def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Pat
     def inline(path: str) -> str:
         content = base64.b64encode((sweep.folder / path).read_bytes()).decode()
         return f"data:image/png;base64,{content}"
+
+    def inches(path: str) -> float:
+        with Image.open(sweep.folder / path) as picture:
+            return picture.width / DPI
 
     environment = Environment(
         loader=PackageLoader("medcls.report.sweep", "templates"),
@@ -32,12 +34,7 @@ def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Pat
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    def legible(path: str) -> int:
-        """Width of a picture in pixels below which its letters cannot be read."""
-        with Image.open(sweep.folder / path) as picture:
-            return round(picture.width / DPI * _LEGIBLE)
-
-    environment.filters |= {"inline": inline, "legible": legible, "cell": _cell, "plain": _plain}
+    environment.filters |= {"inline": inline, "inches": inches, "cell": _cell, "plain": _plain}
     content = {"sweep": sweep, "head": head, "sections": sections}
     for name in ("report.md", "report.html"):
         write_text(sweep.folder / name, environment.get_template(name).render(content))

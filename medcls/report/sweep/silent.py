@@ -31,9 +31,8 @@ def silent_nets(sweep: Sweep, split: str) -> list[Silent]:
 def count_silent(silent: Sequence[Silent], n_nets: int) -> str:
     """How many of so many nets do what, and what to try; empty where there are none."""
     constant = sum(one.does.startswith("answers") for one in silent)
-    says = [f"{constant} of {n_nets} nets answer the same for every image"] if constant else []
-    if others := len(silent) - constant:
-        says.append(f"{others} of {n_nets} call every image one class")
+    counts = {"answer{} the same for every image": constant, "call{} every image one class": len(silent) - constant}
+    says = [f"{n} of {n_nets} nets {does.format('s' if n == 1 else '')}" for does, n in counts.items() if n]
     return f"{', '.join(says)}: {ADVICE}." if says else ""
 
 

@@ -1,7 +1,6 @@
 """The comparisons of a sweep, made and put into words."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from medcls.evaluation.bootstrap import LEVEL
@@ -12,18 +11,22 @@ from medcls.evaluation.metrics import title_of
 from medcls.report.sweep.blocks import Item
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.family import Contrast, with_each
-from medcls.report.sweep.silent import Silent, silent_nets
+from medcls.report.sweep.silent import silent_nets
 from medcls.report.sweep.trials import trials
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison says; margin: the difference from which on one matters, or None; doubt: of nets in it."""
+    """What a comparison says; margin: the difference from which on one matters, or None.
+
+    n_silent: how many of the ``n_nets`` nets in it say nothing of the images.
+    """
 
     contrast: Contrast
     comparison: Comparison
     margin: float | None = None
-    doubt: str = ""
+    n_silent: int = 0
+    n_nets: int = 0
 
     @property
     def a(self) -> str:
@@ -32,6 +35,12 @@ class Verdict:
     @property
     def b(self) -> str:
         return self.contrast.b
+
+    @property
+    def doubt(self) -> str:
+        """That nets in it say nothing of the images; empty where all do."""
+        says = "says" if self.n_silent == 1 else "say"
+        return f"{self.n_silent} of its {self.n_nets} nets {says} nothing of the images." if self.n_silent else ""
 
     @property
     def equivalent(self) -> bool:
@@ -79,6 +88,11 @@ class Verdicts:
         """How many p-values the adjustment allows for."""
         return sum(math.isfinite(verdict.comparison.p) for verdict in self.made)
 
+    def tests(self, verdict: Verdict) -> bool:
+        """Whether a verdict on two variants, seen from either, is one of the family."""
+        names = {verdict.a, verdict.b}
+        return any(not one.contrast.key and {one.a, one.b} == names for one in self.made)
+
     def between(self, name: str, other: str) -> Verdict | None:
         """How ``name`` compares with ``other``, two variants, whether tested or described."""
         for verdict in (*self.made, *self.described):
@@ -125,10 +139,16 @@ def judge(sweep: Sweep) -> Verdicts:
         described += [(contrast, c) for c in found if c.metric == sweep.metric]
     contrasts = [contrast for contrast, _ in tested]
     made = zip(contrasts, adjust([c for _, c in tested]), strict=True)
+
+    def verdict(contrast: Contrast, c: Comparison, margin: float | None) -> Verdict:
+        names = {*contrast.of_a, *contrast.of_b}
+        n_nets = sum(len(sweep.done(name)) for name in names)
+        return Verdict(contrast, c, margin, sum(one.variant in names for one in silent), n_nets)
+
     return Verdicts(
         split,
-        tuple(Verdict(contrast, c, sweep.margin, _doubt(sweep, contrast, silent)) for contrast, c in made),
-        tuple(Verdict(contrast, c, None, _doubt(sweep, contrast, silent)) for contrast, c in described),
+        tuple(verdict(contrast, c, sweep.margin) for contrast, c in made),
+        tuple(verdict(contrast, c, None) for contrast, c in described),
         tuple(impossible),
     )
 
@@ -147,14 +167,6 @@ def _compare(sweep: Sweep, contrast: Contrast, split: str) -> list[Comparison]:
         cells.append([{trial.seed: trial.predictions(split) for trial in of} for of in complete])
     of_a, of_b = cells
     return compare_effects(of_a, of_b) if contrast.key else compare(of_a[0], of_b[0])
-
-
-def _doubt(sweep: Sweep, contrast: Contrast, silent: Sequence[Silent]) -> str:
-    """That nets of a comparison say nothing; empty where all do."""
-    names = {*contrast.of_a, *contrast.of_b}
-    n_silent = sum(one.variant in names for one in silent)
-    n_nets = sum(len(sweep.done(name)) for name in names)
-    return f"{n_silent} of its {n_nets} nets say{'s' if n_silent == 1 else ''} nothing of the images." if n_silent else ""
 
 
 def describe(verdict: Verdict, *, scope_said: bool = False, tested: bool = True) -> Item:

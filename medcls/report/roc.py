@@ -1,0 +1,143 @@
+"""What each threshold would give: the ROC curve with its interval, and of many classes their mean."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import auc, roc_curve
+
+from medcls.evaluation.bootstrap import LEVEL, draw_counts, draw_group_counts
+from medcls.evaluation.metrics import METRICS
+from medcls.report.png import COLOURS, line_style, write_picture
+from medcls.runs.predictions import Predictions
+
+MOST_PANELS = 15  # classes that get one of their own
+_COLUMNS = 4  # of panels
+_RESAMPLES = 400
+_GRID = np.linspace(0, 1, 201)  # false positive rates at which curves are averaged
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Sensitivities at false positive rates, the area under them, and sensitivities at ``_GRID`` on resamples (R, G)."""
+
+    rates: Float
+    sensitivities: Float
+    area: float
+    drawn: Float
+
+
+def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
+    """Picture of the ROC of the positive class where there are two, else of each class against the rest and their mean.
+
+    Bands are pointwise 95 % bootstrap intervals of the sensitivity, over patients where these are known. A class that
+    no image or every image belongs to has no curve and says so. Of many classes those of the lowest AUROC are shown.
+    """
+    counts = _drawn(found)
+    curves = {k: _curve(found, k, counts) for k in ([found.positive] if len(classes) == 2 else range(len(classes)))}
+    known = {k: curve for k, curve in curves.items() if curve is not None}
+    if len(classes) == 2:
+        figure = Figure(figsize=(6.4, 6.8), layout="constrained")
+        axes = figure.subplots()
+        name = _named(found, found.positive, classes[found.positive])
+        _draw(axes, known.get(found.positive), name, line_style(0))
+        _operating_point(axes, found)
+        axes.legend(loc="lower right", framealpha=1)
+        panels = [axes]
+    else:
+        shown = sorted(sorted(curves, key=lambda k: known[k].area if k in known else -1)[:MOST_PANELS])
+        rows = -(-(len(shown) + 1) // _COLUMNS)
+        figure = Figure(figsize=(3.1 * _COLUMNS, 3.2 * rows + 0.7), layout="constrained")
+        panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
+        mean = _mean([*known.values()]) if len(known) == len(curves) else None
+        _draw(panels[0], mean, f"mean of {len(classes)} classes", {"color": "black"})
+        for i, (axes, k) in enumerate(zip(panels[1:], shown, strict=False)):
+            for other in known.values():
+                axes.plot(other.rates, other.sensitivities, color="0.85", linewidth=0.8, zorder=0)
+            _draw(axes, known.get(k), _named(found, k, classes[k]), line_style(i))
+        for axes in panels[len(shown) + 1 :]:
+            axes.remove()
+        panels = panels[: len(shown) + 1]
+        if len(shown) < len(classes):
+            title = f"{title} (of {len(classes)} classes the {len(shown)} of the lowest {METRICS['auroc'].title})"
+    figure.suptitle(fill(title, 64 if len(classes) == 2 else 110), fontsize=12)
+    figure.supxlabel("1 - specificity (false positive rate)", fontsize=10)
+    figure.supylabel("sensitivity (true positive rate)", fontsize=10)
+    for axes in panels:
+        axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
+        axes.grid(alpha=0.3)
+    write_picture(figure, path)
+
+
+def _named(found: Predictions, k: int, name: str) -> str:
+    """A class, with its number of images where that leaves its curve undefined."""
+    n = int((found.labels == k).sum())
+    return name if 0 < n < len(found.labels) else f"{name}: {n} of {len(found.labels)} images"
+
+
+def _draw(axes: Axes, curve: Curve | None, name: str, style: dict[str, Any]) -> None:
+    """One curve with its band, named in the legend, and above the panel where it is one of several."""
+    axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1.2, label="chance")
+    label = f"undefined, {name}" if curve is None else f"{METRICS['auroc'].title} {curve.area:.3f}, {name}"
+    if curve is None:
+        axes.plot([], [], **style, label=fill(label, 34))
+    else:
+        axes.plot(curve.rates, curve.sensitivities, **style, linewidth=2, label=fill(label, 34))
+        band = f"{LEVEL:.0%} interval of the sensitivity"
+        low, high = np.quantile(curve.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        axes.fill_between(_GRID, low, high, color=style["color"], alpha=0.18, linewidth=0, label=band)
+    if isinstance(axes.figure, Figure) and len(axes.figure.axes) > 1:
+        axes.set_title(fill(label, 30), fontsize=10)
+
+
+def _drawn(found: Predictions) -> Float:
+    """How often each image was drawn in each resample (R, N), the same for the curves of all classes."""
+    draw: Any = partial(draw_group_counts, groups=found.groups) if any(found.groups) else draw_counts
+    return np.concatenate(list(draw(found.labels, _RESAMPLES, np.random.default_rng(0))))
+
+
+def _curve(found: Predictions, k: int, counts: Float) -> Curve | None:
+    """That of class k against the rest; None where no image or every image is of it."""
+    is_class, score = found.labels == k, found.probabilities[:, k]
+    if is_class.all() or not is_class.any():
+        return None
+    rates, sensitivities, _ = roc_curve(is_class, score)
+    return Curve(rates, sensitivities, float(auc(rates, sensitivities)), _sensitivity(is_class, score, counts))
+
+
+def _mean(curves: Sequence[Curve]) -> Curve:
+    """Mean sensitivity of all classes at each rate, and on each resample."""
+    steps = [np.interp(_GRID, curve.rates, curve.sensitivities) for curve in curves]
+    drawn = np.mean([curve.drawn for curve in curves], axis=0)
+    rates, means = np.append(0, _GRID), np.append(0, np.mean(steps, axis=0))
+    return Curve(rates, means, float(np.mean([curve.area for curve in curves])), drawn)
+
+
+def _sensitivity(is_class: NDArray[np.bool_], score: Float, counts: Float) -> Float:
+    """Sensitivity (R, G) at each rate of ``_GRID``, of images drawn ``counts`` (R, N) times; ties are one step."""
+    order = np.argsort(-score)
+    last = np.append(np.diff(score[order]) != 0, True)
+    rates = []
+    for side in (~is_class, is_class):
+        passed = np.cumsum(counts[:, order] * side[order], axis=1)
+        rates.append(np.hstack([np.zeros((len(counts), 1)), (passed / passed[:, -1:])[:, last]]))
+    # Of several sensitivities at one rate the highest, which is the last.
+    return np.stack([np.interp(_GRID, wrong, right) for wrong, right in zip(*rates, strict=True)])
+
+
+def _operating_point(axes: Axes, found: Predictions) -> None:
+    predictions = found.labels, found.probabilities, found.positive
+    sensitivity, specificity = (METRICS[name].formula(*predictions) for name in ("sensitivity", "specificity"))
+    if np.isnan(sensitivity) or np.isnan(specificity):
+        return
+    label = f"threshold 0.5: sensitivity {sensitivity:.3f},\nspecificity {specificity:.3f}"
+    axes.plot([1 - specificity], [sensitivity], "D", color=COLOURS[-1], markersize=7, linestyle="none", label=label)
