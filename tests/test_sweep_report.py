@@ -12,7 +12,7 @@ from PIL import Image
 from medcls.config.targets import Target
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS, scores
-from medcls.report.sweep import write_report
+from medcls.sweep_report import write_report
 
 CLASSES = ["nevus", "melanoma <b>|*"]
 EPOCHS = 40

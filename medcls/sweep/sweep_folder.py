@@ -10,7 +10,7 @@ from medcls.atomic import write_json, write_text
 from medcls.config import Config
 from medcls.config.stored import check_stored
 from medcls.errors import UserError
-from medcls.report.sweep.contract import read_contract
+from medcls.sweep_report.contract import read_contract
 from medcls.runs.folder import RunFolder, locked
 from medcls.runs.history import Row, read_history
 from medcls.runs.reading import read_yaml, yaml_text

@@ -1,9 +1,9 @@
 """The section of a sweep's report that says how its numbers were computed."""
 
-from medcls.evaluation.interval import LEVEL
-from medcls.report.sweep.blocks import Note, Section
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.verdicts import Verdicts
+from medcls.evaluation.bootstrap import LEVEL
+from medcls.sweep_report.blocks import Note, Section
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.verdicts import Verdicts
 
 
 def methods(sweep: Sweep, verdicts: Verdicts) -> Section:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medcls.atomic import write_text
-from medcls.report.sweep.blocks import Section, Table
+from medcls.sweep_report.blocks import Section, Table
 from medcls.runs.folder import write_table
 
 # What LaTeX would take for a command; dashes and signs as it sets them.

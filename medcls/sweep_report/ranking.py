@@ -7,11 +7,11 @@ from medcls.evaluation.bootstrap import LEVEL, Interval
 from medcls.evaluation.choice import Choice, judge_choice
 from medcls.evaluation.effects import over_seeds_and_images
 from medcls.evaluation.metrics import METRICS, title_of
-from medcls.report.sweep.blocks import Block, Note, Section, Table
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.silent import silent_nets
-from medcls.report.sweep.trials import Trial, trials
-from medcls.report.sweep.verdicts import Verdict, Verdicts, signed
+from medcls.sweep_report.blocks import Block, Note, Section, Table
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.silent import silent_nets
+from medcls.sweep_report.trials import Trial, trials
+from medcls.sweep_report.verdicts import Verdict, Verdicts, signed
 from medcls.runs.predictions import Predictions
 
 _NONE = "\N{EN DASH}"

@@ -9,9 +9,9 @@ from typing import Any
 from medcls.config.stored import with_defaults
 from medcls.errors import UserError
 from medcls.evaluation.metrics import COMPARED
-from medcls.report.sweep.contract import read_contract
-from medcls.report.sweep.family import Contrast, family
-from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
+from medcls.sweep_report.contract import read_contract
+from medcls.sweep_report.family import Contrast, family
+from medcls.sweep_report.knobs import derive_knobs, name_variant, show_value, sort_key
 from medcls.runs.history import COLUMNS
 from medcls.runs.run import Fold, Run, read_config, read_run, validation_images
 

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from medcls.evaluation.metrics import COMPARED, title_of
-from medcls.report.sweep.blocks import Note, Picture, Section, Table, Text
-from medcls.report.sweep.comparisons import in_words_section, tests_section
-from medcls.report.sweep.crossvalidation import Validated, cross_validation
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.forest import plot_forest
-from medcls.report.sweep.heat_map import plot_heat_map
-from medcls.report.sweep.learning import convergence, overfitting
-from medcls.report.sweep.methods import methods
-from medcls.report.sweep.over_seeds import optimism
-from medcls.report.sweep.overlay import plot_overlay
-from medcls.report.sweep.own_columns import OwnColumn
-from medcls.report.sweep.ranking import Ranking, ranking_section
-from medcls.report.sweep.variants_table import variants_table
-from medcls.report.sweep.verdicts import Verdicts, signed
+from medcls.sweep_report.blocks import Note, Picture, Section, Table, Text
+from medcls.sweep_report.comparisons import in_words_section, tests_section
+from medcls.sweep_report.crossvalidation import Validated, cross_validation
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.forest import plot_forest
+from medcls.sweep_report.heat_map import plot_heat_map
+from medcls.sweep_report.learning import convergence, overfitting
+from medcls.sweep_report.methods import methods
+from medcls.sweep_report.over_seeds import optimism
+from medcls.sweep_report.overlay import plot_overlay
+from medcls.sweep_report.own_columns import OwnColumn
+from medcls.sweep_report.ranking import Ranking, ranking_section
+from medcls.sweep_report.variants_table import variants_table
+from medcls.sweep_report.verdicts import Verdicts, signed
 
 _LONGEST_TITLE = 60  # characters of a picture's title
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from medcls.atomic import write_text
 from medcls.report.png import DPI
-from medcls.report.sweep.answers import Head
-from medcls.report.sweep.blocks import Section
-from medcls.report.sweep.design import Sweep
+from medcls.sweep_report.answers import Head
+from medcls.sweep_report.blocks import Section
+from medcls.sweep_report.design import Sweep
 
 
 def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Path:
@@ -27,7 +27,7 @@ def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Pat
             return picture.width / DPI
 
     environment = Environment(
-        loader=PackageLoader("medcls.report.sweep", "templates"),
+        loader=PackageLoader("medcls.sweep_report", "templates"),
         # Names of folders and classes are foreign: in HTML they are text, whatever they hold.
         autoescape=lambda name: bool(name and name.endswith(".html")),
         trim_blocks=True,

@@ -8,11 +8,11 @@ from medcls.evaluation.compare import Comparison, adjust, compare
 from medcls.evaluation.difference import POWER
 from medcls.evaluation.effects import compare_effects
 from medcls.evaluation.metrics import title_of
-from medcls.report.sweep.blocks import Item
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.family import Contrast, with_each
-from medcls.report.sweep.silent import silent_nets
-from medcls.report.sweep.trials import trials
+from medcls.sweep_report.blocks import Item
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.family import Contrast, with_each
+from medcls.sweep_report.silent import silent_nets
+from medcls.sweep_report.trials import trials
 
 
 @dataclass(frozen=True)

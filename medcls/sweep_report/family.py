@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from medcls.report.sweep.knobs import name_variant, show_value
+from medcls.sweep_report.knobs import name_variant, show_value
 
 Variants = Mapping[str, Mapping[str, Any]]
 Asked = str | Sequence[tuple[str, str]] | None

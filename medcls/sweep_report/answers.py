@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from textwrap import shorten, wrap
 
 from medcls.evaluation.metrics import title_of
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.ranking import Ranked, Ranking, show_difference, show_interval
-from medcls.report.sweep.silent import count_silent, no_better_than_constant, silent_nets
-from medcls.report.sweep.verdicts import Verdicts
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.ranking import Ranked, Ranking, show_difference, show_interval
+from medcls.sweep_report.silent import count_silent, no_better_than_constant, silent_nets
+from medcls.sweep_report.verdicts import Verdicts
 
 _COLUMNS, _LINES = 80, 10  # of the terminal
 _LONGEST = 60  # characters of a variant's name in the sentence

@@ -8,8 +8,8 @@ from functools import partial, reduce
 import numpy as np
 
 from medcls.evaluation.metrics import METRICS, own_in
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.trials import trials
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.trials import trials
 from medcls.runs.run import Run, value_of
 
 

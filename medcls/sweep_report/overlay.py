@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medcls.report.png import line_style, write_picture
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.overfitting import values_of
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.overfitting import values_of
 from medcls.runs.history import QUANTITIES, Column
 from medcls.runs.run import Run
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from medcls.evaluation.metrics import title_of
 from medcls.report.png import write_picture
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.knobs import show_value, sort_key
-from medcls.report.sweep.over_seeds import spread
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.knobs import show_value, sort_key
+from medcls.sweep_report.over_seeds import spread
 from medcls.runs.run import value_of
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.report.sweep.design import Sweep
+from medcls.sweep_report.design import Sweep
 from medcls.runs.history import Row, column
 from medcls.runs.run import Run
 

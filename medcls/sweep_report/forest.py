@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.metrics import title_of
 from medcls.report.png import COLOURS, write_picture
-from medcls.report.sweep.blocks import Picture
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.ranking import Ranking
+from medcls.sweep_report.blocks import Picture
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.ranking import Ranking
 
 _MOST = 40  # variants that one can still read
 

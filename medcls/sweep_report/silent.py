@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medcls.evaluation.constant import beats, says_nothing
-from medcls.report.sweep.design import Sweep
+from medcls.sweep_report.design import Sweep
 from medcls.runs.run import Run, value_of
 
 ADVICE = "try model.batch_norm=true, or another lr"

@@ -3,10 +3,10 @@
 import math
 
 from medcls.evaluation.metrics import title_of
-from medcls.report.sweep.blocks import Block, Item, Items, Note, Section, Table, Text
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.ranking import show_difference
-from medcls.report.sweep.verdicts import Verdict, Verdicts, describe, scope, show_p
+from medcls.sweep_report.blocks import Block, Item, Items, Note, Section, Table, Text
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.ranking import show_difference
+from medcls.sweep_report.verdicts import Verdict, Verdicts, describe, scope, show_p
 
 _NOTHING = "Nothing is compared: there is one variant, or no comparison was asked for."
 

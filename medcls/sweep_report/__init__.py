@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medcls.config.targets import Target
-from medcls.report.sweep.answers import head_of, on_terminal
-from medcls.report.sweep.crossvalidation import cross_validate, write_pooled
-from medcls.report.sweep.design import read_sweep
-from medcls.report.sweep.own_columns import own_columns
-from medcls.report.sweep.paper_tables import write_tables
-from medcls.report.sweep.ranking import rank
-from medcls.report.sweep.render import write_document
-from medcls.report.sweep.results_csv import write_results
-from medcls.report.sweep.sections import build_sections
-from medcls.report.sweep.verdicts import judge
+from medcls.sweep_report.answers import head_of, on_terminal
+from medcls.sweep_report.crossvalidation import cross_validate, write_pooled
+from medcls.sweep_report.design import read_sweep
+from medcls.sweep_report.own_columns import own_columns
+from medcls.sweep_report.paper_tables import write_tables
+from medcls.sweep_report.ranking import rank
+from medcls.sweep_report.render import write_document
+from medcls.sweep_report.results_csv import write_results
+from medcls.sweep_report.sections import build_sections
+from medcls.sweep_report.verdicts import judge
 
 
 class Report(NamedTuple):
