@@ -7,8 +7,9 @@ from PIL import Image
 
 from medcls.evaluation.metrics import METRICS
 from medcls.report.closing_table import print_closing_table
-from medcls.report.confusion_roc import plot_confusion, plot_roc
+from medcls.report.confusion import plot_confusion
 from medcls.report.curves import plot_curves
+from medcls.report.roc import plot_roc
 from medcls.runs.predictions import Predictions
 
 

@@ -62,8 +62,8 @@ class ReachConfig(Section):
 class SweepConfig(Section):
     """What sweep.py varies and what the report answers; train.py has no use for it.
 
-    grid: key -> its values; variants: name -> key -> value, for sets that are no grid; compare: pairs of variants, "all",
-    or the variant that each other is compared with; None: the settings of a full grid, else each with the first.
+    grid: key -> its values; variants: name -> key -> value, for sets that are no grid; compare: pairs of variants,
+    "all", or one that each other is compared with; None: the settings of a full grid, else each with the first.
     """
 
     question: str | None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.evaluation.bootstrap import LEVEL, Interval, draw_counts, draw_group_counts
+from medcls.evaluation.interval import LEVEL, Interval
 from medcls.evaluation.metrics import Metric
-from medcls.evaluation.resampled import Resamples
+from medcls.evaluation.resampled import Resamples, draw_counts, draw_group_counts
 from medcls.runs.predictions import Predictions
 
 Float = NDArray[np.float64]
@@ -23,7 +23,7 @@ _RESAMPLES = 400
 
 @dataclass(frozen=True)
 class Choice:
-    """The metric that the procedure "take the best variant" reaches on other images, and how much its winner shows more.
+    """What taking the best variant reaches on other images, and how much more its winner shows.
 
     won: share of the resamples that each variant wins, by name.
     """
@@ -40,7 +40,11 @@ def judge_choice(variants: Mapping[str, Seeds], metric: Metric, n_resamples: int
     images.
     """
     runs = [run for seeds in variants.values() for folds in seeds for run in folds]
-    known = {name: (label, group) for run in runs for name, label, group in zip(run.names, run.labels, run.patients, strict=True)}
+    known = {
+        name: (label, group)
+        for run in runs
+        for name, label, group in zip(run.names, run.labels, run.patients, strict=True)
+    }
     images = {frozenset(name for run in folds for name in run.names) for seeds in variants.values() for folds in seeds}
     if len(variants) < 2 or len(images) > 1 or len({run.data for run in runs}) > 1 or metric.resampled is None:
         return None
@@ -48,7 +52,9 @@ def judge_choice(variants: Mapping[str, Seeds], metric: Metric, n_resamples: int
     labels = np.array([known[name][0] for name in at])
     groups = [known[name][1] for name in at]
     rng = np.random.default_rng(0)
-    drawn = draw_group_counts(labels, n_resamples, rng, groups) if any(groups) else draw_counts(labels, n_resamples, rng)
+    drawn = (
+        draw_group_counts(labels, n_resamples, rng, groups) if any(groups) else draw_counts(labels, n_resamples, rng)
+    )
     inside, outside = [], []
     for counts in drawn:
         inside.append(_means(variants, metric, counts, at))
@@ -63,11 +69,13 @@ def judge_choice(variants: Mapping[str, Seeds], metric: Metric, n_resamples: int
     low, high = np.quantile(honest, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     share = np.bincount(winner, minlength=len(variants)) / len(winner)
     value = float(honest.mean())
-    return Choice(Interval(value, float(low), float(high)), apparent - value, dict(zip(variants, share.tolist(), strict=True)))
+    return Choice(
+        Interval(value, float(low), float(high)), apparent - value, dict(zip(variants, share.tolist(), strict=True))
+    )
 
 
 def _means(variants: Mapping[str, Seeds], metric: Metric, counts: Float, at: Mapping[str, int]) -> Float:
-    """The metric of every variant (R, V), of images drawn ``counts`` (R, N) times: means over seeds of those over folds."""
+    """The metric of every variant (R, V) of images drawn ``counts`` (R, N) times, over seeds of that over folds."""
     assert metric.resampled is not None
     of = metric.resampled
 
@@ -76,5 +84,8 @@ def _means(variants: Mapping[str, Seeds], metric: Metric, counts: Float, at: Map
         with np.errstate(invalid="ignore", divide="ignore"):
             return of(Resamples(run.labels, run.probabilities, run.positive, counts[:, rows]))
 
-    means = [np.mean([np.mean([measure(run) for run in folds], axis=0) for folds in seeds], axis=0) for seeds in variants.values()]
+    means = [
+        np.mean([np.mean([measure(run) for run in folds], axis=0) for folds in seeds], axis=0)
+        for seeds in variants.values()
+    ]
     return np.stack(means, axis=1)

@@ -21,7 +21,9 @@ def says_nothing(found: Predictions, classes: Sequence[str]) -> str:
     return f"calls every image {classes[guesses[0]]}" if len(guesses) == 1 else ""
 
 
-def constant_loss(labels: NDArray[np.int64], outputs: str, class_weights: Sequence[float] | None, n_classes: int) -> float:
+def constant_loss(
+    labels: NDArray[np.int64], outputs: str, class_weights: Sequence[float] | None, n_classes: int
+) -> float:
     """The lowest loss that one answer for all of these images reaches: the entropy of the class shares, in nats.
 
     labels: (N,); outputs: "bce", "cross_entropy" or "one_vs_rest", where it is the mean entropy of each class against

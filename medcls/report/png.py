@@ -20,7 +20,7 @@ DPI = 140  # pixels of a picture per inch
 
 
 def write_picture(figure: Figure, path: Path) -> None:
-    """Write ``figure`` to ``path`` as PNG, and as SVG and PDF beside it, for papers. Raises UserError as ``write_png``."""
+    """Write ``figure`` to ``path`` as PNG, for papers as SVG and PDF beside it. Raises UserError as ``write_png``."""
     write_png(figure, path)
     # Without a date and with fixed names inside, the same picture is the same file.
     with rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42}):

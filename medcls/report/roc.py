@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import auc, roc_curve
 
-from medcls.evaluation.bootstrap import LEVEL, draw_counts, draw_group_counts
+from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import METRICS
+from medcls.evaluation.resampled import draw_counts, draw_group_counts
 from medcls.report.png import COLOURS, line_style, write_picture
 from medcls.runs.predictions import Predictions
 
@@ -28,7 +29,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """Sensitivities at false positive rates, the area under them, and sensitivities at ``_GRID`` on resamples (R, G)."""
+    """Sensitivities at false positive rates, the area below, and sensitivities at ``_GRID`` on resamples (R, G)."""
 
     rates: Float
     sensitivities: Float
@@ -107,7 +108,7 @@ def _drawn(found: Predictions) -> Float:
 
 def _curve(found: Predictions, k: int, counts: Float) -> Curve | None:
     """That of class k against the rest; None where no image or every image is of it."""
-    is_class, score = found.labels == k, found.probabilities[:, k]
+    is_class, score = found.labels == k, np.asarray(found.probabilities[:, k], dtype=np.float64)
     if is_class.all() or not is_class.any():
         return None
     rates, sensitivities, _ = roc_curve(is_class, score)

@@ -17,7 +17,7 @@ from medcls.config.messages import no_such_choice
 from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
-from medcls.evaluation.metrics import COMPARED
+from medcls.evaluation.metrics import METRICS
 from medcls.host.terminal import command_line
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
 from medcls.sweep.mistakes import Mistakes
@@ -176,7 +176,7 @@ def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
     Raises UserError for variants that never existed, and for a metric that is not compared.
     """
     sweep, known = plan.sweep, {variant["name"] for variant in plan.variants}
-    if sweep.metric not in (compared := [metric.name for metric in COMPARED]):
+    if sweep.metric not in (compared := [metric.name for metric in METRICS.values() if metric.measure]):
         raise UserError(no_such_choice("sweep.metric", sweep.metric, compared))
     pairs = sweep.compare if isinstance(sweep.compare, list) else []
     reference = {sweep.compare} - {"all"} if isinstance(sweep.compare, str) else set()

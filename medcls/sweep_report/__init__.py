@@ -11,7 +11,7 @@ from medcls.sweep_report.design import read_sweep
 from medcls.sweep_report.own_columns import own_columns
 from medcls.sweep_report.paper_tables import write_tables
 from medcls.sweep_report.ranking import rank
-from medcls.sweep_report.render import write_document
+from medcls.sweep_report.render import page_of, write_document
 from medcls.sweep_report.results_csv import write_results
 from medcls.sweep_report.sections import build_sections
 from medcls.sweep_report.verdicts import judge
@@ -27,8 +27,9 @@ class Report(NamedTuple):
 def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     """Report on the runs in ``folder``, which gets report.md, report.html, results.csv, pictures/ and tables/.
 
-    Pictures are there as PNG, SVG and PDF, the tables of the report as CSV and LaTeX. Also pooled.csv where the runs are folds of cross-validations, which count as one then. columns: functions of the
-    user's own (see ``own_columns``); what the folder itself names is never run.
+    Pictures are there as PNG, SVG and PDF, the tables of the report as CSV and LaTeX. Also pooled.csv where the runs
+    are folds of cross-validations, which count as one then. columns: functions of the user's own (see
+    ``own_columns``); what the folder itself names is never run.
 
     Uses sweep.json where there is one, else the variants that the configurations of the runs differ in. Runs that
     failed, were stopped or left damaged files are listed as such.
@@ -45,7 +46,7 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     (folder / "pictures").mkdir(exist_ok=True)
     sections = build_sections(sweep, verdicts, ranking, validated, own)
     write_tables(sections, folder / "tables")
-    page = write_document(sweep, head, sections)
+    page = write_document(folder, page_of(sweep, head), sections)
     return Report(page, on_terminal(sweep, head))
 
 

@@ -16,6 +16,7 @@ _COLUMNS, _LINES = 80, 10  # of the terminal
 _LONGEST = 60  # characters of a variant's name in the sentence
 _WORTH_SAYING = 0.005  # of optimism
 _SEEDS = 3  # fewer cannot tell variants from seeds
+_USUAL = 0.05  # a difference that is worth finding, where no margin was named
 _UNKNOWN = ("", "no reason recorded")
 
 
@@ -102,8 +103,8 @@ def _effects(verdicts: Verdicts) -> tuple[str, bool]:
     """Which settings matter, over all others; and whether all do."""
     by_key: dict[str, set[str]] = {}
     for verdict in verdicts.made:
-        if verdict.contrast.key:
-            by_key.setdefault(verdict.contrast.key.rpartition(".")[2], set()).add(verdict.word)
+        if verdict.pair.key:
+            by_key.setdefault(verdict.pair.key.rpartition(".")[2], set()).add(verdict.word)
     said = {key: _matters(words) for key, words in by_key.items()}
     return ", ".join(f"{key} {what}" for key, what in said.items()), set(said.values()) == {"matters"}
 
@@ -153,9 +154,14 @@ def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
     unshown = [v for v in verdicts.made if v.word in ("no difference shown", "not judgeable")]
     if not unshown:
         return ""
-    errors = [v.comparison.estimate for v in unshown if v.comparison.estimate.error > 0]
-    by_images = sum(one.least**2 / one.error**2 > 0.5 for one in errors)
-    if errors and 2 * by_images >= len(errors):
-        folds = "" if sweep.cross_validated else ", such as all of them in data.split.folds=5"
-        return f"Next: more validation images{folds}. Most of the uncertainty comes from there being few."
-    return f"Next: more seeds, {command}. Most of the uncertainty comes from how much nets of other seeds differ."
+    wanted = sweep.margin or _USUAL
+    needed = [v.comparison.design.needed(wanted, v.comparison.alpha) for v in unshown if v.comparison.design]
+    text = f"Next, to show a difference of {wanted:g} in {title_of(sweep.metric)}"
+    if seeds := [one.seeds for one in needed if one.seeds is not None]:
+        command = f"seed={','.join(map(str, range(max(seeds))))}" if max(seeds) <= 10 else f"{max(seeds)} seeds each"
+    images = [one.images for one in needed if one.images is not None]
+    patients = [one.patients for one in needed if one.patients is not None]
+    extent = f"about {max(images)} validation images" if images else ""
+    extent += f" ({max(patients)} patients)" if images and patients else ""
+    ways = [way for way in (command if seeds else "", extent) if way]
+    return f"{text}: {' or '.join(ways)}." if ways else f"{text}, more seeds and more images together are needed."

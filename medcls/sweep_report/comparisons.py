@@ -15,7 +15,7 @@ def tests_section(sweep: Sweep, verdicts: Verdicts) -> Section | None:
     """What is tested, one row per comparison: the family that p-values are adjusted for."""
     if not verdicts.made:
         return None
-    effects = any(verdict.contrast.key for verdict in verdicts.made)
+    effects = any(verdict.pair.key for verdict in verdicts.made)
     doubted = any(verdict.n_silent for verdict in verdicts.made)
     columns = ("comparison", f"difference in {title_of(sweep.metric)} [95% interval]", "adjusted p", "verdict")
     rows = [(*_row(v), *([f"{v.n_silent} of {v.n_nets}"] if doubted else [])) for v in verdicts.made]

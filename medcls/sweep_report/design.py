@@ -8,12 +8,12 @@ from typing import Any
 
 from medcls.config.stored import with_defaults
 from medcls.errors import UserError
-from medcls.evaluation.metrics import COMPARED
-from medcls.sweep_report.contract import read_contract
-from medcls.sweep_report.family import Contrast, family
-from medcls.sweep_report.knobs import derive_knobs, name_variant, show_value, sort_key
+from medcls.evaluation.metrics import METRICS
 from medcls.runs.history import COLUMNS
 from medcls.runs.run import Fold, Run, read_config, read_run, validation_images
+from medcls.sweep_report.contract import read_contract
+from medcls.sweep_report.family import Pair, family
+from medcls.sweep_report.knobs import derive_knobs, name_variant, show_value, sort_key
 
 # What convergence is measured by where nothing was asked.
 USUAL_REACH = ({"metric": "train_accuracy", "value": 0.9},)
@@ -37,7 +37,7 @@ class Sweep:
     keys: tuple[str, ...]
     variants: Mapping[str, Mapping[str, Any]]
     runs: tuple[Run, ...]
-    compare: tuple[Contrast, ...]
+    compare: tuple[Pair, ...]
     metric: str
     margin: float | None
     reach: tuple[Mapping[str, Any], ...]
@@ -117,13 +117,13 @@ def _from_file(folder: Path) -> Sweep:
         own = (name for run in runs for row in run.history[-1:] for name in row if name.startswith("val_"))
         reachable = dict.fromkeys([*COLUMNS, *own])
         wrong = [str(target.get("metric")) for target in reach if target.get("metric") not in reachable]
-        wrong += [] if metric in (compared := [one.name for one in COMPARED]) else [metric]
+        wrong += [] if metric in (compared := [one.name for one in METRICS.values() if one.measure]) else [metric]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged or of another version ({type(error).__name__}: {error}).") from error
     if absent or wrong:
         raise UserError(
             f"{path}: found {', '.join(sorted(absent) + wrong)} in compare, metric or reach.\n  Expected variants "
-            f"({', '.join(variants)}), metrics to reach ({', '.join(reachable)}) and to compare ({', '.join(compared)})."
+            f"({', '.join(variants)}), metrics ({', '.join(compared)}) and what is reached ({', '.join(reachable)})."
         )
     simulated = bool(content.get("simulated")) or _any_simulated(runs)
     command, title = _typed(content.get("command")), str(content.get("name") or folder.name)

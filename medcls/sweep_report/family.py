@@ -13,7 +13,7 @@ Asked = str | Sequence[tuple[str, str]] | None
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Pair:
     """``b`` vs. ``a``: two variants, or two values of a setting, each over the variants that have it.
 
     of_a, of_b: names of variants, which differ in that setting alone from one another, in the same order.
@@ -26,8 +26,13 @@ class Contrast:
     of_b: tuple[str, ...]
     key: str = ""
 
+    @property
+    def turned(self) -> "Pair":
+        """``a`` vs. ``b``."""
+        return Pair(self.b, self.a, self.of_b, self.of_a, self.key)
 
-def family(asked: Asked, variants: Variants) -> tuple[Contrast, ...]:
+
+def family(asked: Asked, variants: Variants) -> tuple[Pair, ...]:
     """The comparisons of a sweep. asked: pairs of variants, "all", or the one that each other is compared with.
 
     None: where the variants are a full grid of several settings, each value of a setting with the setting's first,
@@ -40,18 +45,18 @@ def family(asked: Asked, variants: Variants) -> tuple[Contrast, ...]:
     return with_each(asked, variants) if isinstance(asked, str) else tuple(map(between, asked))
 
 
-def between(pair: Sequence[str]) -> Contrast:
+def between(pair: Sequence[str]) -> Pair:
     """Comparison of two variants."""
     a, b = pair
-    return Contrast(a, b, (a,), (b,))
+    return Pair(a, b, (a,), (b,))
 
 
-def with_each(reference: str, variants: Variants) -> tuple[Contrast, ...]:
+def with_each(reference: str, variants: Variants) -> tuple[Pair, ...]:
     """Every other variant compared with one."""
     return tuple(between((reference, name)) for name in variants if name != reference)
 
 
-def main_effects(variants: Variants) -> tuple[Contrast, ...]:
+def main_effects(variants: Variants) -> tuple[Pair, ...]:
     """Each value of each setting compared with the setting's first; none where the variants are no full grid."""
     keys = dict.fromkeys(key for values in variants.values() for key in values)
     shown = {name: {key: show_value(values.get(key)) for key in keys} for name, values in variants.items()}
@@ -68,7 +73,7 @@ def main_effects(variants: Variants) -> tuple[Contrast, ...]:
             twin = {_rest(shown[name], key): name for name in variants if shown[name][key] == value}
             of_b = tuple(twin[_rest(shown[name], key)] for name in with_first)
             a, b = name_variant({key: first}), name_variant({key: value})
-            found.append(Contrast(a, b, tuple(with_first), of_b, key))
+            found.append(Pair(a, b, tuple(with_first), of_b, key))
     return tuple(found)
 
 

@@ -1,12 +1,11 @@
 """The variants of a sweep with their intervals, the best on top, as a picture."""
 
 import math
-from pathlib import Path
 from textwrap import fill
 
 from matplotlib.figure import Figure
 
-from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import title_of
 from medcls.report.png import COLOURS, write_picture
 from medcls.sweep_report.blocks import Picture
@@ -16,7 +15,7 @@ from medcls.sweep_report.ranking import Ranking
 _MOST = 40  # variants that one can still read
 
 
-def plot_forest(sweep: Sweep, ranking: Ranking) -> Picture | None:
+def plot_forest(sweep: Sweep, ranking: Ranking, name: str = "forest") -> Picture | None:
     """Draw each variant's metric with its interval over seeds and images; None where fewer than two have a value."""
     known = [one for one in ranking.variants if math.isfinite(one.value.value)][:_MOST]
     if len(known) < 2:
@@ -36,11 +35,13 @@ def plot_forest(sweep: Sweep, ranking: Ranking) -> Picture | None:
     title, simulated = title_of(sweep.metric), "SIMULATED " if sweep.simulated else ""
     axes.set(ylim=(len(known) - 0.4, -0.6), xlabel=f"{simulated}{title}, {LEVEL:.0%} interval over seeds and images")
     meaning = [f"dashed: {sweep.comparator}"] if held is not None else []
-    meaning += ["filled: a difference from it is shown"] if any(v.held and v.held.comparison.shown for v in known) else []
+    meaning += (
+        ["filled: a difference from it is shown"] if any(v.held and v.held.comparison.shown for v in known) else []
+    )
     meaning += ["cross: nets that say nothing"] if any(one.n_silent for one in known) else []
     figure.suptitle(fill("; ".join(meaning), 76), fontsize=9.5)
     axes.grid(alpha=0.3, axis="x")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    path = "pictures/forest.png"
+    path = f"pictures/{name}.png"
     write_picture(figure, sweep.folder / path)
     return Picture(path, f"{title} of each variant with {LEVEL:.0%} intervals, the best on top")

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from medcls.evaluation.metrics import title_of
 from medcls.report.png import write_picture
+from medcls.runs.run import value_of
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.knobs import show_value, sort_key
 from medcls.sweep_report.over_seeds import spread
-from medcls.runs.run import value_of
 
 
 def plot_heat_map(sweep: Sweep, keys: Sequence[str], metrics: Sequence[str], path: Path) -> None:

@@ -1,6 +1,6 @@
 """The section of a sweep's report that says how its numbers were computed."""
 
-from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.interval import LEVEL
 from medcls.sweep_report.blocks import Note, Section
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.verdicts import Verdicts

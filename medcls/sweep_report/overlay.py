@@ -14,10 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medcls.report.png import line_style, write_picture
-from medcls.sweep_report.design import Sweep
-from medcls.sweep_report.overfitting import values_of
 from medcls.runs.history import QUANTITIES, Column
 from medcls.runs.run import Run
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.overfitting import values_of
 
 # What training and validation both have, side by side.
 _PANELS = tuple(column for columns in QUANTITIES.values() if len(columns) > 1 for column in columns)

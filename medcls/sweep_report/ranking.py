@@ -3,16 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from medcls.evaluation.bootstrap import LEVEL, Interval
 from medcls.evaluation.choice import Choice, judge_choice
 from medcls.evaluation.effects import over_seeds_and_images
+from medcls.evaluation.interval import LEVEL, Interval
 from medcls.evaluation.metrics import METRICS, title_of
+from medcls.runs.predictions import Predictions
 from medcls.sweep_report.blocks import Block, Note, Section, Table
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.silent import silent_nets
 from medcls.sweep_report.trials import Trial, trials
 from medcls.sweep_report.verdicts import Verdict, Verdicts, signed
-from medcls.runs.predictions import Predictions
 
 _NONE = "\N{EN DASH}"
 
@@ -90,7 +90,7 @@ def ranking_table(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Table:
         row = [one.name, show_interval(one.value)]
         row += [show_difference(one.held) if one.held else _NONE] if several else []
         row += [one.held.word if one.held and verdicts.tests(one.held) else _NONE] if tested else []
-        rows.append(tuple([*row, str(one.n_seeds), *([f"{one.n_silent} of {one.n_nets}"] if silent else [])]))
+        rows.append((*row, str(one.n_seeds), *([f"{one.n_silent} of {one.n_nets}"] if silent else [])))
     return Table(tuple(columns), tuple(rows))
 
 
@@ -112,6 +112,6 @@ def choice_in_words(sweep: Sweep, choice: Choice, split: str) -> str:
     epochs = " That each epoch was chosen on these images comes on top." if split == "val" else ""
     return (
         f"Chosen as the best of {len(choice.won)}, the winner shows {signed(choice.optimism)} {title} more than such a "
-        f"choice reaches on images that it was not made on: {show_interval(choice.honest)} (bootstrap of the whole choice, "
-        f"Tsamardinos et al., 2018). {name} wins on {share:.0%} of the resamples.{epochs}"
+        f"choice reaches on images that it was not made on: {show_interval(choice.honest)} (bootstrap of the whole "
+        f"choice, Tsamardinos et al., 2018). {name} wins on {share:.0%} of the resamples.{epochs}"
     )

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,15 +16,34 @@ from medcls.sweep_report.blocks import Section
 from medcls.sweep_report.design import Sweep
 
 
-def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Path:
-    """Write report.md and report.html into the sweep's folder; returns the path of the latter."""
+@dataclass(frozen=True)
+class Page:
+    """What stands above the sections: the head, what must be said of the data, and what the report is on."""
+
+    head: Head
+    simulated: bool
+    notices: tuple[str, ...]
+    name: str
+    question: str | None = None
+    varied: str = ""
+    command: str | None = None
+
+
+def page_of(sweep: Sweep, head: Head) -> Page:
+    """The page on one sweep."""
+    notices = tuple(sweep.notices)
+    return Page(head, sweep.simulated, notices, sweep.name, sweep.question, sweep.varied, sweep.command)
+
+
+def write_document(folder: Path, page: Page, sections: Sequence[Section]) -> Path:
+    """Write report.md and report.html into a folder, below which the pictures are; returns the path of the latter."""
 
     def inline(path: str) -> str:
-        content = base64.b64encode((sweep.folder / path).read_bytes()).decode()
+        content = base64.b64encode((folder / path).read_bytes()).decode()
         return f"data:image/png;base64,{content}"
 
     def inches(path: str) -> float:
-        with Image.open(sweep.folder / path) as picture:
+        with Image.open(folder / path) as picture:
             return picture.width / DPI
 
     environment = Environment(
@@ -35,10 +55,10 @@ def write_document(sweep: Sweep, head: Head, sections: Sequence[Section]) -> Pat
         undefined=StrictUndefined,
     )
     environment.filters |= {"inline": inline, "inches": inches, "cell": _cell, "plain": _plain}
-    content = {"sweep": sweep, "head": head, "sections": sections}
+    content = {"page": page, "head": page.head, "sections": sections}
     for name in ("report.md", "report.html"):
-        write_text(sweep.folder / name, environment.get_template(name).render(content))
-    return sweep.folder / "report.html"
+        write_text(folder / name, environment.get_template(name).render(content))
+    return folder / "report.html"
 
 
 def _plain(text: str) -> str:

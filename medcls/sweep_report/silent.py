@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medcls.evaluation.constant import beats, says_nothing
-from medcls.sweep_report.design import Sweep
 from medcls.runs.run import Run, value_of
+from medcls.sweep_report.design import Sweep
 
 ADVICE = "try model.batch_norm=true, or another lr"
 
@@ -39,4 +39,6 @@ def count_silent(silent: Sequence[Silent], n_nets: int) -> str:
 def no_better_than_constant(sweep: Sweep) -> list[Run]:
     """The finished runs whose best epoch has no lower validation loss than one answer for all images."""
     known = [run for run in sweep.runs if run.done and run.metrics.get("constant_loss")]
-    return [run for run in known if not beats(value_of(run.metrics["best"]["val"], "loss"), run.metrics["constant_loss"])]
+    return [
+        run for run in known if not beats(value_of(run.metrics["best"]["val"], "loss"), run.metrics["constant_loss"])
+    ]

@@ -3,14 +3,14 @@
 import math
 from dataclasses import dataclass, replace
 
-from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.compare import Comparison, adjust, compare
-from medcls.evaluation.difference import POWER
 from medcls.evaluation.effects import compare_effects
-from medcls.evaluation.metrics import title_of
+from medcls.evaluation.interval import LEVEL
+from medcls.evaluation.metrics import COMPARED, METRICS, title_of
+from medcls.evaluation.planning import POWER
 from medcls.sweep_report.blocks import Item
 from medcls.sweep_report.design import Sweep
-from medcls.sweep_report.family import Contrast, with_each
+from medcls.sweep_report.family import Pair, with_each
 from medcls.sweep_report.silent import silent_nets
 from medcls.sweep_report.trials import trials
 
@@ -22,7 +22,7 @@ class Verdict:
     n_silent: how many of the ``n_nets`` nets in it say nothing of the images.
     """
 
-    contrast: Contrast
+    pair: Pair
     comparison: Comparison
     margin: float | None = None
     n_silent: int = 0
@@ -30,11 +30,11 @@ class Verdict:
 
     @property
     def a(self) -> str:
-        return self.contrast.a
+        return self.pair.a
 
     @property
     def b(self) -> str:
-        return self.contrast.b
+        return self.pair.b
 
     @property
     def doubt(self) -> str:
@@ -43,31 +43,20 @@ class Verdict:
         return f"{self.n_silent} of its {self.n_nets} nets {says} nothing of the images." if self.n_silent else ""
 
     @property
-    def equivalent(self) -> bool:
-        """Whether two one-sided tests (Schuirmann, 1987) place the difference within the margin, adjusted likewise."""
-        if self.margin is None or not math.isfinite(self.comparison.p):
-            return False
-        low, high = self.comparison.estimate.interval(1 - 2 * self.comparison.alpha)
-        return bool(-self.margin < low and high < self.margin)
-
-    @property
     def word(self) -> str:
-        """Higher, lower, equivalent, no difference shown or not judgeable: of b, seen from a."""
-        if not math.isfinite(self.comparison.p):
-            return "not judgeable"
-        within = f"equivalent within {self.margin:g}" if self.equivalent else ""
-        if self.comparison.shown:
-            higher = "higher" if self.comparison.difference > 0 else "lower"
-            return f"{higher}, but {within}" if within else higher
-        return within or "no difference shown"
+        """Higher, lower, equivalent within the margin, no difference shown or not judgeable: of b, seen from a."""
+        c, margin = self.comparison, self.margin
+        within = "" if margin is None or not c.equivalent(margin) else f"equivalent within {margin:g}"
+        found = c.verdict(margin)
+        return f"{found}, but {within}" if c.shown and within else within or found
 
     def seen_from(self, name: str) -> "Verdict":
         """The same verdict with the variant ``name`` as b."""
         if name == self.b:
             return self
-        c, turned = self.comparison, replace(self.contrast, a=self.b, b=self.a)
-        estimate = replace(c.estimate, value=-c.estimate.value)
-        return replace(self, contrast=turned, comparison=replace(c, a=c.b, b=c.a, low=-c.high, high=-c.low, estimate=estimate))
+        c = self.comparison
+        turned = replace(c, a=c.b, b=c.a, low=-c.high, high=-c.low)  # equivalence is the same from either side
+        return replace(self, pair=self.pair.turned, comparison=turned)
 
 
 @dataclass(frozen=True)
@@ -75,13 +64,13 @@ class Verdicts:
     """All comparisons of a sweep, on one split.
 
     made: the family that is tested, by the sweep's metric; described: others, whose p-values nothing is adjusted for
-    and which show nothing; impossible: (contrast, why) of those that could not be made.
+    and which show nothing; impossible: (pair, why) of those that could not be made.
     """
 
     split: str
     made: tuple[Verdict, ...]
     described: tuple[Verdict, ...]
-    impossible: tuple[tuple[Contrast, str], ...]
+    impossible: tuple[tuple[Pair, str], ...]
 
     @property
     def n_tests(self) -> int:
@@ -91,7 +80,7 @@ class Verdicts:
     def tests(self, verdict: Verdict) -> bool:
         """Whether a verdict on two variants, seen from either, is one of the family."""
         names = {verdict.a, verdict.b}
-        return any(not one.contrast.key and {one.a, one.b} == names for one in self.made)
+        return any(not one.pair.key and {one.a, one.b} == names for one in self.made)
 
     def between(self, name: str, other: str) -> Verdict | None:
         """How ``name`` compares with ``other``, two variants, whether tested or described."""
@@ -116,57 +105,52 @@ def judge(sweep: Sweep) -> Verdicts:
     """
     split = split_of(sweep)
     silent = silent_nets(sweep, split)
-    tested: list[tuple[Contrast, Comparison]] = []
-    described: list[tuple[Contrast, Comparison]] = []
+    tested: list[tuple[Pair, Comparison]] = []
+    described: list[tuple[Pair, Comparison]] = []
     impossible = []
-    for contrast in sweep.compare:
+    for pair in sweep.compare:
         try:
-            found = _compare(sweep, contrast, split)
+            found = _compare(sweep, pair, split)
         except ValueError as error:
-            impossible.append((contrast, str(error)))
+            impossible.append((pair, str(error)))
             continue
-        if sweep.metric not in {c.metric for c in found}:
-            impossible.append((contrast, "too few images of a class"))
         for c in found:
-            (tested if c.metric == sweep.metric else described).append((contrast, c))
-    for contrast in with_each(sweep.comparator, sweep.variants):
-        if any(contrast in (one, _turned(one)) for one in sweep.compare):
+            (tested if c.metric == sweep.metric else described).append((pair, c))
+    for pair in with_each(sweep.comparator, sweep.variants):
+        if any(pair in (one, one.turned) for one in sweep.compare):
             continue
         try:
-            found = _compare(sweep, contrast, split)
+            found = _compare(sweep, pair, split)
         except ValueError:
             continue
-        described += [(contrast, c) for c in found if c.metric == sweep.metric]
-    contrasts = [contrast for contrast, _ in tested]
-    made = zip(contrasts, adjust([c for _, c in tested]), strict=True)
+        described += [(pair, c) for c in found if c.metric == sweep.metric]
+    pairs = [pair for pair, _ in tested]
+    made = zip(pairs, adjust([c for _, c in tested]), strict=True)
 
-    def verdict(contrast: Contrast, c: Comparison, margin: float | None) -> Verdict:
-        names = {*contrast.of_a, *contrast.of_b}
+    def verdict(pair: Pair, c: Comparison, margin: float | None) -> Verdict:
+        names = {*pair.of_a, *pair.of_b}
         n_nets = sum(len(sweep.done(name)) for name in names)
-        return Verdict(contrast, c, margin, sum(one.variant in names for one in silent), n_nets)
+        return Verdict(pair, c, margin, sum(one.variant in names for one in silent), n_nets)
 
     return Verdicts(
         split,
-        tuple(verdict(contrast, c, sweep.margin) for contrast, c in made),
-        tuple(verdict(contrast, c, None) for contrast, c in described),
+        tuple(verdict(pair, c, sweep.margin) for pair, c in made),
+        tuple(verdict(pair, c, None) for pair, c in described),
         tuple(impossible),
     )
 
 
-def _turned(contrast: Contrast) -> Contrast:
-    return Contrast(contrast.b, contrast.a, contrast.of_b, contrast.of_a, contrast.key)
-
-
-def _compare(sweep: Sweep, contrast: Contrast, split: str) -> list[Comparison]:
-    """Both metrics of a contrast. Raises ValueError, saying why, where it cannot be made."""
+def _compare(sweep: Sweep, pair: Pair, split: str) -> list[Comparison]:
+    """A pair by the sweep's metric and those that are described. Raises ValueError, saying why, where it cannot be."""
     cells = []
-    for names in (contrast.of_a, contrast.of_b):
+    for names in (pair.of_a, pair.of_b):
         complete = [[trial for trial in trials(sweep, name) if trial.complete] for name in names]
         if sweep.cross_validated and not all(complete):
             raise ValueError("one of the two has no seed with all folds finished")
         cells.append([{trial.seed: trial.predictions(split) for trial in of} for of in complete])
     of_a, of_b = cells
-    return compare_effects(of_a, of_b) if contrast.key else compare(of_a[0], of_b[0])
+    metrics = [METRICS[sweep.metric], *(metric for metric in COMPARED if metric.name != sweep.metric)]
+    return compare_effects(of_a, of_b, metrics) if pair.key else compare(of_a[0], of_b[0], metrics)
 
 
 def describe(verdict: Verdict, *, scope_said: bool = False, tested: bool = True) -> Item:
@@ -174,8 +158,10 @@ def describe(verdict: Verdict, *, scope_said: bool = False, tested: bool = True)
     c = verdict.comparison
     lead = f"{title_of(c.metric)}: {verdict.b} vs. {verdict.a}"
     values = f"{c.b:.3f} vs. {c.a:.3f}, a difference of {signed(c.difference)}"
+    if math.isnan(c.difference):
+        return Item(lead, verdict.word, f"{c.why.capitalize()}.")
     if not math.isfinite(c.p):
-        text = f"{values}, with no variation among images or seeds to judge it by."
+        text = f"{values}. Not tested: {c.why or 'nothing varies among images or seeds'}."
         return Item(lead, verdict.word, " ".join(filter(None, [text, verdict.doubt])))
     shown = tested and c.shown
     finding = verdict.word if tested else "described, not tested"
@@ -190,10 +176,15 @@ def describe(verdict: Verdict, *, scope_said: bool = False, tested: bool = True)
 
 
 def smallest_shown(c: Comparison) -> str:
-    """What the design could have shown, in words."""
-    if not c.smallest <= max(c.a, 1 - c.a):
+    """What the design could have shown, in words, as the estimate that it is."""
+    found = c.smallest_range
+    if math.isnan(found.value):
         return f"With so few runs and images, no possible difference would be shown with {POWER:.0%} power."
-    return f"The smallest difference that this design shows with {POWER:.0%} power is {c.smallest:.3f}."
+    high = "more than can be" if math.isnan(found.high) else f"{found.high:.2g}"
+    return (
+        f"The smallest difference that this design shows with {POWER:.0%} power is about {found.value:.2g} "
+        f"({found.low:.2g} to {high})."
+    )
 
 
 def scope(c: Comparison) -> str:
