@@ -215,6 +215,7 @@ def train_and_score(
     draw_run(metrics, predictions, history.rows, folder.path)
     write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:
+        board.add_pictures(metrics["best"]["epoch"], [folder.path / "confusion.png", folder.path / "roc.png"])
         board.write_hparams(metrics["best"]["epoch"], headline(metrics))
     return metrics
 

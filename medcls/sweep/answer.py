@@ -9,7 +9,7 @@ from medcls.errors import UserError
 
 
 def report_side_by_side(folders: Sequence[Path]) -> None:
-    """Write one report on several sweeps into a folder of its own beside the first, print their answers and where it is.
+    """Write one report on several sweeps into a folder of its own beside the first; print their answers and where.
 
     Raises UserError for a folder that cannot be reported on, or is named twice.
     """

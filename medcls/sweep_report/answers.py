@@ -146,10 +146,9 @@ def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
         return f"Next: re-run the same command for the {sum(missing.values())} runs that are not finished."
     if len(sweep.variants) < 2:
         return "Next: sweep over a setting and seeds, such as lr=1e-3,1e-4 seed=0,1,2."
-    seeds = sorted({run.seed for run in sweep.runs})
-    more = range(max(_SEEDS, 2 * len(seeds)))
-    command = f"seed={','.join(map(str, dict.fromkeys([*seeds, *more])))}"
+    seeds = {run.seed for run in sweep.runs}
     if len(seeds) < _SEEDS:
+        command = f"seed={','.join(map(str, sorted({*seeds, *range(_SEEDS)})))}"
         return f"Next: {command}. Fewer than {_SEEDS} seeds cannot tell settings from chance."
     unshown = [v for v in verdicts.made if v.word in ("no difference shown", "not judgeable")]
     if not unshown:
@@ -157,11 +156,10 @@ def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
     wanted = sweep.margin or _USUAL
     needed = [v.comparison.design.needed(wanted, v.comparison.alpha) for v in unshown if v.comparison.design]
     text = f"Next, to show a difference of {wanted:g} in {title_of(sweep.metric)}"
-    if seeds := [one.seeds for one in needed if one.seeds is not None]:
-        command = f"seed={','.join(map(str, range(max(seeds))))}" if max(seeds) <= 10 else f"{max(seeds)} seeds each"
+    of_seeds = [one.seeds for one in needed if one.seeds is not None]
     images = [one.images for one in needed if one.images is not None]
     patients = [one.patients for one in needed if one.patients is not None]
-    extent = f"about {max(images)} validation images" if images else ""
-    extent += f" ({max(patients)} patients)" if images and patients else ""
-    ways = [way for way in (command if seeds else "", extent) if way]
+    ways = [f"{max(of_seeds)} seeds each"] if of_seeds else []
+    ways += [f"about {max(images)} validation images"] if images else []
+    ways[-1:] = [f"{way} ({max(patients)} patients)" if images and patients else way for way in ways[-1:]]
     return f"{text}: {' or '.join(ways)}." if ways else f"{text}, more seeds and more images together are needed."

@@ -26,7 +26,7 @@ class _Part(NamedTuple):
 
 
 def write_side_by_side(folders: Sequence[Path], target: Path) -> tuple[Path, list[str]]:
-    """Write report.html, report.md, pictures and tables on several sweeps into ``target``; returns the page, and a line each.
+    """Write one report, pictures and tables on several sweeps into ``target``; returns the page, and a line for each.
 
     Nothing is compared across sweeps, whose runs differ in more than was varied: each keeps its own family of tests.
     Raises UserError as ``read_sweep`` does, before anything is written.
@@ -59,7 +59,7 @@ def _judged(sweep: Sweep) -> _Part:
 
 
 def _title(part: _Part) -> str:
-    return f"{part.sweep.name}{' (simulated)' if part.sweep.simulated else ''}"
+    return f"{part.sweep.folder.resolve().name}{' (simulated)' if part.sweep.simulated else ''}"
 
 
 def _overview(parts: Sequence[_Part]) -> Section:
