@@ -87,14 +87,20 @@ def in_words(name: str) -> str:
 
 
 def _held(verdicts: Verdicts, known: Sequence[Ranked], best: Ranked) -> tuple[str, bool]:
-    """The best variant beside the comparator, or beside the second where it is that; and whether it is shown higher."""
+    """The best variant beside what it was tested against, else the comparator or, where it is that, the second.
+
+    And whether it is shown to be higher.
+    """
+    asked = [v.seen_from(best.name) for v in verdicts.made if not v.pair.key and best.name in (v.a, v.b)]
+    asked.sort(key=lambda verdict: verdict.a != verdicts.comparator)
     other = best.held.a if best.held else next((one.name for one in known[1:]), None)
-    found = verdicts.between(best.name, other) if other else None
-    if found is None or found.a == found.b:
+    found = asked[0] if asked else verdicts.between(best.name, other) if other else None
+    if found is None:
         return "", False
     text = f"against {in_words(found.a)} {show_difference(found, 2)}"
     tested = verdicts.tests(found)
-    word = f" ({found.word})" if tested else ""
+    nets = ", for these nets only" if found.comparison.shown and not found.comparison.pairing.covers_seeds else ""
+    word = f" ({found.word}{nets})" if tested else ""
     doubt = f", where {found.doubt[0].lower()}{found.doubt[1:].rstrip('.')}" if found.doubt else ""
     return f"{text}{word}{doubt}", tested and found.comparison.shown
 

@@ -45,7 +45,7 @@ def in_words_section(sweep: Sweep, verdicts: Verdicts) -> Section:
         scopes = {scope(verdict.comparison) for verdict in verdicts.made}
         said = scopes.pop() if len(scopes) == 1 else ""
         images = "test images" if verdicts.split == "test" else sweep.validation_images
-        images += " of all folds pooled" if sweep.cross_validated else ""
+        images += " of all folds, compared within folds" if sweep.cross_validated else ""
         blocks.append(Text(f"Nets of the best epoch, on {images}. {said}".strip()))
         blocks.append(Items(tuple(describe(verdict, scope_said=bool(said)) for verdict in verdicts.made)))
     elif not verdicts.impossible:

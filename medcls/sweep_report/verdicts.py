@@ -64,10 +64,11 @@ class Verdicts:
     """All comparisons of a sweep, on one split.
 
     made: the family that is tested, by the sweep's metric; described: others, whose p-values nothing is adjusted for
-    and which show nothing; impossible: (pair, why) of those that could not be made.
+    and which show nothing; impossible: (pair, why) of those that could not be made. comparator: the sweep's.
     """
 
     split: str
+    comparator: str
     made: tuple[Verdict, ...]
     described: tuple[Verdict, ...]
     impossible: tuple[tuple[Pair, str], ...]
@@ -101,7 +102,7 @@ def split_of(sweep: Sweep) -> str:
 def judge(sweep: Sweep) -> Verdicts:
     """Compare what the sweep asks to, and describe each variant beside the one that others are compared with.
 
-    Cross-validations are compared on the validation images of all folds pooled.
+    Cross-validations are compared on the validation images of all folds, within folds.
     """
     split = split_of(sweep)
     silent = silent_nets(sweep, split)
@@ -134,6 +135,7 @@ def judge(sweep: Sweep) -> Verdicts:
 
     return Verdicts(
         split,
+        sweep.comparator,
         tuple(verdict(pair, c, sweep.margin) for pair, c in made),
         tuple(verdict(pair, c, None) for pair, c in described),
         tuple(impossible),

@@ -78,8 +78,9 @@ def summaries(
 ) -> list[Summary]:
     """What an event file says of a finished run; ``first``: keys, as an override names them, that the page begins with.
 
-    alone: no other keys get a column, so that metrics follow at once: TensorBoard fills five columns before the metrics
-    with whatever keys there are, in the order of the alphabet. TensorBoard takes columns, their order and ``metrics`` from one of the runs that it is shown, no matter which.
+    alone: no other keys get a column, so that metrics follow at once: TensorBoard shows five keys before the metrics,
+    whatever there are, in the order of the alphabet. It takes columns, their order and ``metrics`` from one of the runs
+    that it is shown, no matter which.
     """
     start = SessionStartInfo()
     for key, value in values.items():
