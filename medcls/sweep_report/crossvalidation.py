@@ -24,7 +24,7 @@ class Validated:
     """A cross-validation: its metrics at the best epoch of each fold's net, where all folds are finished.
 
     intervals: each metric measured within folds and averaged, its interval about other patients where these are known,
-    else about other images. pooled: the predictions of all folds; None, and ``why`` says so, where they are not complete.
+    else about other images. pooled: the predictions of all folds; None, and ``why`` says so, where some are missing.
     """
 
     trial: Trial

@@ -49,8 +49,8 @@ def _tests(verdicts: Verdicts, margin: float | None) -> str:
     )
     if margin is not None:
         texts.append(
-            f"Equivalent: two one-sided tests at 5 % place the difference within {margin:g} (Schuirmann, 1987), a margin "
-            "that was named before the runs."
+            f"Equivalent: two one-sided tests at 5 % place the difference within {margin:g} (Schuirmann, 1987), a "
+            "margin that was named before the runs."
         )
     texts.append(
         f"A difference is called shown when its p-value, adjusted for the {verdicts.n_tests} tests of this report "
