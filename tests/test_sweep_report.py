@@ -541,7 +541,7 @@ def test_the_answer_is_what_the_runs_say(tmp_path):
     assert report.answers[1].startswith("lr 1e-5")
 
 
-def tests_of(folder):
+def family_of(folder):
     """The family of tests of a report: comparison -> adjusted p."""
     table = next(path for path in (folder / "tables").glob("*.csv") if path.stem in ("tests", "main_effects"))
     return {row["comparison"]: row["adjusted p"] for row in csv.DictReader(table.open())}
@@ -554,7 +554,7 @@ def tests_of(folder):
 def test_the_family_of_tests_is_what_was_asked(tmp_path, asked, n_tests):
     names = write_sweep(tmp_path, compare=asked)
     write_report(tmp_path)
-    family = tests_of(tmp_path)
+    family = family_of(tmp_path)
     assert len(family) == n_tests
     if asked is None:  # a full grid: each setting over all values of the other
         assert set(family) == {"lr=1e-5 vs. lr=1e-3", "n_base=16 vs. n_base=8"}
@@ -570,10 +570,10 @@ def test_runs_without_their_sweep_json_are_tested_alike(tmp_path):
         config |= {"lr": float(lr), "model": {"family": "vgg16", "n_base": int(n_base)}}
         path.write_text(yaml.safe_dump(config))
     write_report(tmp_path)
-    before = tests_of(tmp_path)
+    before = family_of(tmp_path)
     (tmp_path / "sweep.json").unlink()
     write_report(tmp_path)
-    after = tests_of(tmp_path)
+    after = family_of(tmp_path)
     assert before["n_base=16 vs. n_base=8"] == after["n_base=16 vs. n_base=8"]
     # The lower rate comes first where no command says otherwise: the same test, seen from the other side.
     assert before["lr=1e-5 vs. lr=1e-3"] == after["lr=1e-3 vs. lr=1e-5"]
