@@ -1,7 +1,6 @@
 """What a sweep answers, in one sentence, and what to know and do next: the head of the report, the end of a sweep."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten, wrap
@@ -15,6 +14,7 @@ from medcls.sweep_report.verdicts import Verdicts
 _COLUMNS, _LINES = 80, 10  # of the terminal
 _LONGEST = 60  # characters of a variant's name in the sentence
 _WORTH_SAYING = 0.005  # of optimism
+_MATTERS = "matters", "matter"
 _SEEDS = 3  # fewer cannot tell variants from seeds
 _USUAL = 0.05  # a difference that is worth finding, where no margin was named
 _UNKNOWN = ("", "no reason recorded")
@@ -111,17 +111,23 @@ def _effects(verdicts: Verdicts) -> tuple[str, bool]:
     for verdict in verdicts.made:
         if verdict.pair.key:
             by_key.setdefault(verdict.pair.key.rpartition(".")[2], set()).add(verdict.word)
-    said = {key: _matters(words) for key, words in by_key.items()}
-    return ", ".join(f"{key} {what}" for key, what in said.items()), set(said.values()) == {"matters"}
+    said: dict[tuple[str, str], list[str]] = {}
+    for key, words in by_key.items():
+        said.setdefault(_matters(words), []).append(key)
+    texts = [f"{' and '.join(keys)} {of_many if keys[1:] else of_one}" for (of_one, of_many), keys in said.items()]
+    return ", ".join(texts), set(said) == {_MATTERS}
 
 
-def _matters(words: set[str]) -> str:
+def _matters(words: set[str]) -> tuple[str, str]:
+    """What is said of a setting with such verdicts, and of several settings."""
     if any(word.startswith(("higher", "lower")) for word in words):
-        return "matters"
+        return _MATTERS
     if words == {"not judgeable"}:
-        return "cannot be judged"
-    equivalent = all(word.startswith("equivalent") for word in words)
-    return f"does not matter ({words.pop()})" if equivalent else "does not show"
+        return "cannot be judged", "cannot be judged"
+    if all(word.startswith("equivalent") for word in words):
+        within = words.pop()
+        return f"does not matter ({within})", f"do not matter ({within})"
+    return "does not show", "do not show"
 
 
 def causes(sweep: Sweep) -> list[str]:
@@ -148,8 +154,9 @@ def _cause(reason: str) -> str:
 
 def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
     """What to do where runs are missing or the design was too small to show a difference; empty otherwise."""
-    if missing := Counter(run.state for run in sweep.runs if not run.done):
-        return f"Next: re-run the same command for the {sum(missing.values())} runs that are not finished."
+    if states := [run.state for run in sweep.runs if not run.done]:
+        first = "mend what failed, or leave that value out, and " if "failed" in states else ""
+        return f"Next: {first}re-run the same command: {len(states)} of {len(sweep.runs)} runs are not finished."
     if len(sweep.variants) < 2:
         return "Next: sweep over a setting and seeds, such as lr=1e-3,1e-4 seed=0,1,2."
     seeds = {run.seed for run in sweep.runs}

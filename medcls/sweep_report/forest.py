@@ -33,7 +33,8 @@ def plot_forest(sweep: Sweep, ranking: Ranking, name: str = "forest") -> Picture
         axes.axvline(held, color="0.4", linewidth=1, linestyle="--", zorder=0)
     axes.set_yticks(range(len(known)), [fill(one.name, 26) for one in known], fontsize=10)
     title, simulated = title_of(sweep.metric), "SIMULATED " if sweep.simulated else ""
-    axes.set(ylim=(len(known) - 0.4, -0.6), xlabel=f"{simulated}{title}, {LEVEL:.0%} interval over seeds and images")
+    over = "seeds and images" if all(one.n_seeds > 1 for one in known) else "images"
+    axes.set(ylim=(len(known) - 0.4, -0.6), xlabel=f"{simulated}{title}, {LEVEL:.0%} interval over {over}")
     meaning = [f"dashed: {sweep.comparator}"] if held is not None else []
     meaning += (
         ["filled: a difference from it is shown"] if any(v.held and v.held.comparison.shown for v in known) else []

@@ -17,6 +17,10 @@ from medcls.sweep_report.ranking import Ranking, rank, ranking_section, show_int
 from medcls.sweep_report.render import Page, write_document
 from medcls.sweep_report.verdicts import Verdicts, judge
 
+_MIXED = (
+    "Some of these sweeps are on SIMULATED data, drawn by a program, and marked so: they say nothing about patients."
+)
+
 
 class _Part(NamedTuple):
     sweep: Sweep
@@ -33,6 +37,7 @@ def write_side_by_side(folders: Sequence[Path], target: Path) -> tuple[Path, lis
     """
     parts = [_judged(read_sweep(folder)) for folder in folders]
     (target / "pictures").mkdir(parents=True, exist_ok=True)
+    all_simulated = all(part.sweep.simulated for part in parts)
     sections = [_overview(parts)]
     for i, part in enumerate(parts, start=1):
         picture = plot_forest(replace(part.sweep, folder=target), part.ranking, name=f"forest_{i}")
@@ -40,13 +45,15 @@ def write_side_by_side(folders: Sequence[Path], target: Path) -> tuple[Path, lis
         where = os.path.relpath(part.sweep.folder, target)
         said = [Text(part.head.answer), *(Text(text) for text in (*part.head.failures, *part.head.doubts))]
         blocks = (*said, *section.blocks, Note(f"The whole report: {where}/report.html"))
-        sections.append(Section(_title(part), blocks))
+        sections.append(Section(part.sweep.folder.resolve().name if all_simulated else _title(part), blocks))
     write_tables(sections, target / "tables")
     answers = tuple(f"{_title(part)}: {part.head.answer}" for part in parts)
+    mixed = [_MIXED] if any(part.sweep.simulated for part in parts) and not all_simulated else []
+    notices = dict.fromkeys([*mixed, *(notice for part in parts for notice in part.sweep.notices)])
     page = Page(
         Head(f"{len(parts)} sweeps side by side, compared within each of them only.", (), (), ""),
-        any(part.sweep.simulated for part in parts),
-        tuple(dict.fromkeys(notice for part in parts for notice in part.sweep.notices)),
+        all_simulated,
+        tuple(notices),
         ", ".join(_title(part) for part in parts),
     )
     return write_document(target, page, sections), list(answers)
