@@ -92,7 +92,8 @@ def _held(verdicts: Verdicts, known: Sequence[Ranked], best: Ranked) -> tuple[st
     And whether it is shown to be higher.
     """
     asked = [v.seen_from(best.name) for v in verdicts.made if not v.pair.key and best.name in (v.a, v.b)]
-    asked.sort(key=lambda verdict: verdict.a != verdicts.comparator)
+    order = [verdicts.comparator, *(one.name for one in known)]
+    asked.sort(key=lambda verdict: order.index(verdict.a))
     other = best.held.a if best.held else next((one.name for one in known[1:]), None)
     found = asked[0] if asked else verdicts.between(best.name, other) if other else None
     if found is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from medcls.evaluation.choice import Choice, judge_choice
 from medcls.evaluation.effects import over_seeds_and_images
 from medcls.evaluation.interval import LEVEL, Interval
+from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import METRICS, title_of
 from medcls.runs.predictions import Predictions
 from medcls.sweep_report.blocks import Block, Note, Section, Table
@@ -49,7 +50,8 @@ def rank(sweep: Sweep, verdicts: Verdicts) -> Ranking:
         complete = [trial for trial in trials(sweep, name) if trial.complete]
         value = Interval(math.nan, math.nan, math.nan)
         if complete:
-            value = over_seeds_and_images([trial.predictions(split) for trial in complete], metric)
+            nets = [trial.predictions(split) for trial in complete]
+            value = over_seeds_and_images(nets, metric) if len(nets) > 1 else intervals(nets[0], [metric])[metric.name]
             compared[name] = [_folds(trial, split) for trial in complete]
         held = verdicts.between(name, sweep.comparator) if name != sweep.comparator else None
         ranked.append(Ranked(name, value, len(complete), len(sweep.done(name)), silent.count(name), held))
