@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hydra import initialize_config_dir
 from sweeping import FAILING, TINY, histories, states
 
 from medcls.config.run_name import register_resolvers
+from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.sweep.launch import record_silent_end
 from medcls.sweep.plan import plan_sweep
@@ -46,9 +48,9 @@ def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_comparisons_tha
 )
 def test_what_is_to_be_tested_is_refused_where_it_cannot_be(wrong, message):
     register_resolvers()
-    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
-        with pytest.raises(UserError, match=re.escape(message)):
-            plan_sweep(["lr=1e-3,1e-4", wrong])
+    composed = initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3")
+    with composed, pytest.raises(UserError, match=re.escape(message)):
+        plan_sweep(["lr=1e-3,1e-4", wrong])
 
 
 @pytest.mark.slow
