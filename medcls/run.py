@@ -15,6 +15,7 @@ from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
 from medcls.errors import Stopped, UserError
+from medcls.evaluation.plateau import Plateau, constant_of
 from medcls.host.environment import describe_environment
 from medcls.host.progress import Progress
 from medcls.host.quiet import quiet_lightning
@@ -72,7 +73,8 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         )
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         progress = Progress(history, image_set.table.simulated, show)
-        watching = [SeedEpochs(config.seed), history, progress, late, *([board] if board else [])]
+        plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
+        watching = [SeedEpochs(config.seed), history, progress, late, plateau, *([board] if board else [])]
         keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
         callbacks = [*watching, *build_callbacks(config), keep]
         trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
@@ -201,10 +203,13 @@ def train_and_score(
     if not is_over(history.rows, config.epochs, config.trainer.patience):
         trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
+    from medcls.evaluation.constant import says_nothing
     from medcls.evaluation.run_metrics import headline, score_run
     from medcls.report.run_pictures import draw_run
 
     metrics, predictions = score_run(trainer, classifier, data, folder, history.rows, own)
+    metrics["constant_loss"] = constant_of(classifier, predictions["val"].labels)
+    metrics["says_nothing"] = says_nothing(predictions["val"], metrics["classes"]) or None
     if config.data.medmnist is not None and config.data.split.folds is None:
         from medcls.sources.medmnist import official_scores
 
@@ -213,6 +218,7 @@ def train_and_score(
     draw_run(metrics, predictions, history.rows, folder.path)
     write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:
+        board.add_pictures(metrics["best"]["epoch"], [folder.path / "confusion.png", folder.path / "roc.png"])
         board.write_hparams(metrics["best"]["epoch"], headline(metrics))
     return metrics
 

@@ -17,9 +17,9 @@ from medcls.evaluation.bootstrap import RESAMPLES
 from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.own_metrics import own_metrics
-from medcls.report.sweep import write_report
 from medcls.runs.history import COLUMNS, read_history, write_history
 from medcls.runs.predictions import Predictions
+from medcls.sweep_report import write_report
 
 MINE = """
 from sklearn.metrics import accuracy_score, fbeta_score, matthews_corrcoef

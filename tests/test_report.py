@@ -7,8 +7,9 @@ from PIL import Image
 
 from medcls.evaluation.metrics import METRICS
 from medcls.report.closing_table import print_closing_table
-from medcls.report.confusion_roc import plot_confusion, plot_roc
+from medcls.report.confusion import plot_confusion
 from medcls.report.curves import plot_curves
+from medcls.report.roc import plot_roc
 from medcls.runs.predictions import Predictions
 
 
@@ -69,7 +70,9 @@ def test_curves_show_the_lines_and_the_best_epoch(tmp_path, n_epochs):
     for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0, 0, 0)):  # training, validation, the best epoch
         assert (np.abs(image - colour).max(axis=2) < 12).sum() > 100
     assert (best == n_epochs) == np.array_equal(image, pixels(tmp_path / "other.png"))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["curves.png", "other.png"]  # nothing half-written is left
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        f"{name}.{form}" for name in ("curves", "other") for form in ("pdf", "png", "svg")
+    ]  # nothing half-written is left
 
 
 def test_curves_refuse_a_best_epoch_that_was_not_trained(tmp_path):

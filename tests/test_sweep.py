@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from hydra import initialize_config_dir
 from sweeping import FAILING, TINY, histories, states
 
 from medcls.config.run_name import register_resolvers
+from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.sweep.launch import record_silent_end
 from medcls.sweep.plan import plan_sweep
 from medcls.sweep.sweep_folder import read_status
+from medcls.sweep_report.family import family
 
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
 
@@ -27,8 +30,27 @@ def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_comparisons_tha
     assert {job.seed for job in plan.jobs} == {0, 1, 2}
     assert len(plan.jobs) == 3 * len(plan.variants)
     assert plan.sweep.question
-    assert plan.sweep.compare
+    variants = {variant["name"]: variant["values"] for variant in plan.variants}
+    tested = family(plan.sweep.compare, variants)
+    assert 0 < len(tested) <= 10
+    assert {name for pair in tested for name in (*pair.of_a, *pair.of_b)} <= set(variants)
     assert plan.folder == Path("runs") / f"{name}_SIMULATED"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("sweep.metric=auroK", "sweep.metric: found 'auroK'. Did you mean auroc?"),
+        ("sweep.compare='lr=1e-5'", "sweep.compare: found 'lr=1e-5'. Did you mean lr=1e-4?"),
+        ("sweep.compare=[[lr,'lr=1e-3']]", "sweep.compare: found 'lr'. Did you mean"),
+        ("sweep.margin=2", "sweep.margin: found 2, expected less than 1."),
+    ],
+)
+def test_what_is_to_be_tested_is_refused_where_it_cannot_be(wrong, message):
+    register_resolvers()
+    composed = initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3")
+    with composed, pytest.raises(UserError, match=re.escape(message)):
+        plan_sweep(["lr=1e-3,1e-4", wrong])
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ import html.parser
 import json
 import re
 import shlex
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from PIL import Image
 from medcls.config.targets import Target
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS, scores
-from medcls.report.sweep import write_report
+from medcls.sweep_report import write_report
+from medcls.sweep_report.side_by_side import write_side_by_side
 
 CLASSES = ["nevus", "melanoma <b>|*"]
 EPOCHS = 40
@@ -137,11 +139,12 @@ def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     assert shlex.split(text.partition("    python ")[2].splitlines()[0]) == ["sweep.py", "lr=1e-3,1e-5", "k='a b'"]
     assert f"AUROC: {names[2]} vs. {names[0]}: higher with {names[2]}." in text
     assert f"AUROC: {names[3]} vs. {names[2]}: no difference shown." in text
+    assert f"accuracy: {names[2]} vs. {names[0]}: described, not tested." in text
     assert "Varied: lr (1e-3, 1e-5); model.n_base (8, 16). Each with seeds 0, 1, 2." in text
     # What holds for all comparisons is said once.
     assert text.count("3 seeds each on the same 120 images: intervals are about other seeds and other images") == 1
-    assert text.count("Obuchowski-Rockette). The smallest difference that this design shows with 80% power is") == 4
-    assert "adjusted for the 4 tests" in text
+    assert text.count("The smallest difference that this design shows with 80% power is about") == 2
+    assert "adjusted for the 2 tests" in text
     results = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert [(row["variant"], row["seed"]) for row in results] == [
         (name, str(seed)) for name in names for seed in range(3)
@@ -165,21 +168,27 @@ def test_the_html_report_needs_no_network_and_shows_every_picture(tmp_path):
     assert {tag for tag, _, _ in found} == {"img"}
     assert all(value.startswith("data:image/png;base64,") for _, _, value in found)
     assert "url(" not in content
-    pictures = {"curves.png", "differences_auroc.png", "differences_accuracy.png", "heat_map.png"}
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == pictures
+    pictures = {"curves", "forest", "heat_map"}
+    forms = {f"{name}.{form}" for name in pictures for form in ("png", "svg", "pdf")}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == forms
     assert len(found) == len(pictures)
     for picture in pictures:
-        with Image.open(tmp_path / "pictures" / picture) as image:
+        with Image.open(tmp_path / "pictures" / f"{picture}.png") as image:
             image.verify()
+        assert ElementTree.parse(tmp_path / "pictures" / f"{picture}.svg").getroot().tag.endswith("}svg")
+        assert (tmp_path / "pictures" / f"{picture}.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_reports_of_the_same_runs_are_the_same(tmp_path):
     write_sweep(tmp_path)
     write_report(tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.glob("re*.*")}
+    written = [*tmp_path.glob("re*.*"), *tmp_path.glob("pictures/*"), *tmp_path.glob("tables/*")]
+    before = {path: path.read_bytes() for path in written}
     write_report(tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.glob("re*.*")} == before
-    assert len(before) == 3
+    assert {path: path.read_bytes() for path in written} == before
+    assert {"report.md", "report.html", "results.csv", "curves.svg", "forest.pdf", "ranking.tex"} <= {
+        path.name for path in written
+    }
 
 
 def test_leaks_of_the_images_are_told_beside_the_metrics(tmp_path):
@@ -211,7 +220,10 @@ def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_pa
     (tmp_path / jobs[7]).rmdir()
     write_report(tmp_path)
     text = text_of(tmp_path)
-    assert "Only 4 of 12 runs are finished" in text
+    head = text.partition("## ")[0]
+    assert "1 of 12 runs failed" in head
+    assert "1 of 12 runs running" in head
+    assert "out of memory: lower batch_size or image_size (OutOfMemoryError: 3 GB | more than there is)" in head
     failed = text.partition("## Runs that are not finished")[2]
     assert "OutOfMemoryError: 3 GB | more than there is (after epoch 7)" in failed
     assert f"{jobs[0]}/train.log" in failed
@@ -249,8 +261,10 @@ def test_variants_are_derived_from_the_configurations_of_any_runs(tmp_path):
     ]
     text = text_of(tmp_path)
     assert "1 repetition" in text
-    assert "model=vgg16, n_base=16 vs. model=vgg16, n_base=8" in text
-    assert "model=vgg16, n_base=16 vs. model=lenet, n_base=8" not in text  # they differ in two settings
+    # No full grid: each with the first.
+    assert "| model=vgg16, n_base=8 vs. model=lenet, n_base=8 |" in text
+    assert "| model=vgg16, n_base=16 vs. model=lenet, n_base=8 |" in text
+    assert "adjusted for these 2 tests" in text
 
 
 def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
@@ -287,11 +301,11 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
     ]
     # One comparison, of all images, though each fold has test images too; each patient has three images.
     assert text.count(f"AUROC: {names[1]} vs. {names[0]}: ") == 1
-    assert "on validation images of all folds pooled" in text
+    assert "on validation images of all folds, compared within folds" in text
     each = "2 seeds each" if len(seeds) > 1 else "One seed each"
     unit = "other seeds and other patients" if len(seeds) > 1 else "other patients only"
     assert f"{each} on the same 180 images of 60 patients: intervals are about {unit}" in text
-    assert text.count("patients as clusters)") == 2
+    assert text.count("patients as clusters, within folds)") == 2
     assert f"Varied: lr (1e-4, 1e-3). Each with seed{'s' if seeds[1:] else ''} {', '.join(map(str, seeds))}" in text
     per_seed = [[auroc_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
     means = np.mean(per_seed, axis=1)
@@ -300,28 +314,21 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
     assert row_of(text, "## Variants", names[0])[5] == expected
 
 
-def test_pooled_metrics_are_shown_beside_those_of_the_folds_and_their_mean(tmp_path):
+def test_metrics_within_folds_are_shown_beside_those_of_each_fold(tmp_path):
     write_folds(tmp_path)
     write_report(tmp_path)
-    rows = [
-        row
-        for fold in range(3)
-        for row in csv.DictReader((tmp_path / f"0_0_{fold}/predictions.csv").open())
-        if row["split"] == "val"
-    ]
-    p = np.array([float(row[f"p_{CLASSES[1]}"]) for row in rows])
-    expected = scores(np.array([CLASSES.index(row["label"]) for row in rows]), np.stack([1 - p, p], 1), 1)
     pooled = next(row for row in csv.DictReader((tmp_path / "pooled.csv").open()) if row["variant"] == "lr=1e-3")
-    assert {metric: float(pooled[metric]) for metric in METRICS} == pytest.approx(expected)
     assert (pooled["folds"], pooled["images"], pooled["patients"]) == ("3", "180", "60")
     each = [auroc_of(tmp_path / f"0_0_{fold}") for fold in range(3)]
-    assert float(pooled["auroc_mean_of_folds"]) == pytest.approx(np.mean(each))
-    _, _, shown, *folds, mean = row_of(text_of(tmp_path), "## Cross-validation", "lr=1e-3")
-    assert shown == f"{expected['auroc']:.3f} [{float(pooled['auroc_low']):.3f}, {float(pooled['auroc_high']):.3f}]"
-    assert [*folds, mean] == [f"{value:.3f}" for value in [*each, np.mean(each)]]
+    assert float(pooled["auroc"]) == pytest.approx(np.mean(each))
+    assert float(pooled["auroc_low"]) < np.mean(each) < float(pooled["auroc_high"])
+    _, _, shown, *folds = row_of(text_of(tmp_path), "## Cross-validation", "lr=1e-3")
+    limits = f"[{float(pooled['auroc_low']):.3f}, {float(pooled['auroc_high']):.3f}]"
+    assert shown == f"{np.mean(each):.3f} {limits}"
+    assert folds == [f"{value:.3f}" for value in each]
 
 
-def test_without_every_fold_there_are_no_pooled_metrics_and_nothing_is_compared(tmp_path):
+def test_without_every_fold_there_are_no_metrics_and_nothing_is_compared(tmp_path):
     write_folds(tmp_path, seeds=(0, 1))
     for seed in (0, 1):
         write_state(tmp_path / f"0_{seed}_1", "failed", 7, "OutOfMemoryError")
@@ -332,7 +339,7 @@ def test_without_every_fold_there_are_no_pooled_metrics_and_nothing_is_compared(
     assert "no seed with all folds finished" in text
     missing = [row["auroc"] == "" for row in csv.DictReader((tmp_path / "pooled.csv").open())]
     assert missing == [True, False, True, True]
-    assert "Only 9 of 12 runs are finished" in text
+    assert "2 of 12 runs failed (lr=1e-3): out of memory" in text
     assert row_of(text, "## Variants", "lr=1e-3")[1] == "4 of 6"
 
 
@@ -342,7 +349,7 @@ def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
     write_report(tmp_path)
     assert "## Cross-validation" not in text_of(tmp_path)
     assert "One seed each on the same 120 images of 40 patients" in text_of(tmp_path)
-    assert "higher with lr=1e-4, for these nets only." in text_of(tmp_path)
+    assert "AUROC: lr=1e-3 vs. lr=1e-4: lower with lr=1e-3, for these nets only." in text_of(tmp_path)
 
 
 def test_test_images_are_compared_and_show_how_optimistic_the_best_epoch_is(tmp_path):
@@ -417,8 +424,8 @@ def test_metrics_left_undefined_by_the_images_do_not_stop_the_report(tmp_path):
         write_run(tmp_path / name, config={"lr": lr}, n=2)
     write_report(tmp_path)
     text = text_of(tmp_path)
-    assert "accuracy: lr=1e-3 vs. lr=1e-4" in text
-    assert "AUROC: lr=" not in text
+    assert "AUROC: lr=1e-3 vs. lr=1e-4: not judgeable." in text
+    assert "Not tested: fewer than five images of a class." in text
 
 
 COLUMNS_OF_MINE = """
@@ -499,8 +506,8 @@ def test_columns_that_a_folder_names_are_not_run(tmp_path, own):
 
 
 @pytest.mark.parametrize("longer", ["", " and a name as long as sweeps of many settings have, which no terminal shows"])
-def test_the_answer_fits_a_terminal(tmp_path, longer):
-    names = write_sweep(tmp_path, compare="all")
+def test_the_answer_fits_a_terminal_and_is_the_first_line_of_the_report(tmp_path, longer):
+    write_sweep(tmp_path, compare="all")
     path = tmp_path / "sweep.json"
     path.write_text(path.read_text().replace("n_base=16", f"n_base=16{longer}"))
     write_state(tmp_path / "lr-1e-3-n-base-8_seed-0", "failed", 3, "OutOfMemoryError")
@@ -508,27 +515,129 @@ def test_the_answer_fits_a_terminal(tmp_path, longer):
     assert len(lines) <= 10
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("SIMULATED")
-    assert lines[1] == "Only 11 of 12 runs are finished."
-    assert re.fullmatch(r"\d of 12 tests show a difference on validation images \(adjusted p\):", lines[2])
-    assert lines[-1] == "  and 3 more pairs in the report"
-    # The pairs that differ most surely come first, with what the report says of them.
-    statements = [line for line in lines if line.startswith("    AUROC")]
-    assert all("AUROC" in line and "(shown, p " in line for line in statements)
-    if not longer:
-        assert f"  {names[2]} vs. {names[0]}" in lines
-    for line in statements:
-        difference = line.split()[1]
-        assert f"a difference of {difference} " in text_of(tmp_path)
+    assert lines[1].startswith("1 of 12 runs failed (lr=1e-3, n_base=8): out of memory")
+    first = text_of(tmp_path).splitlines()[0].removeprefix("# ")
+    assert first in " ".join(lines).replace(MINUS, "-")
+    page = (tmp_path / "report.html").read_text()
+    assert page.index("<h1>") < page.index("<h2>")
+
+
+def test_the_answer_is_what_the_runs_say(tmp_path):
+    names = write_sweep(tmp_path, compare=None)
+    report = write_report(tmp_path)
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    mean = {name: np.mean([float(row["best_val_auroc"]) for row in rows if row["variant"] == name]) for name in names}
+    best = max(mean, key=mean.get)
+    sentence = text_of(tmp_path).splitlines()[0]
+    assert sentence.startswith(
+        f"# {best.replace('=', ' ').replace(', ', ' with ')} ranks first: AUROC {mean[best]:.3f} ["
+    )
+    difference = re.search(r"against lr 1e-3 with n_base 8 ([+-][\d.]+) \[", sentence)[1]
+    assert float(difference) == pytest.approx(mean[best] - mean[names[0]], abs=0.006)
+    assert sentence.endswith("; lr matters, n_base does not show.")
+    ranked = list(csv.DictReader((tmp_path / "tables/ranking.csv").open()))
+    assert [row["variant"] for row in ranked] == sorted(names, key=lambda name: -mean[name])
+    assert "\\begin{tabular}" in (tmp_path / "tables/ranking.tex").read_text()
+    assert report.answers[1].startswith("lr 1e-5")
+
+
+def family_of(folder):
+    """The family of tests of a report: comparison -> adjusted p."""
+    table = next(path for path in (folder / "tables").glob("*.csv") if path.stem in ("tests", "main_effects"))
+    return {row["comparison"]: row["adjusted p"] for row in csv.DictReader(table.open())}
+
+
+@pytest.mark.parametrize(
+    ("asked", "n_tests"),
+    [(None, 2), ("all", 6), ("lr=1e-5, n_base=8", 3), ([["lr=1e-3, n_base=8", "lr=1e-5, n_base=8"]], 1)],
+)
+def test_the_family_of_tests_is_what_was_asked(tmp_path, asked, n_tests):
+    names = write_sweep(tmp_path, compare=asked)
+    write_report(tmp_path)
+    family = family_of(tmp_path)
+    assert len(family) == n_tests
+    if asked is None:  # a full grid: each setting over all values of the other
+        assert set(family) == {"lr=1e-5 vs. lr=1e-3", "n_base=16 vs. n_base=8"}
+    if asked == names[2]:
+        assert all(comparison.endswith(f" vs. {names[2]}") for comparison in family)
+
+
+def test_runs_without_their_sweep_json_are_tested_alike(tmp_path):
+    write_sweep(tmp_path, compare=None)
+    for path in tmp_path.glob("lr-*/config.yaml"):
+        lr, n_base = re.match(r"lr-(1e-\d)-n-base-(\d+)", path.parent.name).groups()
+        config = yaml.safe_load(path.read_text())
+        config |= {"lr": float(lr), "model": {"family": "vgg16", "n_base": int(n_base)}}
+        path.write_text(yaml.safe_dump(config))
+    write_report(tmp_path)
+    before = family_of(tmp_path)
+    (tmp_path / "sweep.json").unlink()
+    write_report(tmp_path)
+    after = family_of(tmp_path)
+    assert before["n_base=16 vs. n_base=8"] == after["n_base=16 vs. n_base=8"]
+    # The lower rate comes first where no command says otherwise: the same test, seen from the other side.
+    assert before["lr=1e-5 vs. lr=1e-3"] == after["lr=1e-3 vs. lr=1e-5"]
+    assert len(before) == len(after) == 2
+
+
+def test_variants_are_called_equivalent_within_a_margin_that_was_named(tmp_path):
+    names = write_sweep(tmp_path, compare=None, skills=(3.0, 3.01, 3.02, 3.03), margin=0.2)
+    write_report(tmp_path)
+    text = text_of(tmp_path)
+    assert "lr and n_base do not matter (equivalent within 0.2)." in text
+    for row in csv.DictReader((tmp_path / "tables/main_effects.csv").open()):
+        low, high = re.findall(r"[+-][\d.]+", row["difference in AUROC [95% interval]"].replace(MINUS, "-"))[1:]
+        assert -0.2 < float(low) < float(high) < 0.2
+    sweep = json.loads((tmp_path / "sweep.json").read_text()) | {"margin": 0.0001}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    write_report(tmp_path)
+    assert "equivalent within" not in text_of(tmp_path).partition("## How")[0]
+    assert names
+
+
+def answer_alike(folder, p=0.7):
+    """Have the net of a run give every image the same answer."""
+    rows = list(csv.DictReader((folder / "predictions.csv").open()))
+    write_csv(folder / "predictions.csv", [row | {f"p_{CLASSES[0]}": 1 - p, f"p_{CLASSES[1]}": p} for row in rows])
+
+
+def test_nets_that_answer_the_same_for_every_image_are_named_everywhere(tmp_path):
+    names = write_sweep(tmp_path, compare=None)
+    for seed in range(3):
+        answer_alike(tmp_path / f"lr-1e-3-n-base-8_seed-{seed}")
+    printed = " ".join(write_report(tmp_path).answers)
+    assert "3 of 12 nets answer the same for every image: try model.batch_norm=true, or another lr." in printed
+    text = text_of(tmp_path)
+    assert "3 of 12 nets answer the same for every image" in text.partition("## ")[0]
+    assert row_of(text, "## Ranking", names[0])[-1] == "3 of 3"
+    assert row_of(text, "## Ranking", names[3])[-1] == "0 of 3"
+    effect = next(line for line in text.splitlines() if line.startswith("| lr=1e-5 vs. lr=1e-3 |"))
+    assert effect.endswith("| 3 of 12 |")
+    assert "3 of its 12 nets say nothing of the images." in text
+
+
+def test_sweeps_side_by_side_keep_their_own_answers(tmp_path):
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder, skill in zip(folders, (1.0, 2.0), strict=True):
+        folder.mkdir()
+        write_sweep(folder, skills=(skill, skill, skill, skill + 2), compare=None)
+        write_report(folder)
+    page, answers = write_side_by_side(folders, tmp_path / "both")
+    text = text_of(tmp_path / "both")
+    for folder, said in zip(folders, answers, strict=True):
+        answer = text_of(folder).splitlines()[0].removeprefix("# ")
+        assert answer in text
+        assert said.replace(MINUS, "-") == f"{folder.name} (simulated): {answer}"
+    assert (tmp_path / "both/pictures/forest_2.pdf").is_file()
+    assert page.name == "report.html"
 
 
 def test_a_sweep_of_one_variant_ends_with_its_metrics(tmp_path):
     for seed in (0, 1):
         write_run(tmp_path / str(seed), seed=seed)
-    write_report(tmp_path)
     answer = " ".join(write_report(tmp_path).answers)
     mean = np.mean([auroc_of(tmp_path / str(seed)) for seed in (0, 1)])
-    assert "Nothing is compared" in answer
-    assert f"AUROC {mean:.3f}" in answer
+    assert f"One variant, nothing to compare: AUROC {mean:.3f} [" in answer
 
 
 def test_a_diverging_variant_does_not_flatten_the_curves_of_the_others(tmp_path):

@@ -256,3 +256,15 @@ def test_tensorflow_is_not_imported_where_it_is_installed(tmp_path):
     ended = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert event_files(tmp_path / "run")
+
+
+def test_a_sweep_has_one_grid_of_images_and_each_run_its_confusion_and_roc(command, tmp_path):
+    folder = tmp_path / "sweep"
+    fixed = [*TINY, "trainer.threads=1", *SIMULATED, "epochs=1", f"hydra.sweep.dir={folder}"]
+    assert command(SWEEP, *fixed, "lr=1e-3,1e-4", "augment=none,study").status == 0
+    shown = {path.name: events(path).Tags()["images"] for path in folder.glob("*SIMULATED")}
+    assert len(shown) == 4
+    assert all({"confusion, SIMULATED", "roc, SIMULATED"} <= set(tags) for tags in shown.values())
+    # One for each kind of training image.
+    grids = {name for name, tags in shown.items() if any("training images" in tag for tag in tags)}
+    assert sorted("study" in name for name in grids) == [False, True]

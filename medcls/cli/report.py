@@ -19,6 +19,7 @@ PAGE = Page(
     examples=[
         ("runs/<sweep>", "the report of a sweep, from what its jobs have left so far"),
         ("runs/<sweep> 'columns=[{_target_: mycolumns.epochs_after_best}]'", "with a column of your own"),
+        ("runs/<sweep>,runs/<another>", "several sweeps side by side in one report"),
         ("runs", "all runs below runs/, compared where they can be"),
     ],
 )
@@ -36,8 +37,15 @@ def run(given: Words) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.sweep.answer import report
+    from medcls.sweep.answer import report, report_side_by_side
 
+    named = folders[0].removeprefix("report=")
+    several = [Path(unquoted(one)) for one in named.split(",")]
+    if len(several) > 1 and not Path(unquoted(named)).is_dir():
+        if overrides:
+            raise UserError(f"columns: found beside {len(several)} sweeps. Expected them with one sweep only.")
+        report_side_by_side(several)
+        return 0
     columns = check_config(composed("report", overrides)).columns if overrides else []
-    report(Path(unquoted(folders[0].removeprefix("report="))), columns)
+    report(Path(unquoted(named)), columns)
     return 0

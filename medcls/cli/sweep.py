@@ -8,19 +8,20 @@ from medcls.cli.words import Words
 from medcls.conf_folder import CONF
 
 OF_A_SINGLE_RUN = ("resume", "hydra.run.dir")
+SWEEP = ("sweep.compare", "sweep.metric", "sweep.margin")
 PAGE = Page(
     about=(
         "Run many jobs that answer one question, and report on them.\n"
         "Comma-separated values are run in every combination. Re-run the same command to\n"
         "resume what was interrupted and retry what failed; what is finished is skipped."
     ),
-    keys=(*(key for key in TRAIN.keys if key not in OF_A_SINGLE_RUN), "experiment", "sweep.compare", "hydra.sweep.dir"),
+    keys=(*(key for key in TRAIN.keys if key not in OF_A_SINGLE_RUN), "experiment", *SWEEP, "hydra.sweep.dir"),
     examples=[
         ("model=vgg16 data=bone lr=1e-4,1e-5 model.n_base=8,16 seed=0,1,2", "a grid, three seeds each"),
         ("experiment=task2_bone epochs=3", "a sweep of conf/experiment, shorter"),
         ("model=lenet,alexnet data.split.folds=5", "every fold of a cross-validation, pooled in the report"),
         ("... hydra/launcher=joblib", "several jobs at a time; also submitit_local, submitit_slurm, ray"),
-        ("report=<folder>", "only the report, on any folder of runs"),
+        ("report=<folder>", "only the report, on any folder of runs; several, with commas between, side by side"),
     ],
 )
 

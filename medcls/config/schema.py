@@ -62,13 +62,16 @@ class ReachConfig(Section):
 class SweepConfig(Section):
     """What sweep.py varies and what the report answers; train.py has no use for it.
 
-    grid: key -> its values; variants: name -> key -> value, for sets that are no grid; compare: pairs of variants.
+    grid: key -> its values; variants: name -> key -> value, for sets that are no grid; compare: pairs of variants,
+    "all", or one that each other is compared with; None: the settings of a full grid, else each with the first.
     """
 
     question: str | None
     grid: dict[str, list[Any]]
     variants: dict[str, dict[str, Any]]
-    compare: Literal["all"] | list[tuple[str, str]]
+    compare: str | list[tuple[str, str]] | None
+    metric: str = "auroc"
+    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     reach: list[ReachConfig]
 
 

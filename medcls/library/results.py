@@ -78,8 +78,8 @@ def read_sweep(folder: Path | str) -> list[dict[str, Any]]:
     >>> [(row["model.n_base"], row["state"], row["parameters"]) for row in medcls.read_sweep("runs/widths")]
     [(2, 'done', 1129), (4, 'done', 4449)]
     """
-    from medcls.report.sweep.design import read_sweep as read  # scipy takes seconds to import
-    from medcls.report.sweep.results_csv import result_rows
+    from medcls.sweep_report.design import read_sweep as read  # scipy takes seconds to import
+    from medcls.sweep_report.results_csv import result_rows
 
     sweep = read(Path(folder))
     rows = zip(result_rows(sweep), sweep.runs, strict=True)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from medcls.evaluation.constant import beats
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import METRICS, own_in, title_of
 from medcls.runs.run import validation_images
@@ -39,6 +40,8 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
     for split in metrics.get("per_class", {}) if len(metrics["classes"]) > 2 else ():
         console.print()
         console.print(_class_table(metrics, split))
+    for remark in _doubts(metrics):
+        console.print(f"\n{remark}", style="bold red")
     best = metrics["best"]["epoch"]
     optimistic = f"etrics of epoch {best} are optimistic: it was chosen on these images."
     if metrics.get("test_validates"):
@@ -60,6 +63,19 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
         console.print(f"MedMNIST's own evaluator, test: AUC {official['AUC']:.3f}, ACC {official['ACC']:.3f}.")
     # One line however long, so that it can be copied.
     console.print(f"{folder}", style="bold", soft_wrap=True)
+
+
+def _doubts(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """That the net says nothing of the images, or no more than their class shares; and what may help."""
+    nothing, constant, best = metrics.get("says_nothing"), metrics.get("constant_loss"), metrics["best"]
+    advice = "Try another lr, model.batch_norm=true or more epochs."
+    if nothing:
+        yield f"This net {nothing}: its metrics say nothing. {advice}"
+    if constant is not None and not beats(best["val"]["loss"], constant):
+        yield (
+            f"Epoch {best['epoch']}, the best, is no better than one answer for all images: loss "
+            f"{best['val']['loss']:.4f}, that of the class shares {constant:.4f}.{'' if nothing else f' {advice}'}"
+        )
 
 
 def _header(metrics: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from medcls.report.png import COLOURS, write_png
+from medcls.report.png import COLOURS, write_picture
 from medcls.runs.history import QUANTITIES
 
 # Dashes besides colours, for a grey print.
@@ -49,7 +49,7 @@ def plot_curves(
         axes.spines[["top", "right"]].set_visible(False)
     # One legend for all: the first panel has every kind of line.
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    write_png(figure, path)
+    write_picture(figure, path)
 
 
 def _limits(epochs: NDArray[Any]) -> tuple[float, float]:

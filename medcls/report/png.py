@@ -1,8 +1,10 @@
-"""What all pictures share: colours, resolution, and how one is written."""
+"""What all pictures share: colours, dashes, resolution, and how one is written."""
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from medcls.atomic import write_bytes
@@ -11,13 +13,34 @@ from medcls.report.fonts import as_text
 # Told apart with any colour vision (Okabe & Ito, 2008), without its yellow, too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
+# Beside the colours, for a grey print: solid, dashed, dotted, dash-dotted.
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+
 DPI = 140  # pixels of a picture per inch
+
+
+def write_picture(figure: Figure, path: Path) -> None:
+    """Write ``figure`` to ``path`` as PNG, for papers as SVG and PDF beside it. Raises UserError as ``write_png``."""
+    write_png(figure, path)
+    # Without a date and with fixed names inside, the same picture is the same file.
+    with rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42}):
+        for form, dated in (("svg", "Date"), ("pdf", "CreationDate")):
+            _write(figure, path.with_suffix(f".{form}"), form, metadata={dated: None})
 
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write ``figure`` to ``path`` as PNG, whole or not at all. Raises UserError when the disk is full."""
-    # A bare Figure draws PNG with Agg: no window system, and no pyplot, whose list of figures a sweep would fill.
     as_text(figure)
+    _write(figure, path, "png", dpi=DPI)
+
+
+def _write(figure: Figure, path: Path, form: str, **how: Any) -> None:
+    # A bare Figure has a canvas for every form: no window system, and no pyplot, whose list of figures a sweep fills.
     content = BytesIO()
-    figure.savefig(content, format="png", dpi=DPI)
+    figure.savefig(content, format=form, **how)
     write_bytes(path, content.getvalue())
+
+
+def line_style(i: int) -> dict[str, Any]:
+    """Colour and dashes of the i-th line of a picture, told apart without colours too; the same again after 28."""
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}

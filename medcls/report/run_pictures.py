@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medcls.report.confusion_roc import plot_confusion, plot_roc
+from medcls.report.confusion import plot_confusion
 from medcls.report.curves import plot_curves
+from medcls.report.roc import plot_roc
 from medcls.runs.history import Row
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import validation_images

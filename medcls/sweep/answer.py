@@ -3,8 +3,24 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from medcls.config.run_name import shortened
 from medcls.config.targets import Target
 from medcls.errors import UserError
+
+
+def report_side_by_side(folders: Sequence[Path]) -> None:
+    """Write one report on several sweeps into a folder of its own beside the first; print their answers and where.
+
+    Raises UserError for a folder that cannot be reported on, or is named twice.
+    """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError(f"report: found a folder twice in {', '.join(map(str, folders))}. Expected several sweeps.")
+    from medcls.sweep_report.side_by_side import write_side_by_side  # matplotlib takes seconds to import
+
+    names = [folder.resolve().name for folder in folders]
+    target = folders[0].resolve().parent / shortened(f"report_{'_'.join(names)}")
+    page, answers = write_side_by_side(folders, target)
+    print("\n".join(["", *answers, f"report: {page}"]))
 
 
 def report(folder: Path, columns: Sequence[Target] = ()) -> None:
@@ -14,7 +30,7 @@ def report(folder: Path, columns: Sequence[Target] = ()) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"report: no folder {folder}. Expected the folder of a sweep or of other runs.")
-    from medcls.report.sweep import write_report  # matplotlib takes seconds to import
+    from medcls.sweep_report import write_report  # matplotlib takes seconds to import
 
     written = write_report(folder, columns)
     print("\n".join(["", *written.answers, f"report: {written.page}"]))

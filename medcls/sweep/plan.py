@@ -13,9 +13,11 @@ from medcls.composition.hydra_private import parse
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
 from medcls.config.knobs import keys_that
+from medcls.config.messages import no_such_choice
 from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
+from medcls.evaluation.metrics import METRICS
 from medcls.host.terminal import command_line
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
 from medcls.sweep.mistakes import Mistakes
@@ -58,6 +60,8 @@ class Plan:
             "variants": self.variants,
             "jobs": [vars(job) for job in self.jobs],
             "compare": self.sweep.compare,
+            "metric": self.sweep.metric,
+            "margin": self.sweep.margin,
             "reach": [reach.model_dump(exclude_none=True) for reach in self.sweep.reach],
         }
 
@@ -167,16 +171,23 @@ def name_sweep(plan: Plan, base: DictConfig, task: Sequence[Override]) -> None:
 
 
 def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
-    """Drop comparisons with variants that the command line removed; raise UserError for variants that never existed."""
+    """Drop comparisons with variants that the command line removed.
+
+    Raises UserError for variants that never existed, and for a metric that is not compared.
+    """
     sweep, known = plan.sweep, {variant["name"] for variant in plan.variants}
-    pairs = [] if sweep.compare == "all" else sweep.compare
+    if sweep.metric not in (compared := [metric.name for metric in METRICS.values() if metric.measure]):
+        raise UserError(no_such_choice("sweep.metric", sweep.metric, compared))
+    pairs = sweep.compare if isinstance(sweep.compare, list) else []
+    reference = {sweep.compare} - {"all"} if isinstance(sweep.compare, str) else set()
     wanted = {name for pair in pairs for name in pair} | {r.final_of for r in sweep.reach if r.final_of is not None}
-    missing = sorted(wanted - known)
+    missing = sorted((wanted | reference) - known)
     swept = {key.lstrip("+") for key in [*sweep.grid, *(key for values in sweep.variants.values() for key in values)]}
-    if missing and not swept & {override.key_or_group for override in task}:
-        raise UserError(
-            f"sweep: no variant {missing[0]!r} to compare with. Variants: {', '.join(map(repr, sorted(known)))}."
-        )
-    kept = [pair for pair in pairs if known.issuperset(pair)]
+    given = {override.key_or_group for override in task}
+    if missing and ("sweep.compare" in given or not swept & given):
+        key = "sweep.compare" if missing[0] not in {r.final_of for r in sweep.reach} else "sweep.reach"
+        raise UserError(no_such_choice(key, missing[0], sorted(known)))
+    kept = [pair for pair in pairs if known.issuperset(pair)] if pairs else sweep.compare
+    kept = None if reference - known else kept
     reach = [goal for goal in sweep.reach if goal.final_of is None or goal.final_of in known]
-    plan.sweep = sweep.model_copy(update={"compare": kept or "all", "reach": reach})
+    plan.sweep = sweep.model_copy(update={"compare": kept or None, "reach": reach})

@@ -10,10 +10,10 @@ from medcls.atomic import write_json, write_text
 from medcls.config import Config
 from medcls.config.stored import check_stored
 from medcls.errors import UserError
-from medcls.report.sweep.contract import read_contract
 from medcls.runs.folder import RunFolder, locked
 from medcls.runs.history import Row, read_history
 from medcls.runs.reading import read_yaml, yaml_text
+from medcls.sweep_report.contract import read_contract
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class SweepFolder:
     """Paths and small files of a sweep; every file is written whole or not at all.
 
     sweep.json: name, question, command, simulated, keys (swept, without seed and fold), variants (name, values), jobs
-    (name, variant, seed, fold, folds, overrides), compare and reach as in the configuration. The report reads only
-    this file and the run folders.
+    (name, variant, seed, fold, folds, overrides), compare, metric, margin and reach as in the configuration. The
+    report reads only this file and the run folders.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,17 +1,23 @@
 """A run in TensorBoard: curves, learning rate, training images and hyper-parameters, in one event file."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 
 from medcls.data.datamodule import ImageDataModule
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import QUANTITIES, Row, column
 from medcls.training.history import History
+
+IMAGE_KEYS = ("data", "augment", "image_size")  # keys that the training images depend on
 
 
 class TensorBoard(pl.Callback):
@@ -54,10 +60,31 @@ class TensorBoard(pl.Callback):
         charts = {quantity: [one.tag for one in columns] for quantity, columns in QUANTITIES.items()}
         layout = {quantity: ["Multiline", tags] for quantity, tags in charts.items() if len(tags) > 1}
         self.writer.add_custom_scalars({f"training and validation{self.mark}": layout})
-        if self.data.config.logger.images:
+        if self.data.config.logger.images and self.first_of_sweep():
             self.writer.add_image(f"training images as the net sees them{self.mark}", self.grid(), 1)
         for row in self.history.rows:
             self.write_row(row)
+
+    def first_of_sweep(self) -> bool:
+        """Whether no job of the sweep before this one trains on the same images, augmented alike."""
+        sweep = self.run.path.parent / "sweep.json"
+        if not self.swept or not sweep.is_file():
+            return True
+        content = json.loads(sweep.read_text(encoding="utf-8"))
+        of_images = [key for key in content["keys"] if key.partition(".")[0] in IMAGE_KEYS]
+        shown = {one["name"]: repr([one["values"].get(key) for key in of_images]) for one in content["variants"]}
+        jobs = {job["name"]: shown[job["variant"]] for job in content["jobs"]}
+        name = self.run.path.name
+        return name not in jobs or name == next(job for job, images in jobs.items() if images == jobs[name])
+
+    def add_pictures(self, epoch: int, paths: Sequence[Path]) -> None:
+        """Add pictures of the run, PNG files, to its images."""
+        if self.writer is None:
+            self.open()
+        for path in paths:
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            self.writer.add_image(f"{path.stem.replace('_', ' ')}{self.mark}", pixels, epoch, dataformats="HWC")
 
     def grid(self) -> torch.Tensor:
         """Random training images of the first epoch, augmented, as one picture (3, H, W) uint8."""
@@ -87,7 +114,7 @@ class TensorBoard(pl.Callback):
         config = self.data.config
         knobs = hparams(config, f"{config.data.title}{' SIMULATED' if self.simulated else ''}")
         knobs["audit"] = self.data.image_set.notice or "-"
-        for summary in summaries(knobs, tagged, self.swept or self.overridden()):
+        for summary in summaries(knobs, tagged, self.swept or self.overridden(), alone=bool(self.swept)):
             self.writer._get_file_writer().add_summary(summary)
         self.writer.close()
 

@@ -73,10 +73,14 @@ def value_of(value: Any, kind: type[Value]) -> Value:
     return json.dumps(value, ensure_ascii=False).replace('"', "")
 
 
-def summaries(values: Mapping[str, Value], metrics: Iterable[str], first: Iterable[str]) -> list[Summary]:
+def summaries(
+    values: Mapping[str, Value], metrics: Iterable[str], first: Iterable[str], *, alone: bool = False
+) -> list[Summary]:
     """What an event file says of a finished run; ``first``: keys, as an override names them, that the page begins with.
 
-    TensorBoard takes columns, their order and ``metrics`` from one of the runs that it is shown, no matter which.
+    alone: no other keys get a column, so that metrics follow at once: TensorBoard shows five keys before the metrics,
+    whatever there are, in the order of the alphabet. It takes columns, their order and ``metrics`` from one of the runs
+    that it is shown, no matter which.
     """
     start = SessionStartInfo()
     for key, value in values.items():
@@ -86,6 +90,7 @@ def summaries(values: Mapping[str, Value], metrics: Iterable[str], first: Iterab
         hparam_infos=[
             api_pb2.HParamInfo(name=key, type=TYPES[type(value)][1], differs=key in shown)
             for key, value in values.items()
+            if key in shown or not (alone and shown)
         ],
         metric_infos=[api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in metrics],
     )

@@ -1,9 +1,9 @@
 """sweep.json: what a sweep asked, which jobs it has, and so which run folders belong to it."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from typing_extensions import NotRequired, TypedDict
 
 from medcls.runs.reading import read_json
@@ -39,7 +39,9 @@ class Contract(TypedDict):
     keys: list[str]
     variants: list[_Variant]
     jobs: list[_Job]
-    compare: NotRequired[Literal["all"] | list[tuple[str, str]] | None]
+    compare: NotRequired[str | list[tuple[str, str]] | None]
+    metric: NotRequired[str | None]
+    margin: NotRequired[Annotated[float, Field(gt=0, lt=1)] | None]
     reach: NotRequired[list[dict[str, Any]] | None]
 
 

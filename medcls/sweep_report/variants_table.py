@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from medcls.evaluation.metrics import title_of
-from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.over_seeds import Spread, VariantSummary, reported, show_spread, summarise
-from medcls.report.sweep.own_columns import OwnColumn
+from medcls.sweep_report.blocks import Block, Note, Section, Table, Text
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.over_seeds import Spread, VariantSummary, reported, show_spread, summarise
+from medcls.sweep_report.own_columns import OwnColumn
 
 
 def variants_table(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> Section:

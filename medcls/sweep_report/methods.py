@@ -1,20 +1,20 @@
 """The section of a sweep's report that says how its numbers were computed."""
 
 from medcls.evaluation.interval import LEVEL
-from medcls.report.sweep.blocks import Note, Section
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.verdicts import Verdicts
+from medcls.sweep_report.blocks import Note, Section
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.verdicts import Verdicts
 
 
 def methods(sweep: Sweep, verdicts: Verdicts) -> Section:
     """Tests with their sources, and where the numbers are in full."""
     pooled = " and pooled.csv one per cross-validation" if sweep.cross_validated else ""
     files = f"results.csv has one row per run{pooled}, with these numbers in full."
-    texts = [_tests(verdicts), files] if verdicts.made else [files]
+    texts = [_tests(verdicts, sweep.margin), files] if verdicts.made else [files]
     return Section("How this was computed", tuple(Note(text) for text in texts))
 
 
-def _tests(verdicts: Verdicts) -> str:
+def _tests(verdicts: Verdicts, margin: float | None) -> str:
     pairings = [verdict.comparison.pairing for verdict in verdicts.made]
     texts = []
     if any(pairing.covers_seeds for pairing in pairings):
@@ -42,6 +42,15 @@ def _tests(verdicts: Verdicts) -> str:
             "Patients as clusters: what the images of a patient do to a metric is summed before variances are taken "
             "(Obuchowski, 1997, for AUROC; Rao & Scott, 1992, for accuracy, with a normal approximation in place of "
             "McNemar's test)."
+        )
+    texts.append(
+        "Each interval and its p-value are the more cautious of that and of limits recovered from those of each net "
+        "(MOVER: Zou & Donner, 2008), which hold near 1 too."
+    )
+    if margin is not None:
+        texts.append(
+            f"Equivalent: two one-sided tests at 5 % place the difference within {margin:g} (Schuirmann, 1987), a "
+            "margin that was named before the runs."
         )
     texts.append(
         f"A difference is called shown when its p-value, adjusted for the {verdicts.n_tests} tests of this report "

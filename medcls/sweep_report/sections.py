@@ -2,33 +2,44 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from medcls.evaluation.metrics import COMPARED, title_of
-from medcls.report.sweep.answers import answer_section
-from medcls.report.sweep.blocks import Note, Picture, Section, Table, Text
-from medcls.report.sweep.crossvalidation import Validated, cross_validation
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.heat_map import plot_heat_map
-from medcls.report.sweep.learning import convergence, overfitting
-from medcls.report.sweep.methods import methods
-from medcls.report.sweep.over_seeds import optimism
-from medcls.report.sweep.overlay import plot_overlay
-from medcls.report.sweep.own_columns import OwnColumn
-from medcls.report.sweep.variants_table import variants_table
-from medcls.report.sweep.verdicts import Verdicts, signed
+from medcls.sweep_report.blocks import Note, Picture, Section, Table, Text
+from medcls.sweep_report.comparisons import in_words_section, tests_section
+from medcls.sweep_report.crossvalidation import Validated, cross_validation
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.forest import plot_forest
+from medcls.sweep_report.heat_map import plot_heat_map
+from medcls.sweep_report.learning import convergence, overfitting
+from medcls.sweep_report.methods import methods
+from medcls.sweep_report.over_seeds import optimism
+from medcls.sweep_report.overlay import plot_overlay
+from medcls.sweep_report.own_columns import OwnColumn
+from medcls.sweep_report.ranking import Ranking, ranking_section
+from medcls.sweep_report.variants_table import variants_table
+from medcls.sweep_report.verdicts import Verdicts, signed
 
 _LONGEST_TITLE = 60  # characters of a picture's title
 
 
 def build_sections(
-    sweep: Sweep, verdicts: Verdicts, validated: Sequence[Validated], own: Sequence[OwnColumn] = ()
+    sweep: Sweep,
+    verdicts: Verdicts,
+    ranking: Ranking,
+    validated: Sequence[Validated],
+    own: Sequence[OwnColumn] = (),
 ) -> list[Section]:
     """Every section that has something to say; draws its pictures into the folder's pictures/."""
-    sections = [
-        answer_section(sweep, verdicts),
+    first = [
+        ranking_section(sweep, verdicts, ranking, plot_forest(sweep, ranking)),
+        tests_section(sweep, verdicts),
+        _curves(sweep),
+    ]
+    details = [
+        in_words_section(sweep, verdicts),
         cross_validation(sweep, validated),
         variants_table(sweep, own),
-        _curves(sweep),
         _heat_maps(sweep),
         overfitting(sweep),
         convergence(sweep),
@@ -36,7 +47,7 @@ def build_sections(
         _failures(sweep),
         methods(sweep, verdicts),
     ]
-    return [section for section in sections if section is not None]
+    return [section for section in first if section] + [replace(one, folded=True) for one in details if one]
 
 
 def _curves(sweep: Sweep) -> Section | None:

@@ -1,4 +1,4 @@
-"""A cross-validation in the report: metrics of all folds pooled, beside those of each fold and their mean."""
+"""A cross-validation in the report: metrics averaged within folds, beside those of each fold."""
 
 import math
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from typing import Any
 from medcls.evaluation.interval import LEVEL, Interval
 from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import COMPARED, METRICS
-from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.over_seeds import spread
-from medcls.report.sweep.trials import Trial, trials
 from medcls.runs.folder import write_table
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import value_of
+from medcls.sweep_report.blocks import Block, Note, Section, Table, Text
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.over_seeds import spread
+from medcls.sweep_report.trials import Trial, trials
 
 _NONE = "\N{EN DASH}"
 
@@ -23,8 +23,8 @@ _NONE = "\N{EN DASH}"
 class Validated:
     """A cross-validation: its metrics at the best epoch of each fold's net, where all folds are finished.
 
-    intervals: each metric on the pooled images, its interval over patients where these are known, else over images.
-    pooled: None, and ``why`` says so, where there are no pooled metrics.
+    intervals: each metric measured within folds and averaged, its interval about other patients where these are known,
+    else about other images. pooled: the predictions of all folds; None, and ``why`` says so, where some are missing.
     """
 
     trial: Trial
@@ -73,12 +73,12 @@ def _row(one: Validated) -> dict[str, Any]:
 
 
 def cross_validation(sweep: Sweep, validated: Sequence[Validated]) -> Section | None:
-    """Pooled metrics and those of the folds, a table per metric."""
+    """Metrics of all folds and of each, a table per metric."""
     if not validated:
         return None
     blocks: list[Block] = [Text(_what_is_pooled(validated))]
     n_folds = max(one.trial.folds or 0 for one in validated)
-    columns = ("variant", "seed", f"pooled [{LEVEL:.0%} interval]", *(f"fold {i}" for i in range(n_folds)), "mean")
+    columns = ("variant", "seed", f"within folds [{LEVEL:.0%} interval]", *(f"fold {i}" for i in range(n_folds)))
     for metric in COMPARED:
         title = f"{metric.title[0].upper()}{metric.title[1:]}:"
         blocks += [Text(title), Table(columns, tuple(_cells(one, metric.name, n_folds) for one in validated))]
@@ -90,11 +90,11 @@ def _cells(one: Validated, metric: str, n_folds: int) -> tuple[str, ...]:
     each = one.per_fold(metric)
     shown = [_NONE if math.isnan(value) else f"{value:.3f}" for value in each]
     padding = [_NONE] * (n_folds - len(each))
-    mean = _NONE if one.trial.missing else f"{spread(each).mean:.3f}"
-    pooled = one.why
+    within = one.why
     if interval := one.intervals.get(metric):
-        pooled = f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    return one.trial.variant, str(one.trial.seed), pooled, *shown, *padding, mean
+        limits = interval.why if math.isnan(interval.low) else f"{interval.low:.3f}, {interval.high:.3f}"
+        within = f"{interval.value:.3f} [{limits}]"
+    return one.trial.variant, str(one.trial.seed), within, *shown, *padding
 
 
 def _what_is_pooled(validated: Sequence[Validated]) -> str:
@@ -110,13 +110,11 @@ def _what_is_pooled(validated: Sequence[Validated]) -> str:
 
 def _how_to_read(validated: Sequence[Validated]) -> str:
     grouped = any(one.pooled.n_patients for one in validated if one.pooled)
-    unit = "patients, resampled with all their images" if grouped else "images"
     text = (
-        f"Intervals come from a bootstrap over {unit}: they are about other {'patients' if grouped else 'images'}, not "
-        "about retrained nets. Pooled metrics are the ones to quote, and the ones that are compared. A pooled AUROC "
-        "lies below the mean of the folds where their nets are scaled differently, since it also compares images of "
-        "different folds (Airola et al., 2011)."
+        "Metrics are measured within each fold and averaged, which is what to quote and what is compared (LeDell et "
+        "al., 2015): images of different folds were judged by nets that may be scaled differently. Intervals are about "
+        f"other {'patients' if grouped else 'images'}, not about retrained nets."
     )
     if any(one.why for one in validated):
-        text += " Without every fold there are no pooled metrics and nothing to compare: re-run the same command."
+        text += " Without every fold there is nothing to quote or to compare: re-run the same command."
     return text

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from medcls.evaluation.metrics import title_of
-from medcls.report.png import write_png
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.knobs import show_value, sort_key
-from medcls.report.sweep.over_seeds import spread
+from medcls.report.png import write_picture
 from medcls.runs.run import value_of
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.knobs import show_value, sort_key
+from medcls.sweep_report.over_seeds import spread
 
 
 def plot_heat_map(sweep: Sweep, keys: Sequence[str], metrics: Sequence[str], path: Path) -> None:
@@ -33,7 +33,7 @@ def plot_heat_map(sweep: Sweep, keys: Sequence[str], metrics: Sequence[str], pat
         axes.set_yticks(range(len(rows)), [shorten(value, 24) for value in rows])
         axes.set(xlabel=keys[1], ylabel=keys[0])
         axes.set_title(f"{'SIMULATED, ' if sweep.simulated else ''}validation {title_of(metric)}", fontsize=11)
-    write_png(drawing, path)
+    write_picture(drawing, path)
 
 
 def _draw_cells(axes: Axes, mean: NDArray[np.float64], colours: str) -> None:

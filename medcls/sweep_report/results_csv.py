@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from medcls.errors import UserError
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.knobs import show_value
-from medcls.report.sweep.over_seeds import reported
-from medcls.report.sweep.own_columns import OwnColumn
 from medcls.runs.folder import write_table
 from medcls.runs.history import COLUMNS, Row
 from medcls.runs.run import Run, value_of
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.knobs import show_value
+from medcls.sweep_report.over_seeds import reported
+from medcls.sweep_report.own_columns import OwnColumn
 
 
 def write_results(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> None:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.over_seeds import spread
-from medcls.report.sweep.overfitting import Epochs, epochs_until, epochs_until_rise, loss_gap, target_value
-from medcls.report.sweep.verdicts import signed
 from medcls.runs.history import column
 from medcls.runs.run import Run
+from medcls.sweep_report.blocks import Block, Note, Section, Table, Text
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.over_seeds import spread
+from medcls.sweep_report.overfitting import Epochs, epochs_until, epochs_until_rise, loss_gap, target_value
+from medcls.sweep_report.verdicts import signed
 
 
 def overfitting(sweep: Sweep) -> Section | None:

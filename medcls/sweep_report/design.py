@@ -3,29 +3,30 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from medcls.config.stored import with_defaults
 from medcls.errors import UserError
-from medcls.report.sweep.contract import read_contract
-from medcls.report.sweep.knobs import derive_knobs, name_variant, show_value, sort_key
+from medcls.evaluation.metrics import METRICS
 from medcls.runs.history import COLUMNS
 from medcls.runs.run import Fold, Run, read_config, read_run, validation_images
+from medcls.sweep_report.contract import read_contract
+from medcls.sweep_report.family import Pair, family
+from medcls.sweep_report.knobs import derive_knobs, name_variant, show_value, sort_key
 
 # What convergence is measured by where nothing was asked.
 USUAL_REACH = ({"metric": "train_accuracy", "value": 0.9},)
-# More pairs than this and hardly a difference survives the adjustment for their number.
-_MOST_PAIRS = 30
+USUAL_METRIC = "auroc"
 
 
 @dataclass(frozen=True)
 class Sweep:
     """A sweep with its runs, ordered by variant, seed and fold.
 
-    variants: name -> value of each swept key; compare: pairs of variant names; reach: what convergence is measured
-    by, each {"metric", "value"} or {"metric", "final_of"}; remark: what was decided where there is no sweep.json.
+    variants: name -> value of each swept key; compare: the comparisons that are tested, by ``metric``; margin: the
+    difference from which on one matters; None where none was named. reach: what convergence is measured by, each
+    {"metric", "value"} or {"metric", "final_of"}; remark: what was decided where there is no sweep.json.
     """
 
     folder: Path
@@ -36,14 +37,22 @@ class Sweep:
     keys: tuple[str, ...]
     variants: Mapping[str, Mapping[str, Any]]
     runs: tuple[Run, ...]
-    compare: tuple[tuple[str, str], ...]
+    compare: tuple[Pair, ...]
+    metric: str
+    margin: float | None
     reach: tuple[Mapping[str, Any], ...]
     remark: str
+    reference: str = ""  # the variant that was named to compare with
 
     @property
     def cross_validated(self) -> bool:
         """Whether its runs validate on several folds; one fold alone is a split like any other."""
         return len({run.fold for run in self.runs if run.fold}) > 1
+
+    @property
+    def comparator(self) -> str:
+        """The variant that the best one is held against: the one that was named, else the first."""
+        return self.reference or next(iter(self.variants), "")
 
     @property
     def varied(self) -> str:
@@ -101,25 +110,29 @@ def _from_file(folder: Path) -> Sweep:
         order = {name: i for i, name in enumerate(variants)}
         jobs.sort(key=lambda job: (order[job[1]], job[2], job[3] or (), job[0]))
         keys, reach = tuple(content["keys"]), tuple(content.get("reach") or USUAL_REACH)
-        compare = content.get("compare") or ()
-        pairs = tuple(combinations(variants, 2)) if compare == "all" else tuple((a, b) for a, b in compare)
-        absent = {name for pair in pairs for name in pair if name not in variants}
+        compare, metric = family(asked := content.get("compare"), variants), content.get("metric") or USUAL_METRIC
+        absent = {name for pair in compare for name in (*pair.of_a, *pair.of_b) if name not in variants}
         absent |= {str(target["final_of"]) for target in reach if target.get("final_of", "") not in {"", *variants}}
         runs = tuple(read_run(folder / name, name, of, seed, variants[of], fold) for name, of, seed, fold in jobs)
         own = (name for run in runs for row in run.history[-1:] for name in row if name.startswith("val_"))
         reachable = dict.fromkeys([*COLUMNS, *own])
         wrong = [str(target.get("metric")) for target in reach if target.get("metric") not in reachable]
+        wrong += [] if metric in (compared := [one.name for one in METRICS.values() if one.measure]) else [metric]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: damaged or of another version ({type(error).__name__}: {error}).") from error
     if absent or wrong:
         raise UserError(
-            f"{path}: found {', '.join(sorted(absent) + wrong)} in compare or reach.\n  Expected variants "
-            f"({', '.join(variants)}) and metrics ({', '.join(reachable)})."
+            f"{path}: found {', '.join(sorted(absent) + wrong)} in compare, metric or reach.\n  Expected variants "
+            f"({', '.join(variants)}), metrics ({', '.join(compared)}) and what is reached ({', '.join(reachable)})."
         )
     simulated = bool(content.get("simulated")) or _any_simulated(runs)
     command, title = _typed(content.get("command")), str(content.get("name") or folder.name)
-    question = content.get("question")
-    return Sweep(folder, title, question, command, simulated, keys, variants, runs, pairs, reach, "")
+    question, margin = content.get("question"), content.get("margin")
+    reference = asked if isinstance(asked, str) and asked in variants else ""
+    return Sweep(
+        *(folder, title, question, command, simulated, keys, variants, runs, compare, metric, margin, reach, ""),
+        reference=reference,
+    )
 
 
 def _from_runs(folder: Path) -> Sweep:
@@ -144,10 +157,9 @@ def _from_runs(folder: Path) -> Sweep:
     order = {name: i for i, name in enumerate(variants)}
     runs.sort(key=lambda run: (order.get(run.variant, len(order)), run.seed, run.fold or (), run.name))
     runs, remark = _without_repetitions(runs)
-    pairs, chosen = _default_pairs(variants)
-    remark = " ".join(filter(None, [remark, chosen]))
-    name, simulated = folder.resolve().name, _any_simulated(tuple(runs))
-    return Sweep(folder, name, None, None, simulated, keys, variants, tuple(runs), pairs, USUAL_REACH, remark)
+    name, simulated, compare = folder.resolve().name, _any_simulated(tuple(runs)), family(None, variants)
+    unasked = (USUAL_METRIC, None, USUAL_REACH)
+    return Sweep(folder, name, None, None, simulated, keys, variants, tuple(runs), compare, *unasked, remark)
 
 
 def _usable(path: Path) -> dict[str, Any] | None:
@@ -185,19 +197,6 @@ def _without_repetitions(runs: list[Run]) -> tuple[list[Run], str]:
     kept = [run for run in runs if run.variant == "unknown" or run is chosen[run.variant, run.seed, run.fold]]
     left = len(runs) - len(kept)
     return kept, f"{left} repetitions of a configuration with the same seed were left out." if left else ""
-
-
-def _default_pairs(variants: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Variants that differ in one knob; with too many such pairs, each with the first."""
-    pairs = tuple(
-        (a, b)
-        for a, b in combinations(variants, 2)
-        if sum(variants[a].get(key) != variants[b].get(key) for key in variants[a]) == 1
-    )
-    if len(pairs) > _MOST_PAIRS:
-        first, *others = variants
-        return tuple((first, other) for other in others), "So many variants are each compared with the first alone."
-    return pairs, "No comparisons were asked for: all pairs that differ in one setting are made." if pairs else ""
 
 
 def _any_simulated(runs: tuple[Run, ...]) -> bool:

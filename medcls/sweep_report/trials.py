@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from medcls.evaluation.pooled import pool
-from medcls.report.sweep.design import Sweep
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run
+from medcls.sweep_report.design import Sweep
 
 
 @dataclass(frozen=True)

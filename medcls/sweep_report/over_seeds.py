@@ -8,9 +8,9 @@ from functools import partial, reduce
 import numpy as np
 
 from medcls.evaluation.metrics import METRICS, own_in
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.trials import trials
 from medcls.runs.run import Run, value_of
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.trials import trials
 
 
 @dataclass(frozen=True)

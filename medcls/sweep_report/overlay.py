@@ -13,16 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from medcls.report.png import COLOURS, write_png
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.overfitting import values_of
+from medcls.report.png import line_style, write_picture
 from medcls.runs.history import QUANTITIES, Column
 from medcls.runs.run import Run
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.overfitting import values_of
 
 # What training and validation both have, side by side.
 _PANELS = tuple(column for columns in QUANTITIES.values() if len(columns) > 1 for column in columns)
-# Told apart beside the colours, which come back after seven variants.
-_DASHES = ("-", "--", ":", "-.")
 
 
 def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
@@ -37,7 +35,7 @@ def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
     figure = Figure(figsize=(13, 8.6 + 0.28 * rows), layout="constrained")
     figure.suptitle(fill(title, 110), fontsize=13, fontweight="bold")
     panels = figure.subplots(2, 2, sharex=True)
-    styles = {name: _style(i) for i, name in enumerate(variants)}
+    styles = {name: line_style(i) for i, name in enumerate(variants)}
     for axes, column in zip(panels.flat, _PANELS, strict=True):
         for variant, style in styles.items():
             _draw_variant(axes, sweep.done(variant), column, style)
@@ -52,11 +50,7 @@ def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
     handles.append(Line2D([], [], marker="D", color="0.3", linestyle="none", markersize=5))
     labels = [shorten(name, 60) for name in variants] + ["best epoch of a run (lowest validation loss)"]
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False)
-    write_png(figure, path)
-
-
-def _style(i: int) -> dict[str, Any]:
-    return {"color": COLOURS[i % len(COLOURS)], "linestyle": _DASHES[i // len(COLOURS) % len(_DASHES)]}
+    write_picture(figure, path)
 
 
 def _draw_variant(axes: Axes, runs: Sequence[Run], column: Column, style: dict[str, Any]) -> None:

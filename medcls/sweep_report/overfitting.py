@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.report.sweep.design import Sweep
 from medcls.runs.history import Row, column
 from medcls.runs.run import Run
+from medcls.sweep_report.design import Sweep
 
 
 @dataclass(frozen=True)

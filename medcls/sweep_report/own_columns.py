@@ -7,9 +7,9 @@ from numbers import Integral, Real
 
 from medcls.config.targets import Target, check_arguments, locate
 from medcls.errors import UserError
-from medcls.report.sweep.design import Sweep
-from medcls.report.sweep.over_seeds import over_trials, show_spread
 from medcls.runs.run import Run
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.over_seeds import over_trials, show_spread
 
 KEY = "columns"
 Value = int | float | str

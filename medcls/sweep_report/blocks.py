@@ -49,7 +49,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG below the folder of the report; ``alt`` says what it shows."""
+    """A PNG below the folder of the report, SVG and PDF beside it; ``alt`` says what it shows."""
 
     kind: ClassVar[str] = "picture"
     path: str
@@ -61,7 +61,8 @@ Block = Text | Note | Table | Items | Picture
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is below it."""
+    """A heading and what is below it; folded: opened by who wants to know."""
 
     title: str
     blocks: tuple[Block, ...]
+    folded: bool = False

@@ -1,0 +1,62 @@
+"""The sections of a sweep's report on its comparisons: what was tested as a table, everything in words."""
+
+import math
+
+from medcls.evaluation.metrics import title_of
+from medcls.sweep_report.blocks import Block, Item, Items, Note, Section, Table, Text
+from medcls.sweep_report.design import Sweep
+from medcls.sweep_report.ranking import show_difference
+from medcls.sweep_report.verdicts import Verdict, Verdicts, describe, scope, show_p
+
+_NOTHING = "Nothing is compared: there is one variant, or no comparison was asked for."
+
+
+def tests_section(sweep: Sweep, verdicts: Verdicts) -> Section | None:
+    """What is tested, one row per comparison: the family that p-values are adjusted for."""
+    if not verdicts.made:
+        return None
+    effects = any(verdict.pair.key for verdict in verdicts.made)
+    doubted = any(verdict.n_silent for verdict in verdicts.made)
+    columns = ("comparison", f"difference in {title_of(sweep.metric)} [95% interval]", "adjusted p", "verdict")
+    rows = [(*_row(v), *([f"{v.n_silent} of {v.n_nets}"] if doubted else [])) for v in verdicts.made]
+    blocks: list[Block] = [Table((*columns, "nets that say nothing") if doubted else columns, tuple(rows))]
+    over = "Each value of a setting vs. the setting's first, over all values of the others. " if effects else ""
+    blocks.append(Note(f"{over}{_family(sweep, verdicts)}"))
+    return Section("Main effects" if effects else "Tests", tuple(blocks))
+
+
+def _row(verdict: Verdict) -> tuple[str, ...]:
+    p = verdict.comparison.adjusted
+    shown = show_p(p) if math.isfinite(p) else "\N{EN DASH}"
+    return f"{verdict.b} vs. {verdict.a}", show_difference(verdict), shown, verdict.word
+
+
+def _family(sweep: Sweep, verdicts: Verdicts) -> str:
+    n = verdicts.n_tests
+    adjusted = f"p-values are adjusted for these {n} tests (Holm, 1979), intervals are not." if n > 1 else ""
+    margin = f" Margin of equivalence: {sweep.margin:g}, named beforehand." if sweep.margin else ""
+    return f"{adjusted}{margin}".strip() or "One test, so nothing is adjusted."
+
+
+def in_words_section(sweep: Sweep, verdicts: Verdicts) -> Section:
+    """Every comparison in words: what was tested, then what only describes."""
+    blocks: list[Block] = []
+    if verdicts.made:
+        scopes = {scope(verdict.comparison) for verdict in verdicts.made}
+        said = scopes.pop() if len(scopes) == 1 else ""
+        images = "test images" if verdicts.split == "test" else sweep.validation_images
+        images += " of all folds, compared within folds" if sweep.cross_validated else ""
+        blocks.append(Text(f"Nets of the best epoch, on {images}. {said}".strip()))
+        blocks.append(Items(tuple(describe(verdict, scope_said=bool(said)) for verdict in verdicts.made)))
+    elif not verdicts.impossible:
+        blocks.append(Text(_NOTHING))
+    if verdicts.impossible:
+        items = [Item(f"{of.b} vs. {of.a}", "not compared", f"{why}.") for of, why in verdicts.impossible]
+        blocks.append(Items(tuple(items)))
+    if verdicts.described:
+        blocks.append(Text("Not tested: other metrics and pairs, whose p-values are adjusted for nothing."))
+        items = [describe(verdict, scope_said=True, tested=False) for verdict in verdicts.described]
+        blocks.append(Items(tuple(items)))
+    if sweep.remark:
+        blocks.append(Note(sweep.remark))
+    return Section("Comparisons in words", tuple(blocks))
