@@ -6,9 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SCRIPT
 from hydra import initialize_config_dir
+from sklearn.metrics import roc_auc_score
 from sweeping import FAILING, TINY, histories, states
 
 from medcls.config.run_name import register_resolvers
@@ -109,6 +111,7 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is
         row["sample"]
         for fold in (0, 1)
         for row in csv.DictReader((result.folder / f"lenet-on-images_seed-0_fold-{fold}/predictions.csv").open())
+        if row["split"] == "test"
     ]
     assert sorted(judged) == sorted(f"{name}/{i}.{'png' if i % 2 else 'jpg'}" for name in "ab" for i in range(8))
     pooled = list(csv.DictReader((result.folder / "pooled.csv").open()))
@@ -118,6 +121,27 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is
     assert "missing: fold 1 not finished" in (result.folder / "report.md").read_text()
     assert sweep(*grid).status == 0
     assert list(csv.DictReader((result.folder / "pooled.csv").open())) == pooled
+
+
+def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_folder):
+    root = make_folder(counts={"": 24})
+    grid = [*(o for o in TINY if not o.startswith("data")), "data=folder", f"data.root={root}", "lr=1e-2,1e-3"]
+    result = sweep(*grid, "data.split.folds=3", "seed=0,1", "audit=none")
+    assert result.status == 0, result.err
+
+    def auroc(lr, seed, fold, split):
+        folder = result.folder / f"lr-{lr}_seed-{seed}_fold-{fold}"
+        rows = [row for row in csv.DictReader((folder / "predictions.csv").open()) if row["split"] == split]
+        return roc_auc_score([int(row["label"]) for row in rows], [float(row["b"]) for row in rows])
+
+    better = [max(("0.01", "1e-3"), key=lambda lr: auroc(lr, 0, f, "val") + auroc(lr, 1, f, "val")) for f in range(3)]
+    honest = [np.mean([auroc(lr, seed, fold, "test") for fold, lr in enumerate(better)]) for seed in (0, 1)]
+    rows = [row for row in csv.DictReader((result.folder / "pooled.csv").open()) if row["variant"].startswith("chosen")]
+    assert [float(row["auroc"]) for row in rows] == pytest.approx(honest)
+    assert all(float(row["auroc_low"]) <= float(row["auroc"]) <= float(row["auroc_high"]) for row in rows)
+    assert (
+        f"{np.mean(honest):.2f} where the choice is made anew in each fold" in (result.folder / "report.md").read_text()
+    )
 
 
 def test_sweep_leaves_the_contract_and_its_report(sweep):

@@ -46,6 +46,7 @@ def score_run(
         "simulated": table.simulated,
         "notice": data.image_set.notice,
         "test_validates": table.test_validates,
+        "test_is_fold": config.data.split.folds is not None and config.data.split.inner_val,
         "data": config.data.title,
         "model": config.model.title,
         "classes": list(table.classes),

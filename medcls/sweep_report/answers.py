@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from textwrap import shorten, wrap
 
 from medcls.evaluation.metrics import title_of
+from medcls.sweep_report.crossvalidation import CHOSEN, Validated
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.ranking import Ranked, Ranking, show_difference, show_interval
 from medcls.sweep_report.silent import count_silent, no_better_than_constant, silent_nets
@@ -30,7 +32,7 @@ class Head:
     next_step: str
 
 
-def head_of(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Head:
+def head_of(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, validated: Sequence[Validated] = ()) -> Head:
     """What stands at the top of the report."""
     doubts = []
     silent, n_nets = silent_nets(sweep, verdicts.split), sum(run.done for run in sweep.runs)
@@ -40,7 +42,8 @@ def head_of(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Head:
         doubts.append(
             f"The best epoch of {len(flat)} of {n_nets} runs is no better than one answer for all images, by its loss."
         )
-    return Head(answer(sweep, verdicts, ranking), tuple(causes(sweep)), tuple(doubts), next_step(sweep, verdicts))
+    said = answer(sweep, verdicts, ranking, validated)
+    return Head(said, tuple(causes(sweep)), tuple(doubts), next_step(sweep, verdicts))
 
 
 def on_terminal(sweep: Sweep, head: Head) -> list[str]:
@@ -52,7 +55,7 @@ def on_terminal(sweep: Sweep, head: Head) -> list[str]:
     return [*lines[: _LINES - len(after)], *after]
 
 
-def answer(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> str:
+def answer(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, validated: Sequence[Validated] = ()) -> str:
     """The answer in one sentence, computed from the runs."""
     known = [one for one in ranking.variants if math.isfinite(one.value.value)]
     if not known:
@@ -66,7 +69,11 @@ def answer(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> str:
     held, shown = _held(verdicts, known, best)
     effects, matters = _effects(verdicts)
     sentence = f"{in_words(best.name)} {'is best' if shown or matters else 'ranks first'}: {value}"
-    if ranking.choice and ranking.choice.optimism >= _WORTH_SAYING:
+    nested = [one.intervals[sweep.metric] for one in validated if one.trial.variant == CHOSEN and one.intervals]
+    if nested:
+        again = show_interval(nested[0], 2) if len(nested) == 1 else f"{fmean(one.value for one in nested):.2f}"
+        sentence += f", {again} where the choice is made anew in each fold"
+    elif ranking.choice and ranking.choice.optimism >= _WORTH_SAYING:
         sentence += f", about {ranking.choice.optimism:.2f} of it because it was chosen"
     if held:
         sentence += f"; {held}"

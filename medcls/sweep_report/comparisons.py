@@ -6,7 +6,7 @@ from medcls.evaluation.metrics import title_of
 from medcls.sweep_report.blocks import Block, Item, Items, Note, Section, Table, Text
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.ranking import show_difference
-from medcls.sweep_report.verdicts import Verdict, Verdicts, describe, scope, show_p
+from medcls.sweep_report.verdicts import Verdict, Verdicts, describe, images_of, scope, show_p
 
 _NOTHING = "Nothing is compared: there is one variant, or no comparison was asked for."
 
@@ -44,8 +44,7 @@ def in_words_section(sweep: Sweep, verdicts: Verdicts) -> Section:
     if verdicts.made:
         scopes = {scope(verdict.comparison) for verdict in verdicts.made}
         said = scopes.pop() if len(scopes) == 1 else ""
-        images = "test images" if verdicts.split == "test" else sweep.validation_images
-        images += " of all folds, compared within folds" if sweep.cross_validated else ""
+        images = images_of(sweep, verdicts.split) + (", compared within folds" if sweep.cross_validated else "")
         blocks.append(Text(f"Nets of the best epoch, on {images}. {said}".strip()))
         blocks.append(Items(tuple(describe(verdict, scope_said=bool(said)) for verdict in verdicts.made)))
     elif not verdicts.impossible:

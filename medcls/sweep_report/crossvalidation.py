@@ -17,41 +17,75 @@ from medcls.sweep_report.over_seeds import spread
 from medcls.sweep_report.trials import Trial, trials
 
 _NONE = "\N{EN DASH}"
+CHOSEN = "chosen in each fold"  # in the place of a variant
 
 
 @dataclass(frozen=True)
 class Validated:
     """A cross-validation: its metrics at the best epoch of each fold's net, where all folds are finished.
 
-    intervals: each metric measured within folds and averaged, its interval about other patients where these are known,
-    else about other images. pooled: the predictions of all folds; None, and ``why`` says so, where some are missing.
+    split: "test" where the epoch was chosen on other images than those of the fold, else "val". intervals: each metric
+    measured within folds and averaged, its interval about other patients where these are known, else about other
+    images. pooled: the predictions of all folds; None, and ``why`` says so, where some are missing.
     """
 
     trial: Trial
+    split: str
     pooled: Predictions | None
     intervals: dict[str, Interval]
     why: str
 
     def per_fold(self, metric: str) -> list[float]:
         """The metric on each fold alone, NaN where its run is not finished."""
-        known = {run.fold.number: value_of(run.metrics["best"]["val"], metric) for run in self.trial.done if run.fold}
+        known = {}
+        for run in self.trial.done:
+            judged = run.metrics["test"] if self.split == "test" else run.metrics["best"]["val"]
+            known[run.fold.number if run.fold else 0] = value_of(judged, metric)
         return [known.get(fold, math.nan) for fold in range(self.trial.folds or 0)]
 
 
-def cross_validate(sweep: Sweep) -> list[Validated]:
-    """Every cross-validation of the sweep, by variant and seed; none where there is none."""
-    return [_validate(trial) for name in sweep.variants for trial in trials(sweep, name) if trial.folds]
+def cross_validate(sweep: Sweep, split: str) -> list[Validated]:
+    """Every cross-validation of the sweep, by variant and seed, then those of ``choose_in_folds``.
+
+    split: whose images are judged, "test" or "val".
+    """
+    found = [trial for name in sweep.variants for trial in trials(sweep, name) if trial.folds]
+    nested = choose_in_folds(found, sweep.metric) if split == "test" else []
+    return [_validate(trial, split) for trial in (*found, *nested)]
 
 
-def _validate(trial: Trial) -> Validated:
+def choose_in_folds(found: Sequence[Trial], metric: str) -> list[Trial]:
+    """The choice of the best variant made anew in each fold, on its inner validation images: a trial for each seed.
+
+    The best is that of the highest mean over the seeds that all variants have. None where there is no choice, or a fold
+    is missing: the fold that judges had no part in the choice, so that these trials are what the procedure is worth.
+    """
+    by_variant: dict[str, dict[int, Trial]] = {}
+    for trial in found:
+        by_variant.setdefault(trial.variant, {})[trial.seed] = trial
+    seeds = sorted(set.intersection(*(set(of) for of in by_variant.values()))) if by_variant else []
+    if len(by_variant) < 2 or any(trial.missing for trial in found) or len({trial.folds for trial in found}) > 1:
+        return []
+
+    def inner(name: str, fold: int) -> float:
+        values = [value_of(by_variant[name][seed].done[fold].metrics["best"]["val"], metric) for seed in seeds]
+        return -math.inf if any(map(math.isnan, values)) else sum(values)
+
+    folds = found[0].folds or 0
+    chosen = [max(by_variant, key=lambda name: inner(name, fold)) for fold in range(folds)]
+    runs = {seed: tuple(by_variant[name][seed].done[i] for i, name in enumerate(chosen)) for seed in seeds}
+    return [Trial(CHOSEN, seed, runs[seed], folds) for seed in seeds]
+
+
+def _validate(trial: Trial, split: str) -> Validated:
     if trial.missing:
         folds = "fold" if len(trial.missing) == 1 else "folds"
-        return Validated(trial, None, {}, f"missing: {folds} {', '.join(map(str, trial.missing))} not finished")
+        return Validated(trial, split, None, {}, f"missing: {folds} {', '.join(map(str, trial.missing))} not finished")
     try:
-        pooled = trial.predictions("val")
+        pooled = trial.predictions(split)
     except ValueError as error:
-        return Validated(trial, None, {}, f"none: {error}")
-    return Validated(trial, pooled, intervals(pooled), "")
+        return Validated(trial, split, None, {}, f"none: {error}")
+    return Validated(trial, split, pooled, intervals(pooled), "")
 
 
 def write_pooled(sweep: Sweep, validated: Sequence[Validated]) -> None:
@@ -98,7 +132,10 @@ def _cells(one: Validated, metric: str, n_folds: int) -> tuple[str, ...]:
 
 
 def _what_is_pooled(validated: Sequence[Validated]) -> str:
-    text = "At the best epoch of each fold's net, on the validation images of all folds: each image is judged once, by"
+    how = "chosen on the images of the fold, which flatters"
+    if validated[0].split == "test":
+        how = "chosen on validation images of the other folds"
+    text = f"At the best epoch of each fold's net, {how}. Each image is judged once, by"
     counts = {(len(one.pooled.names), one.pooled.n_patients) for one in validated if one.pooled}
     grouped = any(patients for _, patients in counts)
     text += f" the net that was not trained on {'any image of its patient' if grouped else 'it'}."
@@ -115,6 +152,13 @@ def _how_to_read(validated: Sequence[Validated]) -> str:
         "al., 2015): images of different folds were judged by nets that may be scaled differently. Intervals are about "
         f"other {'patients' if grouped else 'images'}, not about retrained nets."
     )
+    if nested := [one for one in validated if one.trial.variant == CHOSEN]:
+        names = [run.variant for run in nested[0].trial.runs]
+        counts = ", ".join(f"{name} in {names.count(name)}" for name in dict.fromkeys(names))
+        text += (
+            f" {CHOSEN[0].upper()}{CHOSEN[1:]}: the variant with the best metric on the validation images of the other "
+            f"folds ({counts} of {len(names)} folds). This is what the whole procedure is worth, its choice included."
+        )
     if any(one.why for one in validated):
         text += " Without every fold there is nothing to quote or to compare: re-run the same command."
     return text

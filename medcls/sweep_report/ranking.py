@@ -13,7 +13,7 @@ from medcls.sweep_report.blocks import Block, Note, Section, Table
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.silent import silent_nets
 from medcls.sweep_report.trials import Trial, trials
-from medcls.sweep_report.verdicts import Verdict, Verdicts, signed
+from medcls.sweep_report.verdicts import Verdict, Verdicts, images_of, signed
 
 _NONE = "\N{EN DASH}"
 
@@ -98,7 +98,7 @@ def ranking_table(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Table:
 
 def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture: Block | None) -> Section:
     """The ranked table, the forest plot, and what the choice of the best is worth."""
-    where = "test images" if verdicts.split == "test" else sweep.validation_images
+    where = images_of(sweep, verdicts.split)
     text = f"Mean over seeds on {where}; intervals are about other seeds and images, the training images held fixed."
     if any(one.n_seeds == 1 for one in ranking.variants):
         text = f"On {where}; with one seed intervals are about other images only, the training images held fixed."

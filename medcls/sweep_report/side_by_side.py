@@ -15,7 +15,7 @@ from medcls.sweep_report.forest import plot_forest
 from medcls.sweep_report.paper_tables import write_tables
 from medcls.sweep_report.ranking import Ranking, rank, ranking_section, show_interval
 from medcls.sweep_report.render import Page, write_document
-from medcls.sweep_report.verdicts import Verdicts, judge
+from medcls.sweep_report.verdicts import Verdicts, images_of, judge
 
 _MIXED = (
     "Some of these sweeps are on SIMULATED data, drawn by a program, and marked so: they say nothing about patients."
@@ -74,7 +74,7 @@ def _overview(parts: Sequence[_Part]) -> Section:
     rows = []
     for part in parts:
         best, metric = part.ranking.variants[0], title_of(part.sweep.metric)
-        images = "test images" if part.verdicts.split == "test" else part.sweep.validation_images
+        images = images_of(part.sweep, part.verdicts.split)
         rows.append((_title(part), best.name, f"{metric} {show_interval(best.value)}", str(best.n_seeds), images))
     columns = ("sweep", "best variant", f"its metric [{LEVEL:.0%} interval]", "seeds", "on")
     note = "Each is the best of its sweep, and so looks better than it is: see the choice below each ranking."

@@ -93,16 +93,25 @@ class Verdicts:
 
 
 def split_of(sweep: Sweep) -> str:
-    """Test images where every finished run has some, else validation images, as for cross-validations."""
-    finished = [run.predictions for name in sweep.variants for run in sweep.done(name)]
-    tested = finished and all("test" in splits for splits in finished) and not sweep.cross_validated
+    """Test images where every finished run has some, which in folds are the fold's own; else validation images."""
+    finished = [run for name in sweep.variants for run in sweep.done(name)]
+    tested = finished and all("test" in run.predictions for run in finished)
+    if sweep.cross_validated:
+        tested = tested and all(run.metrics.get("test_is_fold") for run in finished)
     return "test" if tested else "val"
+
+
+def images_of(sweep: Sweep, split: str) -> str:
+    """What the images of a split are called that the variants are compared on."""
+    if not sweep.cross_validated:
+        return "test images" if split == "test" else sweep.validation_images
+    return "images of all folds" if split == "test" else f"{sweep.validation_images} of all folds"
 
 
 def judge(sweep: Sweep) -> Verdicts:
     """Compare what the sweep asks to, and describe each variant beside the one that others are compared with.
 
-    Cross-validations are compared on the validation images of all folds, within folds.
+    Cross-validations are compared on the images of all folds, within folds.
     """
     split = split_of(sweep)
     silent = silent_nets(sweep, split)
