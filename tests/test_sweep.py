@@ -132,7 +132,7 @@ def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_fol
     def auroc(lr, seed, fold, split):
         folder = result.folder / f"lr-{lr}_seed-{seed}_fold-{fold}"
         rows = [row for row in csv.DictReader((folder / "predictions.csv").open()) if row["split"] == split]
-        return roc_auc_score([int(row["label"]) for row in rows], [float(row["b"]) for row in rows])
+        return roc_auc_score([row["label"] == "b" for row in rows], [float(row["p_b"]) for row in rows])
 
     better = [max(("0.01", "1e-3"), key=lambda lr: auroc(lr, 0, f, "val") + auroc(lr, 1, f, "val")) for f in range(3)]
     honest = [np.mean([auroc(lr, seed, fold, "test") for fold, lr in enumerate(better)]) for seed in (0, 1)]
