@@ -44,7 +44,7 @@ def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_comparisons_tha
     [
         ("sweep.metric=auroK", "sweep.metric: found 'auroK'. Did you mean auroc?"),
         ("sweep.compare='lr=1e-5'", "sweep.compare: found 'lr=1e-5'. Did you mean lr=1e-4?"),
-        ("sweep.compare=[[lr,'lr=1e-3']]", "sweep.compare: found 'lr'. Did you mean"),
+        ("sweep.compare=[[lr,'lr=1e-3']]", "sweep.compare: found 'lr'. Expected one of lr=1e-3, lr=1e-4."),
         ("sweep.margin=2", "sweep.margin: found 2, expected less than 1."),
     ],
 )

@@ -128,8 +128,11 @@ def _effects(verdicts: Verdicts) -> tuple[str, bool]:
 
 def _matters(words: set[str]) -> tuple[str, str]:
     """What is said of a setting with such verdicts, and of several settings."""
-    if any(word.startswith(("higher", "lower")) for word in words):
+    shown = {word for word in words if word.startswith(("higher", "lower"))}
+    if any("equivalent" not in word for word in shown):
         return _MATTERS
+    if shown:
+        return "differs by less than the margin", "differ by less than the margin"
     if words == {"not judgeable"}:
         return "cannot be judged", "cannot be judged"
     if all(word.startswith("equivalent") for word in words):

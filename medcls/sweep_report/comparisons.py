@@ -34,8 +34,21 @@ def _row(verdict: Verdict) -> tuple[str, ...]:
 def _family(sweep: Sweep, verdicts: Verdicts) -> str:
     n = verdicts.n_tests
     adjusted = f"p-values are adjusted for these {n} tests (Holm, 1979), intervals are not." if n > 1 else ""
-    margin = f" Margin of equivalence: {sweep.margin:g}, named beforehand." if sweep.margin else ""
-    return f"{adjusted}{margin}".strip() or "One test, so nothing is adjusted."
+    margin = f" {_margin(sweep.margin, verdicts)}" if sweep.margin else ""
+    return f"{adjusted or 'One test, so nothing is adjusted.'}{margin}"
+
+
+def _margin(margin: float, verdicts: Verdicts) -> str:
+    """The margin, and how often designs like these find equal variants equivalent."""
+    designs = [verdict.comparison.design for verdict in verdicts.made if verdict.comparison.design]
+    found = [design.power_of_equivalence(margin) for design in designs]
+    text = f"Margin of equivalence: {margin:g}, named beforehand."
+    if not found:
+        return text
+    often = (
+        f"{min(found):.0%}" if f"{min(found):.0%}" == f"{max(found):.0%}" else f"{min(found):.0%} to {max(found):.0%}"
+    )
+    return f"{text} Of variants without any difference, a design like this finds about {often} equivalent."
 
 
 def in_words_section(sweep: Sweep, verdicts: Verdicts) -> Section:
