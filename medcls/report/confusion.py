@@ -15,7 +15,7 @@ MOST_IN_CELLS = 40  # classes up to which cells hold their counts
 MOST_NAMES = 40  # of classes along an axis
 
 
-def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
+def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path: Path, *, vector: bool = False) -> None:
     """Picture of how many images of each class (row) were taken for which (column), and the share of the row.
 
     The most probable class is the predicted one.
@@ -43,4 +43,4 @@ def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path:
     axes.set_yticks(shown, names[some])
     of = "" if len(shown) == len(classes) else f" ({len(classes)} classes, {len(shown)} named)"
     axes.set(xlabel="predicted class", ylabel=f"true class{of}")
-    write_picture(figure, path)
+    write_picture(figure, path, vector=vector)

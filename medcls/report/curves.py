@@ -19,9 +19,15 @@ _STYLES = {"training": (COLOURS[0], "--"), "validation": (COLOURS[1], "-")}
 
 
 def plot_curves(
-    history: Sequence[Mapping[str, float]], best_epoch: int, title: str, path: Path, *, validation: str = "validation"
+    history: Sequence[Mapping[str, float]],
+    best_epoch: int,
+    title: str,
+    path: Path,
+    *,
+    validation: str = "validation",
+    vector: bool = False,
 ) -> None:
-    """PNG of loss, accuracy and validation AUROC over the epochs, the best epoch marked with its validation values.
+    """Picture of loss, accuracy and validation AUROC over the epochs, the best epoch marked with its validation values.
 
     history: one row per epoch, as history.csv has them (epochs from 1, a metric NaN where it was undefined).
     best_epoch: the epoch of lowest validation loss; validation: what those images are called, "test" where the test
@@ -49,7 +55,7 @@ def plot_curves(
         axes.spines[["top", "right"]].set_visible(False)
     # One legend for all: the first panel has every kind of line.
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    write_picture(figure, path)
+    write_picture(figure, path, vector=vector)
 
 
 def _limits(epochs: NDArray[Any]) -> tuple[float, float]:

@@ -19,9 +19,15 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)
 DPI = 140  # pixels of a picture per inch
 
 
-def write_picture(figure: Figure, path: Path) -> None:
-    """Write ``figure`` to ``path`` as PNG, for papers as SVG and PDF beside it. Raises UserError as ``write_png``."""
+def write_picture(figure: Figure, path: Path, *, vector: bool = True) -> None:
+    """Write ``figure`` to ``path`` as PNG and, with ``vector``, for papers as SVG and PDF beside it.
+
+    Raises UserError as ``write_png``.
+    """
     write_png(figure, path)
+    if not vector:
+        return
+    figure.set_layout_engine("none")  # everything has its place by now; finding it again takes half of the time
     # Without a date and with fixed names inside, the same picture is the same file.
     with rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42}):
         for form, dated in (("svg", "Date"), ("pdf", "CreationDate")):

@@ -41,7 +41,7 @@ class Curve:
     drawn: Float | None = None
 
 
-def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path) -> None:
+def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path, *, vector: bool = False) -> None:
     """Picture of the ROC of the positive class where there are two, else of each class against the rest and their mean.
 
     Bands are pointwise 95 % bootstrap intervals of the sensitivity, over patients where these are known. A class that
@@ -63,7 +63,7 @@ def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path)
     for axes in figure.axes:
         axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), aspect="equal")
         axes.grid(alpha=0.3)
-    write_picture(figure, path)
+    write_picture(figure, path, vector=vector)
 
 
 def _one_panel(found: Predictions, positive: str, curve: Curve | None) -> Figure:

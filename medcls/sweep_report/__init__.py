@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medcls.config.targets import Target
+from medcls.report.run_pictures import draw_run
 from medcls.sweep_report.answers import head_of, on_terminal
 from medcls.sweep_report.crossvalidation import cross_validate, write_pooled
 from medcls.sweep_report.design import read_sweep
@@ -28,7 +29,7 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     """Report on the runs in ``folder``, which gets report.md, report.html, results.csv, pictures/ and tables/.
 
     Pictures are there as PNG, SVG and PDF, the tables of the report as CSV and LaTeX. Also pooled.csv where the runs
-    are folds of cross-validations, which count as one then. columns: functions of the user's own (see
+    are folds of cross-validations, which count as one then; of a single run, its own pictures. columns: functions of the user's own (see
     ``own_columns``); what the folder itself names is never run.
 
     Uses sweep.json where there is one, else the variants that the configurations of the runs differ in. Runs that
@@ -44,6 +45,9 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     ranking = rank(sweep, verdicts)
     head = head_of(sweep, verdicts, ranking, validated)
     (folder / "pictures").mkdir(exist_ok=True)
+    if sweep.runs[0].folder == folder and sweep.runs[0].done:  # the report of one run
+        run = sweep.runs[0]
+        draw_run(run.metrics, run.predictions, run.history, folder / "pictures", vector=True)
     sections = build_sections(sweep, verdicts, ranking, validated, own)
     write_tables(sections, folder / "tables")
     page = write_document(folder, page_of(sweep, head), sections)
