@@ -29,8 +29,8 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     """Report on the runs in ``folder``, which gets report.md, report.html, results.csv, pictures/ and tables/.
 
     Pictures are there as PNG, SVG and PDF, the tables of the report as CSV and LaTeX. Also pooled.csv where the runs
-    are folds of cross-validations, which count as one then; of a single run, its own pictures. columns: functions of the user's own (see
-    ``own_columns``); what the folder itself names is never run.
+    are folds of cross-validations, which count as one then; of a single run, its own pictures. columns: functions of
+    the user's own (see ``own_columns``); what the folder itself names is never run.
 
     Uses sweep.json where there is one, else the variants that the configurations of the runs differ in. Runs that
     failed, were stopped or left damaged files are listed as such.
