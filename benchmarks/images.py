@@ -6,6 +6,7 @@ import numpy as np
 from contenders.job import IMAGE_SIZE, Arrays
 from PIL import Image
 
+from medcls.config.data import SplitConfig
 from medcls.sources.cache import load_images
 from medcls.sources.image_folder import scan_folder
 from medcls.sources.simulated import simulated_images, simulated_table
@@ -24,7 +25,7 @@ def prepare(data: Path, n_train: int, n_val: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path, quality=90)
 
-    table = scan_folder(root, None, val_fraction=0.2, split_seed=0)
+    table = scan_folder(root, None, split=SplitConfig(val_fraction=0.2, seed=0, folds=None, fold=0, inner_val=True))
     names = [sample.name for sample in table.samples]
     images = load_images(root, names, image_size=IMAGE_SIZE, channels=1, cache_dir=cache_folder(data)).images
     labels = np.array([sample.label for sample in table.samples], np.int64)

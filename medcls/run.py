@@ -13,6 +13,7 @@ from medcls.audit.gate import Audit, audited
 from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
+from medcls.data.table import ASIDE
 from medcls.errors import Stopped, UserError
 from medcls.host.environment import describe_environment
 from medcls.host.progress import Progress
@@ -139,6 +140,8 @@ def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: 
     called = {"val": "test (as validation)"} if image_set.table.test_validates else {}
     numbers = {split: sum(count.values()) for split, count in image_set.table.counts().items()}
     counts = ", ".join(f"{number} {called.get(split, split)}" for split, number in numbers.items())
+    if aside := sum(sample.split == ASIDE for sample in image_set.table.samples):
+        log.info("%d test images are set aside: the folds are made of all others", aside)
     parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
     log.info(
         "%s%s (%s images) with %s (%s parameters), %d epochs, in %s",

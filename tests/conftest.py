@@ -19,6 +19,7 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from medcls.cli import main
+from medcls.config.data import SplitConfig
 
 SCRIPT = Path(__file__).parents[1] / "train.py"
 SWEEP = SCRIPT.with_name("sweep.py")
@@ -30,6 +31,11 @@ TINY = [
     "batch_size=4",
     "trainer.accelerator=cpu",
 ]
+
+
+def split_config(val_fraction=0.2, seed=0, folds=None, fold=0, inner_val=True):
+    """How to split, as data.split says it."""
+    return SplitConfig(val_fraction=val_fraction, seed=seed, folds=folds, fold=fold, inner_val=inner_val)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import SCRIPT, SWEEP, TINY
+from conftest import SCRIPT, SWEEP, TINY, split_config
 from PIL import Image
 from test_errors import can_mount, on_small_disk
 from test_sweep_report import write_sweep
@@ -80,7 +80,7 @@ def test_links_to_files_and_folders_are_followed_and_circles_are_not(make_folder
     (root / "test").symlink_to(elsewhere / "test")
     (elsewhere / "train/a/up").symlink_to(root)
     (root / "train/b/round").symlink_to(root / "train")
-    assert scan_folder(root, None, val_fraction=0.2, split_seed=0).counts() == {
+    assert scan_folder(root, None, split=split_config(0.2)).counts() == {
         "train": {"a": 6, "b": 6},
         "val": {"a": 4, "b": 4},
     }

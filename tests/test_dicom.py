@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pydicom
 import pytest
-from conftest import TINY
+from conftest import TINY, split_config
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -257,7 +257,7 @@ def hospital(tmp_path):
 
 
 def test_folder_of_dicom_files_can_be_trained_on_through_a_window(train, hospital):
-    assert scan_folder(hospital, None, val_fraction=0.2, split_seed=0).counts()["train"] == {"a": 6, "b": 6}
+    assert scan_folder(hospital, None, split=split_config(0.2)).counts()["train"] == {"a": 6, "b": 6}
     small = [*TINY, "epochs=1", "logger=none", "data=folder", f"data.root={hospital}"]
     result = train(*small, "data.window=[0,300]")
     assert result.status == 0, result.err

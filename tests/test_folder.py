@@ -4,7 +4,7 @@ import csv
 from collections import Counter
 
 import pytest
-from conftest import TINY
+from conftest import TINY, split_config
 
 from medcls.errors import UserError
 from medcls.sources.image_folder import scan_folder
@@ -19,7 +19,7 @@ def scan(tmp_path):
             path = tmp_path / "scanned" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        return scan_folder(tmp_path / "scanned", classes, **{"val_fraction": 0.25, "split_seed": 0, **options})
+        return scan_folder(tmp_path / "scanned", classes, **{"split": split_config(0.25), **options})
 
     return make_and_scan
 
@@ -35,7 +35,7 @@ def labels(table):
 @pytest.mark.parametrize("classes", [None, {"a": "a", "b": "b"}])
 @pytest.mark.parametrize("layout", ["folders", "tokens"])
 def test_both_layouts_give_the_same_classes_and_counts(make_folder, layout, classes):
-    table = scan_folder(make_folder(layout), classes, val_fraction=0.2, split_seed=0)
+    table = scan_folder(make_folder(layout), classes, split=split_config(0.2))
     assert table.classes == ("a", "b")
     assert table.counts() == {"train": {"a": 6, "b": 6}, "val": {"a": 4, "b": 4}}
     assert all(f"/{name}" in sample for sample, name in labels(table).items())
@@ -65,7 +65,7 @@ def test_split_is_drawn_stratified_by_its_seed_where_there_is_none(scan, above):
     assert table.split_drawn
     assert table.counts() == {"train": {"a": 30, "b": 6}, "val": {"a": 10, "b": 2}}
     assert scan(names) == table
-    assert splits(scan(names, split_seed=1)) != splits(table)
+    assert splits(scan(names, split=split_config(0.25, 1))) != splits(table)
 
 
 def test_drawn_split_is_written_to_the_run_folder(train, make_folder):
@@ -73,7 +73,7 @@ def test_drawn_split_is_written_to_the_run_folder(train, make_folder):
     result = train(*TINY, "epochs=1", "logger=none", "data=folder", f"data.root={root}", "data.split.val_fraction=0.5")
     with (result.folder / "split.csv").open() as file:
         rows = list(csv.DictReader(file))
-    table = scan_folder(root, None, val_fraction=0.5, split_seed=0)
+    table = scan_folder(root, None, split=split_config(0.5))
     assert [(row["sample"], int(row["label"]), row["split"]) for row in rows] == [
         (sample.name, sample.label, sample.split) for sample in table.samples
     ]
@@ -158,4 +158,4 @@ def test_folder_with_an_odd_name_can_be_trained_on(train, make_folder, tmp_path,
 def test_split_folders_without_training_images_are_refused(make_folder):
     root = make_folder(counts={"test": 4})
     with pytest.raises(UserError, match="no train folder"):
-        scan_folder(root, None, val_fraction=0.2, split_seed=0)
+        scan_folder(root, None, split=split_config(0.2))

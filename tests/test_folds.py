@@ -6,11 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, split_config
 from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 
-from medcls.data.split import Division
 from medcls.data.split import divide as divide_table
 from medcls.data.table import Sample, SampleTable
 from medcls.errors import UserError
@@ -46,18 +45,20 @@ def members(samples, split):
     return {sample.name for sample in samples if sample.split == split}
 
 
-def test_every_image_validates_in_one_fold_and_no_patient_is_on_both_sides():
+@pytest.mark.parametrize("inner_val", [True, False])
+def test_every_image_is_judged_in_one_fold_and_no_patient_is_in_two_splits(inner_val):
     samples = patients()
-    validated = Counter()
+    judged = Counter()
     for fold in range(5):
-        divided, drawn = divide(samples, Division(0.2, 0, 5, fold))
+        divided, drawn = divide(samples, split_config(0.2, 0, 5, fold, inner_val))
         assert drawn
-        on_side = {split: {s.group for s in divided if s.split == split} for split in ("train", "val")}
-        assert not on_side["train"] & on_side["val"]
-        share = [np.mean([s.label for s in divided if s.split == split]) for split in ("train", "val")]
-        assert share[1] == pytest.approx(share[0], abs=0.08)  # stratified, as far as whole patients allow
-        validated.update(members(divided, "val"))
-    assert validated == Counter(sample.name for sample in samples)
+        names = ("train", "val", "test") if inner_val else ("train", "val")
+        patients_of = [{s.group for s in divided if s.split == split} for split in names]
+        assert sum(map(len, patients_of)) == len(set.union(*patients_of)) == 60
+        shares = [np.mean([s.label for s in divided if s.split == split]) for split in names]
+        assert shares == pytest.approx([shares[0]] * len(names), abs=0.12)  # stratified, as far as whole patients allow
+        judged.update(members(divided, names[-1]))
+    assert judged == Counter(sample.name for sample in samples)
 
 
 def test_folds_without_patients_are_stratified_exactly():
@@ -65,21 +66,33 @@ def test_folds_without_patients_are_stratified_exactly():
     labels = [s.label for s in samples]
     by_scikit_learn = StratifiedKFold(5, shuffle=True, random_state=3).split(labels, labels)
     for fold, (_, expected) in enumerate(by_scikit_learn):
-        divided, _ = divide(samples, Division(0.2, 3, 5, fold))
-        assert Counter(s.label for s in divided if s.split == "val") == {0: 30, 1: 10}
-        assert members(divided, "val") == {samples[i].name for i in expected}
+        divided, _ = divide(samples, split_config(0.25, 3, 5, fold))
+        assert members(divided, "test") == {samples[i].name for i in expected}
+        assert Counter((s.split, s.label) for s in divided) == {
+            ("train", 0): 90,
+            ("train", 1): 30,
+            ("val", 0): 30,
+            ("val", 1): 10,
+            ("test", 0): 30,
+            ("test", 1): 10,
+        }
+        without, _ = divide(samples, split_config(0.25, 3, 5, fold, inner_val=False))
+        assert members(without, "val") == members(divided, "test")
 
 
 def test_folds_leave_the_test_images_alone_and_divide_all_others():
     samples = [Sample(f"{i}", i % 2, split) for split, n in (("train", 20), ("val", 6), ("test", 8)) for i in range(n)]
-    divided, _ = divide(samples, Division(0.2, 0, 2, 1))
+    divided, _ = divide(samples, split_config(0.3, 0, 2, 1))
+    assert [s.split for s in divided[26:]] == ["aside"] * 8
+    assert Counter(s.split for s in divided[:26]) == {"train": 9, "val": 4, "test": 13}
+    divided, _ = divide(samples, split_config(0.3, 0, 2, 1, inner_val=False))
     assert [s.split for s in divided[26:]] == ["test"] * 8
     assert Counter(s.split for s in divided[:26]) == {"train": 13, "val": 13}
 
 
 def test_split_drawn_without_patients_is_stratified_exactly_and_follows_from_the_seed():
     samples = [Sample(f"{i}", int(i % 4 == 0), "train") for i in range(200)]
-    divided, drawn = divide(samples, Division(0.2, 3))
+    divided, drawn = divide(samples, split_config(0.2, 3))
     assert drawn
     assert Counter((s.split, s.label) for s in divided) == {
         ("train", 0): 120,
@@ -87,28 +100,28 @@ def test_split_drawn_without_patients_is_stratified_exactly_and_follows_from_the
         ("val", 0): 30,
         ("val", 1): 10,
     }
-    assert divide(samples, Division(0.2, 3))[0] == divided != divide(samples, Division(0.2, 4))[0]
+    assert divide(samples, split_config(0.2, 3))[0] == divided != divide(samples, split_config(0.2, 4))[0]
 
 
 @pytest.mark.parametrize("fold", [None, 0])
 def test_division_of_patients_follows_from_the_seed(fold):
     folds = None if fold is None else 4
-    first, again, other = (divide(patients(), Division(0.25, seed, folds, fold or 0))[0] for seed in (3, 3, 4))
+    first, again, other = (divide(patients(), split_config(0.25, seed, folds, fold or 0))[0] for seed in (3, 3, 4))
     assert first == again != other
 
 
 def test_found_validation_images_hold_and_a_test_split_alone_serves_as_validation():
     samples = [Sample(f"{i}", i % 2, split) for split, n in (("train", 6), ("test", 4)) for i in range(n)]
-    divided, drawn = divide(samples, Division(0.5, 0))
+    divided, drawn = divide(samples, split_config(0.5, 0))
     assert ([s.split for s in divided], drawn) == (["train"] * 6 + ["val"] * 4, False)
     assert [(s.name, s.label) for s in divided] == [(s.name, s.label) for s in samples]
     all_three = [*samples, Sample("v", 0, "val")]
-    assert divide(all_three, Division(0.5, 0)) == (tuple(all_three), False)
+    assert divide(all_three, split_config(0.5, 0)) == (tuple(all_three), False)
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.25, 0.3, 0.01, 0.99])
 def test_drawn_split_keeps_patients_together(fraction):
-    divided, _ = divide(patients(), Division(fraction, 0))
+    divided, _ = divide(patients(), split_config(fraction, 0))
     assert not {s.group for s in divided if s.split == "train"} & {s.group for s in divided if s.split == "val"}
     part = len(members(divided, "val")) / len(divided)
     assert part == pytest.approx(min(max(fraction, 0.05), 0.95), abs=0.05)
@@ -117,31 +130,31 @@ def test_drawn_split_keeps_patients_together(fraction):
 def test_too_few_patients_for_the_folds_are_explained():
     samples = [Sample(f"{i}", i % 2, "train", f"P{i % 4}") for i in range(40)]
     with pytest.raises(UserError, match=r"40 images of 4 patients .*\n  Choose fewer folds"):
-        divide(samples, Division(0.2, 0, 5, 0))
+        divide(samples, split_config(0.2, 0, 5, 0))
 
 
 def test_a_class_with_fewer_images_than_folds_is_named():
     samples = [Sample(f"{i}", int(i >= 20), "train") for i in range(23)]
     with pytest.raises(UserError, match=r"class number 2 in 3 of 5 folds.*\(23 images\)"):
-        divide(samples, Division(0.2, 0, 5, 0))
+        divide(samples, split_config(0.2, 0, 5, 0))
     with pytest.raises(UserError, match=r"data.split: 21 images cannot be split"):
-        divide(samples[:21], Division(0.2, 0))
+        divide(samples[:21], split_config(0.2, 0))
 
 
 def test_patient_is_found_in_the_file_name(make_folder):
     root = make_folder(counts={"": 12})
-    table = scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"/(\d)\d*\.")
+    table = scan_folder(root, None, split=split_config(0.25), group_pattern=r"/(\d)\d*\.")
     assert {s.name: s.group for s in table.samples}["a/11.png"] == "1"
     assert not {s.group for s in table.samples if s.split == "val"} & {
         s.group for s in table.samples if s.split == "train"
     }
     with pytest.raises(UserError, match=r"(?s)no patient in any of 24 names:\n  a/0\.jpg.*and 14 more"):
-        scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(2\d)\.")
+        scan_folder(root, None, split=split_config(0.25), group_pattern=r"(2\d)\.")
 
 
 def test_images_whose_name_says_no_patient_count_alone_and_are_counted(make_folder, caplog):
     root = make_folder(counts={"": 12})
-    table = scan_folder(root, None, val_fraction=0.25, split_seed=0, group_pattern=r"(1\d)\.")
+    table = scan_folder(root, None, split=split_config(0.25), group_pattern=r"(1\d)\.")
     assert {s.name: s.group for s in table.samples if s.group} == {
         f"{c}/{name}": name[:2] for c in "ab" for name in ("10.jpg", "11.png")
     }
@@ -181,8 +194,8 @@ def test_run_of_a_fold_predicts_its_images_with_their_patients(train, make_folde
         assert {row["sample"] for row in split if row["split"] == part} == {
             row["sample"] for row in predicted if row["split"] == part
         }
-    # A test split alone is no test split to be kept where folds are: it was found beside train.
-    assert Counter(row["split"] for row in split) == {"train": 11, "val": 5, "test": 8}
+    assert Counter(row["split"] for row in split) == {"train": 8, "val": 3, "test": 5, "aside": 8}
+    assert "8 test images are set aside" in run.out
 
 
 def fold(names, groups=(), data="skin"):

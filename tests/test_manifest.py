@@ -5,10 +5,9 @@ import os
 import shutil
 
 import pytest
-from conftest import TINY
+from conftest import TINY, split_config
 
 from medcls.config.data import ColumnsConfig
-from medcls.data.split import Division
 from medcls.errors import UserError
 from medcls.sources.location import Manifest
 from medcls.sources.manifest import read_manifest
@@ -31,7 +30,7 @@ def read(tmp_path):
         with (root / "labels.csv").open("w", encoding="utf-8", newline="") as file:
             file.write(text) if text is not None else csv.writer(file).writerows([header, *rows])
         columns = ColumnsConfig(**{**COLUMNS, **options.pop("columns", {})})
-        given = {"allow_outside_root": False, "group_pattern": None, "division": Division(0.25, 0), **options}
+        given = {"allow_outside_root": False, "group_pattern": None, "split": split_config(0.25, 0), **options}
         return read_manifest([Manifest(root / "labels.csv")], root, classes, columns=columns, **given)
 
     return write_and_read
@@ -57,7 +56,7 @@ def test_all_columns_are_read(read):
 def test_columns_may_have_other_names_and_separators_and_a_byte_order_mark(read):
     text = "﻿side;File Name;finding;patient\nL;0.png;a;P1\nR;1.png;b;P1\nL;2.png;a;P2\nR;3.png;b;P2\n"
     columns = {"path": "File Name", "label": "finding", "group": "patient"}
-    table = read([], text=text, files=[f"{i}.png" for i in range(4)], columns=columns, division=Division(0.5, 0))
+    table = read([], text=text, files=[f"{i}.png" for i in range(4)], columns=columns, split=split_config(0.5, 0))
     assert [s.group for s in table.samples] == ["P1", "P1", "P2", "P2"]
     assert {frozenset(s.split for s in table.samples if s.group == p) for p in ("P1", "P2")} == {
         frozenset({"train"}),
@@ -67,7 +66,7 @@ def test_columns_may_have_other_names_and_separators_and_a_byte_order_mark(read)
 
 def test_labels_are_tokens_or_names_of_the_classes_given(read):
     rows = [["0.png", "Mel"], ["1.png", "nevus"], ["2.png", "melanoma"], ["3.png", "Nev"]]
-    table = read(rows, classes={"Mel": "melanoma", "Nev": "nevus"}, division=Division(0.5, 0))
+    table = read(rows, classes={"Mel": "melanoma", "Nev": "nevus"}, split=split_config(0.5, 0))
     assert table.classes == ("melanoma", "nevus")
     assert [s.label for s in table.samples] == [0, 1, 0, 1]
 

@@ -5,6 +5,7 @@ import io
 import unicodedata
 
 import pytest
+from conftest import split_config
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from omegaconf import OmegaConf
 
 from medcls.composition.compose import composed
 from medcls.config.data import ColumnsConfig
-from medcls.data.split import Division
 from medcls.errors import UserError
 from medcls.quoting import in_grammar
 from medcls.sources.class_names import check_distinct, given_classes, is_no_label
@@ -99,7 +99,7 @@ def test_folder_is_read_as_it_was_made_whatever_its_names(tmp_path_factory, foun
                 (root / word / name / f"{i}.png").touch()
     if given_names and any(set(a.casefold()) & set(b.casefold()) for a in found for b in found if a != b):
         given_names = False  # a token may be found in another's name, which is refused
-    table = scan_folder(root, {name: name for name in found} if given_names else None, val_fraction=0.34, split_seed=0)
+    table = scan_folder(root, {name: name for name in found} if given_names else None, split=split_config(0.34))
     assert set(table.classes) == set(found)
     for sample in table.samples:
         word, name, _ = sample.name.split("/")
@@ -148,7 +148,7 @@ def test_manifest_is_read_as_it_was_written(tmp_path_factory, rows, separator, o
         columns=COLUMNS,
         allow_outside_root=False,
         group_pattern=None,
-        division=Division(0.3, 0),
+        split=split_config(0.3, 0),
     )
     found = [(s.name, table.classes[s.label], s.split, s.group) for s in table.samples]
     if table.test_validates:

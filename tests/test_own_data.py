@@ -112,7 +112,7 @@ def test_npz_with_our_column_names_needs_no_code_and_is_divided_like_any_folder(
     own = ["data=own", "data._target_=numpy.load", f"+data.args.file={tmp_path / 'x.npz'}"]
     folds = [loaded(*own, "data.split.folds=5", f"data.split.fold={fold}").table for fold in range(5)]
     assert all(table.split_drawn for table in folds)
-    held_out = [{s.group for s in table.samples if s.split == "val"} for table in folds]
+    held_out = [{s.group for s in table.samples if s.split == "test"} for table in folds]
     assert sorted(group for groups in held_out for group in groups) == ["0", "1", "2", "3", "4"]
 
 

@@ -6,7 +6,7 @@ import logging
 import unicodedata
 
 import pytest
-from conftest import TINY
+from conftest import TINY, split_config
 
 from medcls.errors import UserError
 from medcls.sources.image_folder import scan_folder
@@ -15,7 +15,7 @@ FAST = [*TINY, "epochs=1", "logger=none", "audit=none", "data=folder"]
 
 
 def scan(root, classes=None):
-    return scan_folder(root, classes, val_fraction=0.25, split_seed=0)
+    return scan_folder(root, classes, split=split_config(0.25))
 
 
 def test_training_and_testing_are_splits_and_the_test_images_are_called_so(train, make_folder):

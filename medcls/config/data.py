@@ -26,6 +26,7 @@ class SplitConfig(Section):
     seed: Count
     folds: Annotated[int, Field(ge=2, strict=True)] | None
     fold: Annotated[Count, REPETITION]
+    inner_val: Flag
 
     @field_validator("fold")
     @classmethod

@@ -52,6 +52,8 @@ def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
             choice = section.get(PARTS[group][0], choice)
         elif group == "data":
             choice = "base"
+            if isinstance(split := section.get("split"), Mapping) and split.get("folds") is not None:
+                section = {**section, "split": {"inner_val": False, **split}}  # as every fold was, before it was a key
         kept = {key: value for key, value in section.items() if key not in RETIRED.get(group, ())}
         filled[group] = _filled(kept, read_conf(f"{group}/{choice}"))
     return filled

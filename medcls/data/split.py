@@ -5,11 +5,11 @@ Images of one patient resemble each other, so that a patient on both sides would
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from medcls.config.data import SplitConfig
-from medcls.data.table import SampleTable
+from medcls.data.table import ASIDE, Sample, SampleTable
 from medcls.errors import UserError
 from medcls.patients import number_patients
 
@@ -17,53 +17,46 @@ from medcls.patients import number_patients
 _MOST_FOLDS = 20
 
 
-@dataclass(frozen=True)
-class Division:
-    """How to divide images that come undivided: a fraction for validation, or the ``fold`` of ``folds``.
+def divide(table: SampleTable, split: SplitConfig) -> SampleTable:
+    """The table with the splits to use; the same images and ``split.seed`` give the same division.
 
-    The same images and ``seed`` give the same division.
-    """
-
-    val_fraction: float
-    seed: int
-    folds: int | None = None
-    fold: int = 0
-
-    @classmethod
-    def of(cls, split: SplitConfig) -> "Division":
-        """The division that a configuration asks for."""
-        return cls(split.val_fraction, split.seed, split.folds, split.fold)
-
-
-def divide(table: SampleTable, division: Division) -> SampleTable:
-    """The table with the splits to use.
-
-    Folds: all but the test images are divided again. Otherwise found splits hold, where a test split alone serves as
-    validation; training images alone are divided. Raises UserError when a class, or its patients, are too few.
+    Without folds, found splits hold, where a test split alone serves as validation; training images alone are divided.
+    Folds: all but the test images, which are set aside, are divided again. The fold is for testing and, of the rest,
+    ``val_fraction`` for validation; without ``inner_val`` the fold is for validation, and test images stay what they
+    are.
+    Raises UserError when a class, or its patients, are too few.
     """
     samples = table.samples
     found = {sample.split for sample in samples}
-    if division.folds is None and "val" in found:
+    if split.folds is None and "val" in found:
         return table
-    if division.folds is None and "test" in found:
+    if split.folds is None and "test" in found:
         renamed = tuple(replace(s, split="val") if s.split == "test" else s for s in samples)
         return replace(table, samples=renamed, test_validates=True)
-    taking_part = [sample for sample in samples if sample.split != "test"]
-    labels, groups = [sample.label for sample in taking_part], [sample.group for sample in taking_part]
-    if division.folds is None:
-        drawn = assign_validation(labels, groups, division.val_fraction, division.seed)
-    else:
-        folds = assign_folds(labels, groups, division.folds, division.seed)
-        drawn = ["val" if fold == division.fold else "train" for fold in folds]
-    splits = iter(drawn)
-    divided = tuple(s if s.split == "test" else replace(s, split=next(splits)) for s in samples)
+    drawn = iter(_draw([sample for sample in samples if sample.split != "test"], split))
+    test = "test" if split.folds is None or not split.inner_val else ASIDE
+    divided = tuple(replace(s, split=test if s.split == "test" else next(drawn)) for s in samples)
     return replace(table, samples=divided, split_drawn=True)
+
+
+def _draw(samples: Sequence[Sample], split: SplitConfig) -> list[str]:
+    """Split of each sample, none of which is for testing yet."""
+    labels, groups = [sample.label for sample in samples], [sample.group for sample in samples]
+    if split.folds is None:
+        return assign_validation(labels, groups, split.val_fraction, split.seed)
+    folds = assign_folds(labels, groups, split.folds, split.seed)
+    if not split.inner_val:
+        return ["val" if fold == split.fold else "train" for fold in folds]
+    rest = [i for i, fold in enumerate(folds) if fold != split.fold]
+    inner = assign_validation([labels[i] for i in rest], [groups[i] for i in rest], split.val_fraction, split.seed)
+    inside = dict(zip(rest, inner, strict=True))
+    return [inside.get(i, "test") for i in range(len(samples))]
 
 
 def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction: float, seed: int) -> list[str]:
     """Split ("train" or "val") of each sample, stratified by label, a group never in both; "": no group.
 
-    With groups the fraction is met as nearly as 20ths of whole groups allow.
+    With groups the fraction is met as nearly as 20ths of whole groups, or fewer parts of few groups, allow.
     Raises UserError when a class is too small to be in both.
     """
     # Imported here: scikit-learn takes two seconds to import, which a folder with splits should not cost.
@@ -71,8 +64,9 @@ def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction
 
     try:
         if any(groups):
-            part = Fraction(val_fraction).limit_denominator(_MOST_FOLDS)
-            part = min(max(part, Fraction(1, _MOST_FOLDS)), 1 - Fraction(1, _MOST_FOLDS))
+            finest = min(_MOST_FOLDS, len(set(groups)))
+            part = Fraction(val_fraction).limit_denominator(finest)
+            part = min(max(part, Fraction(1, finest)), 1 - Fraction(1, finest))
             folds = _folds(labels, groups, part.denominator, seed)
             chosen = {i for i, fold in enumerate(folds) if fold < part.numerator}
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from medcls.errors import UserError
 
 SPLITS = ("train", "val", "test")
+ASIDE = "aside"  # the split of test images that take no part in a cross-validation
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from medcls.config.data import SplitConfig
 from medcls.data.groups import find_groups
 from medcls.data.listing import SHOWN, listing
-from medcls.data.split import Division, divide
+from medcls.data.split import divide
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.formats.kinds import ENDINGS, is_image_name
@@ -37,18 +38,15 @@ def scan_folder(
     root: Path,
     classes: Mapping[str, str] | None,
     *,
-    val_fraction: float,
-    split_seed: int,
-    folds: int | None = None,
-    fold: int = 0,
+    split: SplitConfig,
     group_pattern: str | None = None,
 ) -> SampleTable:
     """Table of all images below ``root``, sorted by name.
 
     ``classes``: token in the file name, or name of the sub-folder, -> class name, in label order; None: found, in
     alphabetical order. Splits are the first folders where they are called so (see ``split_named``); a test split
-    alone serves as validation. Without them, or with ``folds``, they are drawn (see ``divide``), with the patients
-    that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and said.
+    alone serves as validation. Without them, or with ``split.folds``, they are drawn (see ``divide``), with the
+    patients that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and said.
     Raises UserError for a missing or empty folder, one that may be a split, file names that fit no class or two, names
     that are no classes (see ``found_classes``), a single class, or a class without training or validation images.
     """
@@ -69,7 +67,7 @@ def scan_folder(
     groups = find_groups(names, group_pattern)
     rows = zip(names, labels, (split or "train" for split in splits), groups, strict=True)
     table = SampleTable(root, known, tuple(Sample(*row) for row in rows), passed_over=passed_over)
-    table = divide(table, Division(val_fraction, split_seed, folds, fold))
+    table = divide(table, split)
     check_counts(table)
     say_passed_over(root, found.lost, passed_over)
     return table

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from medcls.config.data import SplitConfig
 from medcls.data.groups import find_groups
 from medcls.data.listing import listing
-from medcls.data.split import Division, divide
+from medcls.data.split import divide
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.sources.class_names import found_classes, given_classes, is_no_label, unicode_form
@@ -38,7 +39,7 @@ def table_of_rows(
     check_path: Callable[[Row], str],
     group_pattern: str | None,
     groups_twice: str,
-    division: Division,
+    split: SplitConfig,
 ) -> SampleTable:
     """Table of the images in ``rows``, in their order.
 
@@ -72,7 +73,7 @@ def table_of_rows(
             raise UserError(f"data.group_pattern: {groups_twice}")
         groups = find_groups([sample.name for sample in samples], group_pattern)
         samples = [replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)]
-    table = divide(SampleTable(root, known.names, tuple(samples)), division)
+    table = divide(SampleTable(root, known.names, tuple(samples)), split)
     check_counts(table)
     return table
 

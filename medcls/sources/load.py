@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medcls.config import DataConfig
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.listing import listing
-from medcls.data.split import Division, divide
+from medcls.data.split import divide
 from medcls.data.table import SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.quoting import typed
@@ -56,16 +56,12 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
     """Table of the images below ``root``. Raises UserError as ``read_manifest`` or ``scan_folder`` do."""
     if not root.is_dir():
         raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
-    split = config.split
     manifests = find_metadata(config, root) if config.manifest is None else find_manifest(config.manifest, root)
     if not manifests:
         return scan_folder(
             root,
             config.classes,
-            val_fraction=split.val_fraction,
-            split_seed=split.seed,
-            folds=split.folds,
-            fold=split.fold,
+            split=config.split,
             group_pattern=config.group_pattern,
         )
     return read_manifest(
@@ -75,7 +71,7 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
         columns=config.columns,
         allow_outside_root=config.allow_outside_root,
         group_pattern=config.group_pattern,
-        division=Division.of(split),
+        split=config.split,
     )
 
 
@@ -148,7 +144,7 @@ def simulated_tables(config: DataConfig) -> tuple[SampleTable, SampleTable]:
     known = given_classes(config.classes)
     labels = list(known.tokens.values())
     samples = tuple(replace(sample, label=labels[sample.label]) for sample in drawn.samples)
-    table = divide(replace(drawn, classes=known.names, samples=samples), Division.of(config.split))
+    table = divide(replace(drawn, classes=known.names, samples=samples), config.split)
     check_counts(table)
     positive_class(config.positive, table.classes)
     return drawn, table
@@ -189,7 +185,7 @@ def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet
         image_size=image_size,
         channels=config.channels,
     )
-    return of_arrays(divide(table, Division.of(config.split)), images, digests, config)
+    return of_arrays(divide(table, config.split), images, digests, config)
 
 
 def own_images(config: DataConfig, image_size: int) -> ImageSet:

@@ -9,9 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from medcls.config.data import ColumnsConfig
+from medcls.config.data import ColumnsConfig, SplitConfig
 from medcls.data.listing import listing
-from medcls.data.split import Division
 from medcls.data.table import SampleTable
 from medcls.errors import UserError
 from medcls.quoting import typed
@@ -34,7 +33,7 @@ def read_manifest(
     columns: ColumnsConfig,
     allow_outside_root: bool,
     group_pattern: str | None,
-    division: Division,
+    split: SplitConfig,
 ) -> SampleTable:
     """Table of the images that a manifest lists, or one in each split folder, in its order.
 
@@ -59,7 +58,7 @@ def read_manifest(
         group_pattern=group_pattern,
         groups_twice=f"the manifest has a column of patients too ({columns.group}). Choose one: "
         "data.group_pattern=null or data.columns.group=null",
-        division=division,
+        split=split,
     )
 
 

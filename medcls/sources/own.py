@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from medcls.config import DataConfig
 from medcls.config.targets import KEY, accepts, check_arguments, locate
 from medcls.data.listing import listing
-from medcls.data.split import Division
 from medcls.data.table import SampleTable
 from medcls.errors import UserError
 from medcls.sources.arrays import check_pixels
@@ -160,7 +159,7 @@ def own_table(
         check_path=check_path,
         group_pattern=config.group_pattern,
         groups_twice=f"{config.target} returns groups too. Choose one: data.group_pattern=null or no groups",
-        division=Division.of(config.split),
+        split=config.split,
     )
 
 
