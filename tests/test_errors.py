@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -329,19 +328,21 @@ class Intruder:
 def test_checkpoint_of_somebody_else_is_refused_and_runs_no_code(train, finished, tmp_path):
     folder, _ = finished
     last = folder / "checkpoints" / "last.ckpt"
-    ours = torch.load(last, weights_only=True)
+    whole, ours = last.read_bytes(), torch.load(last, weights_only=True)
     made = tmp_path / "made by the checkpoint"
     for content in (ours | {"extra": Intruder(made)}, {"state_dict": {}}, [1, 2], "text"):
         torch.save(content, last)
         check_message(train(f"resume={folder}", "epochs=2"), f"{last}: not a checkpoint of medcls")
-    for content in (b"", b"garbage", b"PK\3\4 cut"):
+    for content in (b"", b"garbage", b"PK\3\4 cut", whole.replace(b"features.0", b"features.5", 1)):
         last.write_bytes(content)
         check_message(train(f"resume={folder}", "epochs=2"), f"{last}: not a checkpoint of medcls")
+    other = {key.replace("features.0", "features.5"): value for key, value in ours["state_dict"].items()}
+    torch.save(ours | {"state_dict": other}, last)
+    check_message(train(f"resume={folder}", "epochs=2"), "the checkpoint is of another net than this run's")
     assert not made.exists()
 
 
-def test_command_itself_exits_with_status_2_within_seconds(tmp_path):
-    began = time.monotonic()
+def test_command_itself_exits_with_status_2_and_leaves_nothing(tmp_path):
     command = [sys.executable, str(SCRIPT), "lr=-1"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (
@@ -349,7 +350,6 @@ def test_command_itself_exits_with_status_2_within_seconds(tmp_path):
         "",
         "loading PyTorch ...\nlr: found -1, expected greater than 0.\n",
     )
-    assert time.monotonic() - began < 20
     assert list((tmp_path / "runs").iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """Checkpoints, read as files that anybody may have made."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises UserError when the file is not a checkpoint of medcls.
     """
     try:
+        with zipfile.ZipFile(path) as records:  # torch does not look at their checksums
+            if spoilt := records.testzip():
+                raise ValueError(f"wrong checksum of {spoilt}")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if "state_dict" not in content or "classes" not in content["hyper_parameters"]:
             raise ValueError("weights or hyper-parameters are missing")

@@ -169,6 +169,12 @@ class Classifier(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.restored_schedule = checkpoint.get("schedule")
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise UserError(f"the checkpoint is of another net than this run's.\n  {error}") from error
+
 
 def load_classifier(path: Path, allow: Collection[str] = ()) -> Classifier:
     """Classifier rebuilt from a checkpoint alone, in evaluation mode on the CPU.
