@@ -165,7 +165,10 @@ def test_metrics_equal_those_of_scikit_learn_on_the_predictions(kind, run):
             assert found["loss"] == pytest.approx(np.mean(binary), rel=1e-5)
         assert {name: found[name]["value"] for name in expected} == pytest.approx(expected)
         for name in expected:
-            assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+            if "why" in found[name]:  # there are no limits
+                assert min(np.bincount(labels)) < 5
+            else:
+                assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
 
 
 def test_best_figures_are_those_of_the_epoch_with_the_lowest_validation_loss(run):

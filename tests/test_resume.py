@@ -81,7 +81,7 @@ def same(one, other):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    return one == other
+    return one == other or (one != one and other != other)  # NaN where a metric has no interval
 
 
 def assert_same_run(folder, reference):
