@@ -390,11 +390,12 @@ def can_mount():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="needs to mount a file system of its own")
 @pytest.mark.parametrize(
     ("overrides", "kilobytes", "full", "left"),
     [
-        pytest.param("data.cache_dir={disk} image_size=128", 64, "images-", {"lock"}, marks=pytest.mark.slow),
+        ("data.cache_dir={disk} image_size=128", 64, "images-", {"lock"}),
         ("hydra.run.dir={disk} model.n_base=16 image_size=128", 1024, "best.ckpt", {"status.json", "config.yaml"}),
     ],
     ids=["cache", "checkpoint"],

@@ -76,6 +76,7 @@ def test_own_metric_gets_its_arguments_and_the_positive_class_where_it_takes_it(
     assert found["matthews"].low < found["matthews"].value < found["matthews"].high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 6])
 def test_interval_of_an_own_metric_covers_the_truth_over_patients_and_classes_drawn_anew(own, size):
     records, covered = own(("same_as_accuracy", {})), 0

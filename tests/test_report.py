@@ -61,8 +61,8 @@ def printed(capsys, monkeypatch):
 @pytest.mark.parametrize("n_epochs", [1, 30])
 def test_curves_show_the_lines_and_the_best_epoch(tmp_path, n_epochs):
     best = min(4, n_epochs)
-    plot_curves(history(n_epochs), best, "vgg16 on bone", tmp_path / "curves.png")
-    plot_curves(history(n_epochs), n_epochs, "vgg16 on bone", tmp_path / "other.png")
+    plot_curves(history(n_epochs), best, "vgg16 on bone", tmp_path / "curves.png", vector=True)
+    plot_curves(history(n_epochs), n_epochs, "vgg16 on bone", tmp_path / "other.png", vector=True)
     image = pixels(tmp_path / "curves.png")
     height, width, _ = image.shape
     assert 1200 < width < 2400

@@ -126,31 +126,30 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is
 def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_folder):
     root = make_folder(counts={"": 24})
     grid = [*(o for o in TINY if not o.startswith("data")), "data=folder", f"data.root={root}", "lr=1e-2,1e-3"]
-    result = sweep(*grid, "data.split.folds=3", "seed=0,1", "audit=none")
+    result = sweep(*grid, "data.split.folds=2", "audit=none")
     assert result.status == 0, result.err
 
-    def auroc(lr, seed, fold, split):
-        folder = result.folder / f"lr-{lr}_seed-{seed}_fold-{fold}"
+    def auroc(lr, fold, split):
+        folder = result.folder / f"lr-{lr}_seed-0_fold-{fold}"
         rows = [row for row in csv.DictReader((folder / "predictions.csv").open()) if row["split"] == split]
         return roc_auc_score([row["label"] == "b" for row in rows], [float(row["p_b"]) for row in rows])
 
-    better = [max(("0.01", "1e-3"), key=lambda lr: auroc(lr, 0, f, "val") + auroc(lr, 1, f, "val")) for f in range(3)]
-    honest = [np.mean([auroc(lr, seed, fold, "test") for fold, lr in enumerate(better)]) for seed in (0, 1)]
-    rows = [row for row in csv.DictReader((result.folder / "pooled.csv").open()) if row["variant"].startswith("chosen")]
-    assert [float(row["auroc"]) for row in rows] == pytest.approx(honest)
-    assert all(float(row["auroc_low"]) <= float(row["auroc"]) <= float(row["auroc_high"]) for row in rows)
-    assert (
-        f"{np.mean(honest):.2f} where the choice is made anew in each fold" in (result.folder / "report.md").read_text()
-    )
+    better = [max(("0.01", "1e-3"), key=lambda lr: auroc(lr, fold, "val")) for fold in range(2)]
+    honest = np.mean([auroc(lr, fold, "test") for fold, lr in enumerate(better)])
+    *_, row = csv.DictReader((result.folder / "pooled.csv").open())
+    assert row["variant"] == "chosen in each fold"
+    assert float(row["auroc"]) == pytest.approx(honest)
+    interval = f"{honest:.2f} [{float(row['auroc_low']):.2f}, {float(row['auroc_high']):.2f}]"
+    assert f"{interval} where the choice is made anew in each fold" in (result.folder / "report.md").read_text()
 
 
 def test_sweep_leaves_the_contract_and_its_report(sweep):
-    result = sweep(*TINY, "lr=1e-3,1e-4", "model.dropout=0.0,0.2", "seed=0,1")
+    result = sweep(*TINY, "lr=1e-3,1e-4", "model.dropout=0.0,0.2")
     assert result.status == 0, result.err
     content = json.loads((result.folder / "sweep.json").read_text())
     assert content["keys"] == ["lr", "model.dropout"]
     assert content["simulated"] is True
-    assert len(content["jobs"]) == 8
+    assert len(content["jobs"]) == 4
     assert {job["variant"] for job in content["jobs"]} == {variant["name"] for variant in content["variants"]}
     assert content["variants"][0] == {"name": "lr=1e-3, dropout=0", "values": {"lr": 1e-3, "model.dropout": 0.0}}
     assert all(not {"=", ","} & set(job["name"]) and "SIMULATED" in job["name"] for job in content["jobs"])
@@ -203,6 +202,7 @@ def test_second_run_finishes_only_what_is_missing(sweep):
     assert histories(first.folder) == before
 
 
+@pytest.mark.slow
 def test_more_epochs_resume_the_sweep_and_another_configuration_is_refused(sweep, tmp_path):
     short = sweep(*TINY, "lr=1e-3,1e-4")
     refused = sweep(*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.3")

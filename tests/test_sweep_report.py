@@ -549,7 +549,12 @@ def family_of(folder):
 
 @pytest.mark.parametrize(
     ("asked", "n_tests"),
-    [(None, 2), ("all", 6), ("lr=1e-5, n_base=8", 3), ([["lr=1e-3, n_base=8", "lr=1e-5, n_base=8"]], 1)],
+    [
+        (None, 2),
+        pytest.param("all", 6, marks=pytest.mark.slow),
+        pytest.param("lr=1e-5, n_base=8", 3, marks=pytest.mark.slow),
+        ([["lr=1e-3, n_base=8", "lr=1e-5, n_base=8"]], 1),
+    ],
 )
 def test_the_family_of_tests_is_what_was_asked(tmp_path, asked, n_tests):
     names = write_sweep(tmp_path, compare=asked)
@@ -562,6 +567,7 @@ def test_the_family_of_tests_is_what_was_asked(tmp_path, asked, n_tests):
         assert all(comparison.endswith(f" vs. {names[2]}") for comparison in family)
 
 
+@pytest.mark.slow
 def test_runs_without_their_sweep_json_are_tested_alike(tmp_path):
     write_sweep(tmp_path, compare=None)
     for path in tmp_path.glob("lr-*/config.yaml"):
@@ -580,6 +586,7 @@ def test_runs_without_their_sweep_json_are_tested_alike(tmp_path):
     assert len(before) == len(after) == 2
 
 
+@pytest.mark.slow
 def test_variants_are_called_equivalent_within_a_margin_that_was_named(tmp_path):
     names = write_sweep(tmp_path, compare=None, skills=(3.0, 3.01, 3.02, 3.03), margin=0.2)
     write_report(tmp_path)
@@ -616,6 +623,7 @@ def test_nets_that_answer_the_same_for_every_image_are_named_everywhere(tmp_path
     assert "3 of its 12 nets say nothing of the images." in text
 
 
+@pytest.mark.slow
 def test_sweeps_side_by_side_keep_their_own_answers(tmp_path):
     folders = [tmp_path / name for name in ("first", "second")]
     for folder, skill in zip(folders, (1.0, 2.0), strict=True):

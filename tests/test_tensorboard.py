@@ -154,6 +154,7 @@ def test_page_of_hyper_parameters_shows_every_knob_and_the_best_epochs_metrics(r
     assert [point.step for point in events(result.folder).Scalars("best/loss")] == [best["epoch"]]
 
 
+@pytest.mark.slow
 def test_page_of_a_sweep_begins_with_its_knobs_and_the_best_epochs_metrics(command, tmp_path):
     folder = tmp_path / "sweep"
     swept = ["seed=0,1", "augment.transforms.HorizontalFlip.p=0.25,0.75"]
@@ -258,6 +259,7 @@ def test_tensorflow_is_not_imported_where_it_is_installed(tmp_path):
     assert event_files(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_sweep_has_one_grid_of_images_and_each_run_its_confusion_and_roc(command, tmp_path):
     folder = tmp_path / "sweep"
     fixed = [*TINY, "trainer.threads=1", *SIMULATED, "epochs=1", f"hydra.sweep.dir={folder}"]
