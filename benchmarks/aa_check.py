@@ -1,15 +1,19 @@
 """Do the report's tests keep their promised error rates? Simulated pairs of variants, identical and different ones.
 
-python benchmarks/aa_check.py [pairs]     pairs per scenario, default 1000: about a minute on one core
+python benchmarks/aa_check.py [pairs] [part ...] [--seed 0]     pairs per scenario, default 1000
+
+parts: scenarios (a difference declared, and intervals that cover it), seeds (identical variants of 2 to 10 seeds, none
+to strong spread of seeds, also near an AUROC of 1), family (four identical variants, each against the first), power
+(the smallest difference that is printed, against how often it is found), equivalence. Without any, all.
 
 The scores of 200 images are sums of an effect of the image that all nets share, one of the image on a variant, one of
 the seed on separation and threshold, and one of the seed on each image. True AUROC and accuracy follow in closed form.
 """
 
+import argparse
 import gc
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +21,10 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from medcls.evaluation.compare import Comparison, adjust, compare
+from medcls.evaluation.metrics import METRICS
 from medcls.runs.predictions import Predictions
 
-LABELS = np.repeat([0, 1], 100)
+N_IMAGES = 200
 SEPARATION = 1.45  # AUROC about 0.85, as in the study
 IMAGE, VARIANT_BY_IMAGE, SEED_BY_IMAGE = 0.6, 0.1, 0.3  # variances; they sum to 1
 PATIENT = 0.7  # fraction of the variances that the images of a patient have in common
@@ -39,11 +44,18 @@ class Scenario:
     seed_effect: float = 0.1
     threshold: float = 0.1
     images_per_patient: int = 1  # all of the same class, where they carry the least information
+    separation: float = SEPARATION  # of the classes, by variant a
+    n_images: int = N_IMAGES
+
+    @property
+    def labels(self) -> NDArray[np.intp]:
+        """Class of each image, half of them of either."""
+        return np.arange(self.n_images) * 2 // self.n_images
 
     @property
     def patients(self) -> NDArray[np.intp]:
         """Patient of each image."""
-        return np.arange(len(LABELS)) // self.images_per_patient
+        return np.arange(self.n_images) // self.images_per_patient
 
 
 SCENARIOS = (
@@ -75,42 +87,69 @@ SCENARIOS = (
 )
 
 
-def simulate(scenario: Scenario, rng: np.random.Generator) -> list[Comparison]:
-    """Adjusted comparisons of one pair of variants."""
-    shared = rng.normal(size=(max(scenario.seeds_a + scenario.seeds_b) + 1, 2)) * np.sqrt(scenario.shared_seed_effect)
+def separation_of(area: float) -> float:
+    """Separation of the classes that gives an AUROC, without an effect of seeds."""
+    return float(norm.ppf(area) * np.sqrt(2))
+
+
+SPREADS = {"no spread of seeds": 0.0, "usual spread": 0.1, "strong spread": 0.4}
+SEEDS = tuple(
+    Scenario(
+        f"{n} seeds, AUROC {area}, {spread}",
+        tuple(range(n)),
+        tuple(range(n)),
+        seed_effect=effect,
+        threshold=effect,
+        separation=separation_of(area),
+    )
+    for n in (2, 3, 5, 10)
+    for area in (0.85, 0.99, 0.999)
+    for spread, effect in SPREADS.items()
+)
+
+
+def variants(scenario: Scenario, rng: np.random.Generator, better: Sequence[float]) -> list[dict[int, Predictions]]:
+    """Runs of a first variant and of others on the same images, which separate the classes ``better`` by so much."""
+    of_seeds = max(scenario.seeds_a + scenario.seeds_b) + 1
+    shared = rng.normal(size=(of_seeds, 2)) * np.sqrt(scenario.shared_seed_effect)
     image = effects(scenario, rng, IMAGE)
-    variants = []
-    for name, seeds, better in (("a", scenario.seeds_a, 0.0), ("b", scenario.seeds_b, scenario.better)):
-        if name == "b" and not scenario.same_images:
+    made, labels = [], scenario.labels
+    for number, by in enumerate((0.0, *better)):
+        if number and not scenario.same_images:
             image = effects(scenario, rng, IMAGE)
         variant = image + effects(scenario, rng, VARIANT_BY_IMAGE)
-        prefix = "" if scenario.same_images else name
-        images = tuple(f"{prefix}{i}" for i in range(len(LABELS)))
+        prefix = "" if scenario.same_images else str(number)
+        images = tuple(f"{prefix}{i}" for i in range(len(labels)))
         groups = tuple(f"{prefix}{i}" for i in scenario.patients) if scenario.images_per_patient > 1 else ()
         runs = {}
-        for seed in seeds:
+        for seed in scenario.seeds_b if number else scenario.seeds_a:
             own = shared[seed] + rng.normal(size=2) * np.sqrt(1 - scenario.shared_seed_effect)
-            separation = SEPARATION + better + scenario.seed_effect * own[0]
+            separation = scenario.separation + by + scenario.seed_effect * own[0]
             score = variant + effects(scenario, rng, SEED_BY_IMAGE)
-            score = score + (LABELS - 0.5) * separation + scenario.threshold * own[1]
+            score = score + (labels - 0.5) * separation + scenario.threshold * own[1]
             p = 1 / (1 + np.exp(-score))
-            runs[seed] = Predictions("simulated", images, LABELS, np.stack([1 - p, p], axis=1), 1, groups)
-        variants.append(runs)
-    return adjust(compare(*variants))
+            runs[seed] = Predictions("simulated", images, labels, np.stack([1 - p, p], axis=1), 1, groups)
+        made.append(runs)
+    return made
+
+
+def simulate(scenario: Scenario, rng: np.random.Generator) -> list[Comparison]:
+    """Adjusted comparisons of one pair of variants."""
+    return adjust(compare(*variants(scenario, rng, [scenario.better])))
 
 
 def effects(scenario: Scenario, rng: np.random.Generator, variance: float) -> NDArray[np.float64]:
     """Random effects (N,) of the images; those of a patient share a part."""
-    own = rng.normal(size=len(LABELS))
+    own = rng.normal(size=scenario.n_images)
     if scenario.images_per_patient > 1:
-        own = np.sqrt(PATIENT) * rng.normal(size=len(LABELS))[scenario.patients] + np.sqrt(1 - PATIENT) * own
+        own = np.sqrt(PATIENT) * rng.normal(size=scenario.n_images)[scenario.patients] + np.sqrt(1 - PATIENT) * own
     return own * np.sqrt(variance)
 
 
 def true_difference(scenario: Scenario, metric: str) -> float:
     """Expected metric of b minus that of a, over images and seeds."""
     means = []
-    for separation in (SEPARATION, SEPARATION + scenario.better):
+    for separation in (scenario.separation, scenario.separation + scenario.better):
         if metric == "auroc":
             means.append(norm.cdf(separation / np.sqrt(2 + scenario.seed_effect**2)))
         else:
@@ -137,14 +176,83 @@ def simulated_pairs(scenario: Scenario, n_pairs: int, seed: int) -> Iterator[lis
         yield simulate(scenario, np.random.default_rng(child))
 
 
-def main() -> None:
-    """Print one line of rates per scenario."""
-    n_pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    print(f"{n_pairs} pairs each; in brackets 95 % Clopper-Pearson intervals\n")
+def family(n_families: int, seed: int, scenario: Scenario) -> int:
+    """Of so many sweeps of four identical variants, three compared with the first: how many show a difference."""
+    shown = 0
+    for child in np.random.SeedSequence([seed, 4]).spawn(n_families):
+        first, *others = variants(scenario, np.random.default_rng(child), [0.0, 0.0, 0.0])
+        made = adjust([compare(first, other, [METRICS["auroc"]])[0] for other in others])
+        shown += any(comparison.shown for comparison in made)
+    return shown
+
+
+def power(n_pairs: int, seed: int, scenario: Scenario, n_pilots: int = 40) -> str:
+    """The smallest differences that pilot studies of equal variants print, and how often their median is found."""
+    streams = np.random.SeedSequence([seed, 80]).spawn(n_pilots + n_pairs)
+    printed = []
+    for child in streams[:n_pilots]:
+        made = compare(*variants(scenario, np.random.default_rng(child), [0.0]), [METRICS["auroc"]])[0]
+        printed.append((made.smallest_range.low, made.smallest, made.smallest_range.high))
+    low, median, high = np.nanmedian(np.array(printed), axis=0)
+    best, found = float(norm.cdf(scenario.separation / np.sqrt(2 + scenario.seed_effect**2))), []
+    for difference in (median, high):
+        worse = norm.ppf(best - difference) * np.sqrt(2 + scenario.seed_effect**2) - scenario.separation
+        made = [
+            compare(*variants(scenario, np.random.default_rng(child), [worse]), [METRICS["auroc"]])[0]
+            for child in streams[n_pilots:]
+        ]
+        found.append(show(sum(one.p < 0.05 and one.difference < 0 for one in made), n_pairs))
+    return f"{median:.3f} (range {low:.3f} to {high:.3f})  found {found[0]}  at the upper end {found[1]}"
+
+
+def equivalence(n_pairs: int, seed: int, scenario: Scenario, margin: float = 0.05) -> str:
+    """How often equal variants, and variants just ``margin`` apart, are found equivalent."""
+    best, said = float(norm.cdf(scenario.separation / np.sqrt(2 + scenario.seed_effect**2))), []
+    worse = norm.ppf(best - margin) * np.sqrt(2 + scenario.seed_effect**2) - scenario.separation
+    for by in (0.0, worse):
+        count, stated = 0, []
+        for child in np.random.SeedSequence([seed, 5]).spawn(n_pairs):
+            made = compare(*variants(scenario, np.random.default_rng(child), [by]), [METRICS["auroc"]])[0]
+            count += made.equivalent(margin)
+            stated.append(made.design.power_of_equivalence(margin))
+        said.append(
+            f"{show(count, n_pairs)} (stated beforehand {np.median(stated):.0%})" if by == 0 else show(count, n_pairs)
+        )
+    return f"equal {said[0]}  {margin} apart {said[1]}"
+
+
+def print_rates(scenarios: Sequence[Scenario], n_pairs: int, seed: int) -> None:
+    """A line per scenario."""
     print(f"{'':46}{'difference declared':26}{'AUROC covered':26}accuracy covered")
-    for scenario in SCENARIOS:
-        counts = rates(scenario, n_pairs)
+    for scenario in scenarios:
+        counts = rates(scenario, n_pairs, seed)
         print(f"{scenario.name:46}" + "".join(f"{show(count, n_pairs):26}" for count in counts.values()), flush=True)
+
+
+def main() -> None:
+    """Print the parts that were asked for."""
+    parts = ("scenarios", "seeds", "family", "power", "equivalence")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", nargs="?", type=int, default=1000)
+    parser.add_argument("parts", nargs="*", metavar="part")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(parts):
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; parts: {', '.join(parts)}")
+    print(f"{given.pairs} pairs each, seed {given.seed}; in brackets 95 % Clopper-Pearson intervals")
+    sized = [Scenario("", separation=separation_of(area), n_images=n) for n in (96, 200) for area in (0.7, 0.9, 0.99)]
+    for part in given.parts or parts:
+        print(f"\n{part}")
+        if part in ("scenarios", "seeds"):
+            print_rates({"scenarios": SCENARIOS, "seeds": SEEDS}[part], given.pairs, given.seed)
+        for scenario in sized if part in ("power", "equivalence") else ():
+            line = (power if part == "power" else equivalence)(given.pairs, given.seed, scenario)
+            area = norm.cdf(scenario.separation / np.sqrt(2))
+            print(f"N {scenario.n_images}, 3 seeds, AUROC {area:.2f}: {line}", flush=True)
+        for area in (0.85, 0.99) if part == "family" else ():
+            of_area = replace(SCENARIOS[0], separation=separation_of(area))
+            shown = family(given.pairs, given.seed, of_area)
+            print(f"4 identical variants of 3 seeds, AUROC {area}: any shown {show(shown, given.pairs)}", flush=True)
 
 
 def show(count: int, n: int) -> str:

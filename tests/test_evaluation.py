@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn import metrics
 
-from medcls.evaluation.bootstrap import bootstrap_intervals, draw_counts, resampled_scores
+from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import METRICS, scores
-from medcls.evaluation.resampled import Resamples
+from medcls.evaluation.resampled import Resamples, draw_counts
+from medcls.runs.predictions import Predictions
 
 
 def predictions(n_images, n_classes, seed=0):
@@ -56,9 +56,11 @@ def test_many_class_scores_are_means_over_classes_against_the_rest():
 def test_metrics_that_need_an_absent_class_are_nan(labels, n_classes, undefined):
     probabilities = np.random.default_rng(0).random((4, n_classes))
     got = scores(np.array(labels), probabilities, positive=1)
-    intervals = bootstrap_intervals(np.array(labels), probabilities, positive=1, n_resamples=50)
+    found = intervals(Predictions("skin", tuple("abcd"), np.array(labels), probabilities, 1))
     assert {name for name in METRICS if np.isnan(got[name])} == undefined
-    assert {name for name in METRICS if np.isnan(intervals[name].low) and np.isnan(intervals[name].high)} == undefined
+    for name in undefined:
+        assert np.isnan([found[name].value, found[name].low, found[name].high]).all()
+        assert found[name].why == "no images of a class"
 
 
 def test_a_class_without_images_that_is_never_predicted_counts_as_one_of_the_classes():
@@ -96,44 +98,8 @@ def test_resamples_keep_the_class_counts_and_differ():
 def test_vectorised_scores_equal_scikit_learn_on_every_resample(n_classes):
     labels, probabilities = predictions(60, n_classes)
     (counts,) = draw_counts(labels, 40, np.random.default_rng(1))
-    fast = resampled_scores(Resamples(labels, probabilities, 1, counts))
+    fast = {metric.name: metric.resampled(Resamples(labels, probabilities, 1, counts)) for metric in METRICS.values()}
     for r, count in enumerate(counts.astype(int)):
         drawn = np.repeat(np.arange(len(labels)), count)
         slow = scores(labels[drawn], probabilities[drawn], 1)
         assert {name: v[r] for name, v in fast.items()} == pytest.approx(slow, abs=1e-12)
-
-
-def test_intervals_are_those_of_scipys_stratified_bootstrap():
-    labels, probabilities = predictions(200, 2)
-    negative, positive = (probabilities[labels == k, 1] for k in (0, 1))
-
-    def auroc(negative, positive, axis):
-        u = stats.mannwhitneyu(positive, negative, axis=axis, method="asymptotic").statistic
-        return u / (negative.shape[axis] * positive.shape[axis])
-
-    reference = stats.bootstrap((negative, positive), auroc, n_resamples=4000, method="percentile", vectorized=True)
-    got = bootstrap_intervals(labels, probabilities, 1, n_resamples=4000)["auroc"]
-    assert (got.low, got.high) == pytest.approx(reference.confidence_interval, abs=0.006)
-    wider = bootstrap_intervals(labels, probabilities, 1, level=0.99)["auroc"]
-    assert wider.low < got.low < got.value < got.high < wider.high
-
-
-def test_a_95_percent_interval_covers_the_truth_about_95_times_in_100():
-    # Positives N(1, 1), negatives N(0, 1): the true AUROC is Phi(1 / sqrt 2), the true sensitivity at 0.5 Phi(0.5).
-    truth = {"auroc": stats.norm.cdf(1 / np.sqrt(2)), "sensitivity": stats.norm.cdf(0.5)}
-    labels = np.repeat([0, 1], [80, 60])
-    covered = dict.fromkeys(truth, 0)
-    for seed in range(100):
-        p = np.random.default_rng(seed).normal(labels)
-        intervals = bootstrap_intervals(labels, np.stack([1 - p, p], axis=1), 1, n_resamples=400, seed=seed)
-        for name, value in truth.items():
-            covered[name] += intervals[name].low <= value <= intervals[name].high
-    # Of 100 intervals, 95 plus or minus 2.2 (one standard deviation); percentile intervals are known to be narrow.
-    assert all(88 <= n <= 99 for n in covered.values()), covered
-
-
-def test_a_class_with_one_image_and_the_same_seed_work():
-    labels, probabilities = np.array([0, 0, 0, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
-    first = bootstrap_intervals(labels, probabilities, 1)
-    assert first == bootstrap_intervals(labels, probabilities, 1)
-    assert (first["auroc"].low, first["auroc"].high) == (0, 1)

@@ -13,10 +13,11 @@ from sklearn.model_selection import StratifiedKFold
 from medcls.data.split import divide as divide_table
 from medcls.data.table import Sample, SampleTable
 from medcls.errors import UserError
-from medcls.evaluation.bootstrap import bootstrap_intervals, draw_group_counts, resampled_scores
-from medcls.evaluation.metrics import scores
+from medcls.evaluation.compare import compare
+from medcls.evaluation.intervals import intervals
+from medcls.evaluation.metrics import METRICS, scores
 from medcls.evaluation.pooled import pool
-from medcls.evaluation.resampled import Resamples
+from medcls.evaluation.resampled import Resamples, draw_group_counts
 from medcls.runs.predictions import Predictions
 from medcls.sources.image_folder import scan_folder
 
@@ -240,7 +241,7 @@ def test_resampled_patients_bring_all_their_images_and_every_class():
         assert np.ptp(counts[:, [g == group for g in groups]], axis=1).max() == 0
     p = np.random.default_rng(1).random(len(labels))
     probabilities = np.stack([1 - p, p], 1)
-    fast = resampled_scores(Resamples(labels, probabilities, 1, counts))
+    fast = {metric.name: metric.resampled(Resamples(labels, probabilities, 1, counts)) for metric in METRICS.values()}
     for r, count in enumerate(counts.astype(int)):
         drawn = np.repeat(np.arange(len(labels)), count)
         assert {name: v[r] for name, v in fast.items()} == pytest.approx(
@@ -257,8 +258,60 @@ def test_interval_over_patients_covers_the_truth_where_that_over_images_does_not
     for seed in range(60):
         rng = np.random.default_rng(seed)
         p = labels + np.repeat(rng.normal(0, np.sqrt(0.9), 40), 6) + rng.normal(0, np.sqrt(0.1), 240)
-        for name, known in (("patients", groups), ("images", None)):
-            got = bootstrap_intervals(labels, np.stack([1 - p, p], 1), 1, groups=known, n_resamples=300, seed=seed)
-            covered[name] += got["auroc"].low <= truth <= got["auroc"].high
-    assert covered["patients"] >= 51  # of 60, 57 plus or minus 1.7 (one standard deviation); percentiles are narrow
+        for name, known in (("patients", tuple(groups)), ("images", ())):
+            found = Predictions("skin", tuple(map(str, range(240))), labels, np.stack([1 - p, p], 1), 1, known)
+            got = intervals(found)["auroc"]
+            covered[name] += got.low <= truth <= got.high
+    assert covered["patients"] >= 53  # of 60, 57 plus or minus 1.7 (one standard deviation)
     assert covered["images"] <= 42
+
+
+def validated(offset, seed, n=100, k=5):
+    """Predictions of five folds by a variant whose folds' scores are shifted by ``offset`` standard deviations."""
+    rng, image = np.random.default_rng(seed), np.random.default_rng(1000 + seed // 2)
+    labels = np.arange(n) % 2
+    score = 1.2 * labels + image.normal(size=n) * 0.8 + rng.normal(size=n) * 0.6
+    shifts = rng.normal(size=k) * offset
+    folds = []
+    for i in range(k):
+        rows = np.flatnonzero(np.arange(n) // 2 % k == i)
+        p = 1 / (1 + np.exp(-(score[rows] + shifts[i])))
+        folds.append(Predictions("skin", tuple(f"{r:03}" for r in rows), labels[rows], np.stack([1 - p, p], 1), 1))
+    return folds
+
+
+def test_metrics_of_a_cross_validation_are_means_over_folds():
+    folds = validated(2.0, 0)
+    got = intervals(pool(folds))
+    for name in METRICS:
+        each = [scores(fold.labels, fold.probabilities, 1)[name] for fold in folds]
+        assert got[name].value == pytest.approx(np.mean(each))
+        assert got[name].low < got[name].value < got[name].high
+    # LeDell et al. (2015), equation 3: the variance of a fold's AUROC is DeLong's, and folds are independent.
+    influence = METRICS["auroc"].measure(pool(folds)).influence
+    of_folds = [METRICS["auroc"].measure(fold).influence for fold in folds]
+    assert influence @ influence == pytest.approx(sum(one @ one for one in of_folds) / 25)
+    selected = pool(folds).select(pool(folds).names[::-1])
+    assert intervals(selected)["auroc"].low == pytest.approx(got["auroc"].low)
+
+
+def test_equally_good_variants_whose_folds_are_scaled_differently_are_seldom_declared_different():
+    differ = Counter()
+    for seed in range(0, 120, 2):
+        a, b = pool(validated(0.0, seed)), pool(validated(2.0, seed + 1))
+        within = compare({0: a}, {0: b})[0]
+        assert within.method.endswith(", within folds")
+        differ["within"] += within.low > 0 or within.high < 0
+        as_one = [Predictions(one.data, one.names, one.labels, one.probabilities, 1) for one in (a, b)]
+        pooled = compare({0: as_one[0]}, {0: as_one[1]})[0]
+        differ["pooled"] += pooled.low > 0 or pooled.high < 0
+    assert differ["within"] <= 8  # of 60, 3 expected; more than 8 by chance in one of 200 such tests
+    assert differ["pooled"] >= 16  # the error that is avoided
+
+
+def test_folds_with_too_few_images_of_a_class_have_no_interval_and_no_test():
+    folds = [fold([f"{i}{j}" for j in range(3 if i else 20)]) for i in range(5)]
+    got = intervals(pool(folds))["auroc"]
+    assert (got.why, np.isnan(got.low)) == ("fewer than two images of a class in a fold", True)
+    (compared, _) = compare({0: pool(folds)}, {0: pool(folds)})
+    assert (compared.why, compared.verdict()) == (got.why, "not judgeable")

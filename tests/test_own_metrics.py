@@ -13,11 +13,13 @@ from test_evaluation import predictions
 
 from medcls.config.targets import Target
 from medcls.errors import UserError
-from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
+from medcls.evaluation.bootstrap import RESAMPLES
+from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.own_metrics import own_metrics
 from medcls.report.sweep import write_report
 from medcls.runs.history import COLUMNS, read_history, write_history
+from medcls.runs.predictions import Predictions
 
 MINE = """
 from sklearn.metrics import accuracy_score, fbeta_score, matthews_corrcoef
@@ -58,37 +60,47 @@ def own(tmp_path, monkeypatch):
     return lambda *given: own_metrics([Target.model_validate({"_target_": f"my_metrics.{n}", **a}) for n, a in given])
 
 
+def of(labels, probabilities, positive, groups=()):
+    return Predictions("skin", tuple(map(str, range(len(labels)))), labels, probabilities, positive, groups)
+
+
 @pytest.mark.parametrize("positive", [0, 1])
 def test_own_metric_gets_its_arguments_and_the_positive_class_where_it_takes_it(own, positive):
     labels, probabilities = predictions(150, 2)
     records = own(("fbeta", {"beta": 2.0, "name": "f2_score"}), ("matthews", {}))
     assert [(metric.name, metric.title) for metric in records] == [("f2_score", "f2 score"), ("matthews", "matthews")]
-    found = bootstrap_intervals(labels, probabilities, positive, metrics=records)
+    found = intervals(of(labels, probabilities, positive), records)
     predicted = probabilities.argmax(axis=1)
     assert found["f2_score"].value == metrics.fbeta_score(labels, predicted, beta=2, pos_label=positive)
     assert found["matthews"].value == metrics.matthews_corrcoef(labels, predicted)
     assert found["matthews"].low < found["matthews"].value < found["matthews"].high
 
 
-@pytest.mark.parametrize("groups", [None, [f"P{i // 4}" for i in range(90)]])
-def test_interval_of_an_own_metric_is_that_of_the_same_metric_with_a_fast_form(own, groups):
-    labels, probabilities = predictions(90, 3)
-    slow = bootstrap_intervals(labels, probabilities, 0, metrics=own(("same_as_accuracy", {})), groups=groups)
-    fast = bootstrap_intervals(labels, probabilities, 0, groups=groups, n_resamples=SLOW_RESAMPLES)
-    got, expected = slow["same_as_accuracy"], fast["accuracy"]
-    assert (got.value, got.low, got.high) == pytest.approx((expected.value, expected.low, expected.high), abs=1e-12)
+@pytest.mark.parametrize("size", [1, 6])
+def test_interval_of_an_own_metric_covers_the_truth_over_patients_and_classes_drawn_anew(own, size):
+    records, covered = own(("same_as_accuracy", {})), 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        labels = np.repeat(rng.random(120 // size) < 0.2, size)  # recognised: nine in ten of a class, half of the other
+        right = np.repeat(rng.random(120 // size) < np.where(labels[::size], 0.5, 0.9), size)
+        p = np.where(right == labels, 0.9, 0.1)
+        groups = tuple(f"P{i // size}" for i in range(120)) if size > 1 else ()
+        found = intervals(of(labels.astype(int), np.stack([1 - p, p], 1), 1, groups), records)["same_as_accuracy"]
+        covered += found.low <= 0.2 * 0.5 + 0.8 * 0.9 <= found.high
+    assert covered >= 34  # of 40, 38 plus or minus 1.4 (one standard deviation)
 
 
 def test_own_metric_that_is_not_finite_is_undefined_and_one_that_fails_on_resamples_has_no_interval(own, caplog):
     labels = np.arange(40) % 2
     p = np.linspace(0.1, 0.9, 40)
     given = own(("infinite", {}), ("fails_on_resamples", {}))
-    found = bootstrap_intervals(labels, np.stack([1 - p, p], 1), 1, metrics=[*METRICS.values(), *given])
+    found = intervals(of(labels, np.stack([1 - p, p], 1), 1), [*METRICS.values(), *given])
     assert all(map(math.isnan, (found["infinite"].value, found["infinite"].low, found["infinite"].high)))
     assert found["fails_on_resamples"].value == 0.25
     assert math.isnan(found["fails_on_resamples"].low)
     assert "an image twice" in caplog.text
-    assert found["auroc"] == bootstrap_intervals(labels, np.stack([1 - p, p], 1), 1)["auroc"]
+    assert found["fails_on_resamples"].why == "it failed on a resample of the images"
+    assert found["auroc"] == intervals(of(labels, np.stack([1 - p, p], 1), 1))["auroc"]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +125,7 @@ def test_own_metric_that_cannot_be_is_refused_before_anything_is_computed(own, g
 )
 def test_own_metric_that_fails_is_a_readable_error(own, name, message):
     with pytest.raises(UserError, match=f"my_metrics.{name}.*{message}"):
-        bootstrap_intervals(*predictions(50, 2), 1, metrics=own((name, {})))
+        intervals(of(*predictions(50, 2), 1), own((name, {})))
 
 
 def test_own_metric_is_shown_wherever_metrics_are_and_a_report_does_not_run_it(own, command, tmp_path, monkeypatch):
@@ -128,9 +140,9 @@ def test_own_metric_is_shown_wherever_metrics_are_and_a_report_does_not_run_it(o
     truth = [row["label"] == "nevus" for row in rows]
     expected = metrics.matthews_corrcoef(truth, [float(row["p_nevus"]) > float(row["p_melanoma"]) for row in rows])
     assert content["best"]["val"]["matthews"]["value"] == pytest.approx(expected)
-    assert content["best"]["val"]["matthews"]["resamples"] == SLOW_RESAMPLES
+    assert content["best"]["val"]["matthews"]["resamples"] == RESAMPLES
     assert any(line.startswith("matthews  ") for line in result.out.splitlines())
-    assert f"matthews: {SLOW_RESAMPLES} resamples" in " ".join(result.out.split())
+    assert f"matthews: {RESAMPLES} resamples" in " ".join(result.out.split())
     history = read_history(folder / "history.csv")
     assert history[content["best"]["epoch"] - 1]["val_matthews"] == pytest.approx(expected, abs=1e-6)
     (events,) = folder.rglob("events.out.tfevents.*")

@@ -126,6 +126,39 @@ def test_closing_table_with_a_test_column_fits_80_columns_uncut(printed):
     assert any(line.startswith("SIMULATED DATA") for line in lines)
 
 
+def test_closing_table_has_class_counts_and_says_why_there_is_no_interval(printed):
+    metrics = metrics_json(test=True)
+    counts = [{"class": "benign", "images": 70, "patients": 31}, {"class": "melanoma", "images": 4, "patients": 4}]
+    metrics["per_class"] = {"val": counts, "test": [row | {"patients": None} for row in counts]}
+    without = {"value": 0.91, "low": None, "high": None, "why": "fewer than five patients of a class"}
+    metrics["best"]["val"] |= {"auroc": without, "balanced_accuracy": without}
+    lines = printed(metrics)
+    assert "validation images: 70 benign of 31 patients, 4 melanoma of 4 patients" in lines
+    assert "test images: 70 benign, 4 melanoma" in lines
+    (row,) = [line for line in lines if line.startswith("AUROC  ")]
+    assert row.split("  ", 1)[1].strip().startswith("0.910 [no interval]")
+    text = " ".join(lines)
+    assert "No interval of balanced accuracy, AUROC: fewer than five patients of a class." in text
+    assert "about other images drawn like these" in text
+
+
+def test_closing_table_has_the_metrics_of_each_of_several_classes(printed):
+    metrics = metrics_json() | {"classes": ["a", "b", "c"], "positive": None}
+    one = {"value": 0.75, "low": 0.5, "high": 0.875}
+    metrics["per_class"] = {
+        "val": [{"class": k, "images": 9, "patients": None} | dict.fromkeys(METRICS, one) for k in "abc"]
+    }
+    lines = printed(metrics)
+    for name in "abc":
+        assert [name, "9", "0.750", "[0.500,", "0.875]", "0.750", "[0.500,", "0.875]"] in [
+            line.split() for line in lines
+        ]
+    many = [{"class": f"k{k}", "images": k + 3, "patients": None} for k in range(30)]
+    lines = printed(metrics | {"classes": [row["class"] for row in many], "per_class": {"val": many}})
+    assert "validation images: 3 to 32 of each of 30 classes" in lines
+    assert len(lines) < 30
+
+
 def test_closing_table_says_undefined_for_nan_and_null(printed):
     metrics = metrics_json() | {"classes": ["a", "b", "c"], "positive": None}
     metrics["best"]["val"]["auroc"] = {"value": float("nan"), "low": float("nan"), "high": float("nan")}

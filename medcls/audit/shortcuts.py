@@ -22,8 +22,9 @@ def find_shortcut(
     brightness: mean gray level (N,). Cross-validated over the images of all splits, by patient where patients are
     known. With more than two classes the one-vs-rest mean over classes. None if a class has too few images.
     """
-    from medcls.evaluation.bootstrap import bootstrap_intervals
-    from medcls.evaluation.metrics import scores
+    from medcls.evaluation.intervals import intervals
+    from medcls.evaluation.metrics import METRICS, scores
+    from medcls.runs.predictions import Predictions
 
     labels = np.array([sample.label for sample in table.samples])
     chosen = subset(labels)
@@ -40,8 +41,9 @@ def find_shortcut(
     }
     together = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(labels), 1))
     probabilities = cross_val_predict(together, labels, folds)
-    patients = [groups[i] for i in chosen] if table.grouped else None
-    interval = bootstrap_intervals(labels, probabilities, 1, groups=patients, n_resamples=1000)["auroc"]
+    names, patients = zip(*((table.samples[i].name, groups[i]) for i in chosen), strict=True)
+    found = Predictions("", names, labels, probabilities, 1, patients)
+    interval = intervals(found, [METRICS["auroc"]])["auroc"]
     return {
         "auroc": {name: round(getattr(interval, name), 4) for name in ("value", "low", "high")},
         "features": {name: round(alone[name], 4) for name in sorted(alone, key=lambda name: -alone[name])},

@@ -1,1 +1,1 @@
-"""How good predictions are, and how sure that is: metrics and bootstrap intervals."""
+"""How good predictions are, and how sure that is: metrics, intervals, comparisons."""

@@ -1,17 +1,25 @@
-"""The metrics, a record each: whatever lists, computes, resamples, compares or shows metrics reads it here."""
+"""The metrics, a record each: whatever lists, computes, compares or shows metrics reads it here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from medcls.evaluation import formulas, resampled
-from medcls.evaluation.influence import Measured, measure_accuracy, measure_auroc
+from medcls.evaluation import areas, formulas, resampled, shares
+from medcls.evaluation.measured import Measured, Units
 from medcls.evaluation.resampled import Float, Resamples
 from medcls.runs.predictions import Predictions
 
 Formula = Callable[[NDArray[Any], NDArray[Any], int], float]
+
+
+class Measure(Protocol):
+    """How a metric is measured with what its intervals need, over all classes it counts or over those given."""
+
+    def __call__(
+        self, predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
+    ) -> Measured: ...
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,10 @@ class Metric:
     """A number that says how good predictions are; the closing table, metrics.json and pooled.csv have every one.
 
     name: its key in files; title: as shown. formula: of labels (N,), probabilities (N, C) and the positive class.
-    resampled: its fast form; without one each resample costs a formula. influence: has it, and only then, compared
-    between variants; test: name of that comparison for single runs. in_report: a column of the report of a sweep;
+    resampled: its form for many resamples at once. measure: the same with influences and intervals; the user's own have
+    none, and a bootstrap in its place. alike: correlations (J, J) of nets on the same images, told from their ranks
+    where none is misplaced. test: name of the comparison of single runs. compared: between variants, by default.
+    per_class: shown for each class where there are more than two. in_report: a column of the report of a sweep;
     in_hparams: a column of TensorBoard's HPARAMS. names_positive: the closing table names the positive class with it.
     """
 
@@ -28,8 +38,11 @@ class Metric:
     title: str
     formula: Formula
     resampled: Callable[[Resamples], Float] | None = None
-    influence: Callable[[Predictions], Measured] | None = None
+    measure: Measure | None = None
+    alike: Callable[[Sequence[Predictions]], NDArray[Any]] | None = None
     test: str = "normal approximation"
+    compared: bool = False
+    per_class: bool = False
     in_report: bool = False
     in_hparams: bool = False
     names_positive: bool = False
@@ -41,7 +54,8 @@ _RECORDS = (
         "accuracy",
         formulas.accuracy,
         resampled.accuracy,
-        influence=measure_accuracy,
+        shares.measure_accuracy,
+        compared=True,
         in_report=True,
         in_hparams=True,
     ),
@@ -50,6 +64,7 @@ _RECORDS = (
         "balanced accuracy",
         formulas.balanced_accuracy,
         resampled.balanced_accuracy,
+        shares.measure_balanced_accuracy,
         in_hparams=True,
     ),
     Metric(
@@ -57,19 +72,37 @@ _RECORDS = (
         "AUROC",
         formulas.auroc,
         resampled.auroc,
-        influence=measure_auroc,
-        test="DeLong",
+        areas.measure_auroc,
+        areas.ranks_alike,
+        "DeLong",
+        compared=True,
+        per_class=True,
         in_report=True,
         in_hparams=True,
     ),
-    Metric("sensitivity", "sensitivity", formulas.sensitivity, resampled.sensitivity, names_positive=True),
-    Metric("specificity", "specificity", formulas.specificity, resampled.specificity),
-    Metric("f1", "F1", formulas.f1, resampled.f1),
+    Metric(
+        "sensitivity",
+        "sensitivity",
+        formulas.sensitivity,
+        resampled.sensitivity,
+        shares.measure_sensitivity,
+        per_class=True,
+        names_positive=True,
+    ),
+    Metric(
+        "specificity",
+        "specificity",
+        formulas.specificity,
+        resampled.specificity,
+        shares.measure_specificity,
+        per_class=True,
+    ),
+    Metric("f1", "F1", formulas.f1, resampled.f1, shares.measure_f1, per_class=True),
 )
 # By name, in the order of tables.
 METRICS = {metric.name: metric for metric in _RECORDS}
 # Compared between variants: AUROC, which needs no threshold, before accuracy.
-COMPARED = tuple(metric for metric in reversed(_RECORDS) if metric.influence)
+COMPARED = tuple(metric for metric in reversed(_RECORDS) if metric.compared)
 
 
 def title_of(name: str) -> str:

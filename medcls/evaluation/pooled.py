@@ -1,32 +1,57 @@
 """The folds of a cross-validation as one result: every image judged once, by a net that has not seen its patient."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medcls.runs.predictions import Predictions
 
 
-def pool(folds: Sequence[Predictions]) -> Predictions:
-    """What the nets of all folds say of the images that each was validated on, in the order of the images' names.
+@dataclass(frozen=True)
+class CrossValidated(Predictions):
+    """What the nets of all folds say of the images that each was validated on; folds: number of each image's (N,).
 
-    The order is no fold's, so that two ways to divide the same images can be compared. An interval on the pooled images
-    is about other patients, not about other nets: it does not contain the spread of retraining. The pooled
-    AUROC also compares images that different nets judged: nets that are scaled differently lower it, and then it lies
-    below the mean of the folds (Airola et al., 2011, doi 10.1016/j.csda.2010.11.023).
+    Metrics of it are means over folds, each measured within itself: a pooled AUROC would compare images that
+    different nets judged, and nets that are scaled differently lower it (Airola et al., 2011,
+    doi 10.1016/j.csda.2010.11.023). An interval is about other patients, not about other nets: it does not contain the
+    spread of retraining.
+    """
+
+    folds: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+
+    def select(self, names: Sequence[str]) -> "CrossValidated":
+        selected, at = super().select(names), {name: i for i, name in enumerate(self.names)}
+        assert isinstance(selected, CrossValidated)
+        return replace(selected, folds=self.folds[[at[name] for name in names]])
+
+
+def fold_numbers(predictions: Predictions) -> NDArray[np.intp]:
+    """Number (N,) of each image's fold, all 0 outside of cross-validation."""
+    if isinstance(predictions, CrossValidated):
+        return predictions.folds
+    return np.zeros(len(predictions.labels), np.intp)
+
+
+def pool(folds: Sequence[Predictions]) -> CrossValidated:
+    """The folds of a cross-validation as one, in the order of the images' names.
+
+    The order is no fold's, so that two ways to divide the same images can be compared.
     Raises ValueError for an image or a patient in two folds, and for folds of different data.
     """
     check_apart("image", [fold.names for fold in folds])
     check_apart("patient", [fold.groups for fold in folds])
     if len({(fold.data, fold.positive, fold.probabilities.shape[1], bool(fold.groups)) for fold in folds}) > 1:
         raise ValueError("the folds are of different data")
-    pooled = Predictions(
+    pooled = CrossValidated(
         folds[0].data,
         tuple(name for fold in folds for name in fold.names),
         np.concatenate([fold.labels for fold in folds]),
         np.concatenate([fold.probabilities for fold in folds]),
         folds[0].positive,
         tuple(group for fold in folds for group in fold.groups),
+        np.repeat(np.arange(len(folds)), [len(fold.names) for fold in folds]),
     )
     return pooled.select(sorted(pooled.names))
 

@@ -3,6 +3,7 @@
 A resample is how often each image was drawn, so that one sort, and one product of matrices, serve all of them.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.evaluation.formulas import over_classes
+from medcls.patients import number_patients
 
+# Draws held at a time (8 bytes each): 2,000 resamples of 10,000 images in one piece would be 160 MB, several times.
+_CHUNK = 2**21
 _FEW = 32  # images of a class up to which comparing them with all others is faster than sorting
 
 Array = NDArray[Any]
@@ -115,3 +119,29 @@ def _auroc(is_class: NDArray[np.bool_], score: Array, counts: Float) -> Float:
     pairs = np.einsum("rn,rn->r", counts[:, is_class], below + not_above) / 2
     with np.errstate(invalid="ignore"):
         return np.asarray(pairs / (counts[:, is_class].sum(axis=1) * counts[:, rest].sum(axis=1)))
+
+
+def draw_counts(labels: NDArray[Any], n_resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Resamples in chunks (R, N) of how often each image was drawn; each keeps the number of images of each class."""
+    chunk = max(1, _CHUNK // len(labels))
+    for start in range(0, n_resamples, chunk):
+        counts = np.empty((min(chunk, n_resamples - start), len(labels)))
+        for k in np.unique(labels):
+            n = int((labels == k).sum())
+            counts[:, labels == k] = rng.multinomial(n, np.full(n, 1 / n), size=len(counts))
+        yield counts
+
+
+def draw_group_counts(
+    labels: NDArray[Any], n_resamples: int, rng: np.random.Generator, groups: Sequence[str]
+) -> Iterator[NDArray[np.float64]]:
+    """As ``draw_counts`` with whole patients drawn, those with images of the same classes from each other.
+
+    The number of images of a class varies; no class is ever without.
+    """
+    patient = number_patients(groups)
+    has_class = np.zeros((int(patient.max()) + 1, int(labels.max()) + 1), bool)
+    has_class[patient, labels] = True
+    stratum = np.unique(has_class, axis=0, return_inverse=True)[1].reshape(-1)
+    for counts in draw_counts(stratum, n_resamples, rng):
+        yield counts[:, patient]

@@ -1,13 +1,13 @@
 """metrics.json of a run: what its checkpoints are worth."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 
 from medcls.data.datamodule import ImageDataModule
-from medcls.evaluation.bootstrap import SLOW_RESAMPLES, bootstrap_intervals
+from medcls.evaluation.bootstrap import RESAMPLES
+from medcls.evaluation.intervals import as_json, class_table, intervals
 from medcls.evaluation.metrics import METRICS, Metric, own_in
 from medcls.evaluation.predict import Outcome, predict
 from medcls.runs.folder import RunFolder
@@ -59,6 +59,8 @@ def score_run(
         "best": {"epoch": best_row(rows)["epoch"], "val": measure(best["val"], own)},
         "last": {"epoch": rows[-1]["epoch"], "val": measure(last, own)},
         "test": {"n": len(predictions["test"].labels), **measure(best["test"], own)} if "test" in best else None,
+        # Of the best epoch, by split.
+        "per_class": {split: class_table(found, table.classes) for split, found in predictions.items()},
     }
     write_predictions(folder.predictions, table.classes, predictions)
     return Scored(metrics, predictions)
@@ -69,12 +71,9 @@ def measure(outcome: Outcome, own: Sequence[Metric] = ()) -> dict[str, Any]:
 
     A metric of the user's own comes with the number of resamples of its interval.
     """
-    found = outcome.predictions
-    intervals = bootstrap_intervals(
-        found.labels, found.probabilities, found.positive, metrics=[*METRICS.values(), *own], groups=found.groups
-    )
-    resamples = {metric.name: {"resamples": SLOW_RESAMPLES} for metric in own}
-    return {"loss": outcome.loss} | {name: asdict(one) | resamples.get(name, {}) for name, one in intervals.items()}
+    found = intervals(outcome.predictions, [*METRICS.values(), *own])
+    resamples = {metric.name: {"resamples": RESAMPLES} for metric in own}
+    return {"loss": outcome.loss} | {name: as_json(one) | resamples.get(name, {}) for name, one in found.items()}
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float]:

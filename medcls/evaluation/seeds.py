@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medcls.evaluation.difference import Difference
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def several_seeds(a: Array, b: Array, covariance: Array) -> Difference:

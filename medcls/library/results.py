@@ -90,7 +90,8 @@ def compare_runs(a: Run, b: Run, split: str = "val") -> list[dict[str, Any]]:
     """AUROC and accuracy of two finished runs on the images of a split, and whether they differ.
 
     One row per metric: its value of ``a`` and ``b``, ``difference`` (b - a) with its 95 % interval ``low`` to ``high``,
-    ``p`` after Holm over the rows, the name of the test, and a remark where only a part of the images was seen by both.
+    ``p`` after Holm over the rows, the name of the test, and a remark where there is none, and why, or only a part of
+    the images was seen by both.
     Over images, or patients where these are known; what other seeds would have given, two runs cannot tell: sweep over
     at least three seeds for that.
     Raises UserError for runs that cannot be compared.
@@ -126,7 +127,7 @@ def compare_runs(a: Run, b: Run, split: str = "val") -> list[dict[str, Any]]:
             "high": one.high,
             "p": one.adjusted,
             "method": one.method,
-            "remark": one.pairing.remark,
+            "remark": " ".join(filter(None, [one.why, one.pairing.remark])),
         }
         for one in found
     ]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from sklearn.metrics import auc, confusion_matrix, roc_curve
+from sklearn.metrics import confusion_matrix, roc_curve
 
+from medcls.evaluation.areas import measure_auroc
+from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import METRICS
 from medcls.report.png import COLOURS, write_png
 from medcls.runs.predictions import Predictions
@@ -56,18 +57,18 @@ def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path)
 
     A class that no image or every image belongs to has no curve and says so in the legend.
     """
-    labels, probabilities, positive = found.labels, found.probabilities, found.positive
+    positive = found.positive
     figure = Figure(figsize=(6.4, 6.6) if len(classes) == 2 else (10, 6.4), layout="constrained")
     axes = figure.subplots()
     axes.set_title(fill(title, 64), fontsize=12, pad=12)
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1.2, label="chance")
     if len(classes) == 2:
-        _curve(axes, labels == positive, probabilities[:, positive], classes[positive], positive)
+        _curve(axes, found, classes[positive], positive)
         _operating_point(axes, found)
         axes.legend(loc="lower right", framealpha=1)
     else:
         for k, name in enumerate(classes):
-            _curve(axes, labels == k, probabilities[:, k], name, k)
+            _curve(axes, found, name, k)
         handles, said = axes.get_legend_handles_labels()
         more = len(said) - MOST_IN_LEGEND
         title = "each class against the rest" + (f"\n({more} more are drawn)" if more > 0 else "")
@@ -80,19 +81,26 @@ def plot_roc(found: Predictions, classes: Sequence[str], title: str, path: Path)
     write_png(figure, path)
 
 
-def _curve(axes: Axes, is_class: NDArray[np.bool_], score: NDArray[Any], name: str, index: int) -> None:
+def _curve(axes: Axes, found: Predictions, name: str, index: int) -> None:
     # More classes than colours: the next round of colours has other dashes.
     style: dict[str, Any] = {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": ("-", "--", "-.")[index // len(COLOURS) % 3],
     }
+    is_class = found.labels == index
     if is_class.all() or not is_class.any():
         axes.plot([], [], **style, label=fill(f"undefined, {name}: {is_class.sum()} of {len(is_class)} images", 34))
         return
-    false_positive, true_positive, _ = roc_curve(is_class, score)
-    area = auc(false_positive, true_positive)
-    label = fill(f"{METRICS['auroc'].title} {area:.3f}, {name}", 34)
+    false_positive, true_positive, _ = roc_curve(is_class, found.probabilities[:, index])
+    label = fill(f"{METRICS['auroc'].title} {_shown(found, index)}, {name}", 34)
     axes.plot(false_positive, true_positive, **style, linewidth=1.9, label=label)
+
+
+def _shown(found: Predictions, index: int) -> str:
+    """AUROC of a class against the rest, with its interval where there is one."""
+    area = measure_auroc(found, [index])
+    low, high = area.limits(LEVEL)
+    return f"{area.value:.3f}" + ("" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]")
 
 
 def _operating_point(axes: Axes, found: Predictions) -> None:

@@ -168,7 +168,7 @@ def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
             raise ValueError(f"metrics.json has no validation loss of the {part} epoch")
     for scored in (metrics["best"]["val"], metrics["last"]["val"], metrics.get("test") or {}):
         for name, found in scored.items():
-            values = found.values() if isinstance(found, Mapping) else [found]
+            values = [found.get(key) for key in ("value", "low", "high")] if isinstance(found, Mapping) else [found]
             if name in SHARES and not all(value is None or math.isnan(value) or 0 <= value <= 1 for value in values):
                 raise ValueError(f"metrics.json has {name} {found}, expected 0 to 1")
             value_of(scored, name)

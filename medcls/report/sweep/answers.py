@@ -4,7 +4,7 @@ import math
 from itertools import groupby
 from textwrap import shorten, wrap
 
-from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import COMPARED, title_of
 from medcls.report.sweep.blocks import Block, Item, Items, Note, Picture, Section, Text
 from medcls.report.sweep.design import Sweep

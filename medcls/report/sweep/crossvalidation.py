@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medcls.evaluation.bootstrap import LEVEL, Interval, bootstrap_intervals
+from medcls.evaluation.interval import LEVEL, Interval
+from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import COMPARED, METRICS
 from medcls.report.sweep.blocks import Block, Note, Section, Table, Text
 from medcls.report.sweep.design import Sweep
@@ -50,8 +51,7 @@ def _validate(trial: Trial) -> Validated:
         pooled = trial.predictions("val")
     except ValueError as error:
         return Validated(trial, None, {}, f"none: {error}")
-    intervals = bootstrap_intervals(pooled.labels, pooled.probabilities, pooled.positive, groups=pooled.patients)
-    return Validated(trial, pooled, intervals, "")
+    return Validated(trial, pooled, intervals(pooled), "")
 
 
 def write_pooled(sweep: Sweep, validated: Sequence[Validated]) -> None:

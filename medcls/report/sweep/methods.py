@@ -1,6 +1,6 @@
 """The section of a sweep's report that says how its numbers were computed."""
 
-from medcls.evaluation.bootstrap import LEVEL
+from medcls.evaluation.interval import LEVEL
 from medcls.report.sweep.blocks import Note, Section
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.verdicts import Verdicts

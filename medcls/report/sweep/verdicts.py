@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from medcls.evaluation.bootstrap import LEVEL
 from medcls.evaluation.compare import Comparison, adjust, compare
-from medcls.evaluation.difference import POWER
+from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import title_of
+from medcls.evaluation.planning import POWER
 from medcls.report.sweep.blocks import Item
 from medcls.report.sweep.design import Sweep
 from medcls.report.sweep.trials import trials
