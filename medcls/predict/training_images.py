@@ -40,6 +40,8 @@ def training_images(net: Net, cache_dir: Path, allowed: Collection[str]) -> Trai
     told = described(net)
     if told.get("simulated"):
         return "they were simulated"
+    if told.get("root") and not Path(told["root"]).is_dir():
+        return f"there is no folder {told['root']} any more"
     try:
         config = net.config(allowed)
         assert config is not None
