@@ -201,6 +201,18 @@ def test_external_images_that_were_trained_on_are_stopped_left_out_or_told(train
     assert "do not trust" in json.loads((told.folder / "told/metrics.json").read_text())["notice"]
 
 
+def test_run_that_left_out_leaks_is_compared_by_what_it_was_trained_on(make_folder, train, command, elsewhere):
+    root = make_folder(counts={"train": 6, "val": 5})
+    Image.open(root / "train/a/0.jpg").save(root / "val/a/copy.png")
+    run = train(*FOLDER, f"data.root={root}", "audit=default", "audit.on_leak=drop").folder
+    Image.open(root / "train/a/1.png").rotate(90).save(elsewhere / "dark/planted.png")
+    words = [f"run={run}", f"data.root={elsewhere}", "data.classes={dark: a, bright: b}", "output=out"]
+    stopped = command(PREDICT, *words)
+    assert (stopped.status, "dark/planted.png = " in stopped.err) == (2, True), stopped.err
+    (elsewhere / "dark/planted.png").unlink()
+    assert command(PREDICT, *words).status == 0
+
+
 def test_patient_that_was_trained_on_is_stopped(trained, command, elsewhere, tmp_path):
     run, _ = trained(r"data.group_pattern='train/\w/(\d+)'")
     lines = [f"dark/{i}.png,a,{i + 100}" for i in range(6)] + [f"bright/{i}.png,b,{i + 200}" for i in range(6)]

@@ -97,10 +97,10 @@ class Classes:
     def refused(self, where: str, wrong: Sequence[str], what: str) -> UserError:
         """The message for names that are no classes."""
         lines = [f"{name}{_nearest(name, [*self.names, *self.tokens])}" for name in wrong]
-        mapping = typed("data.classes", {wrong[0]: self.names[0]})
+        mapping = ", ".join(f"{name}: <class>" for name in wrong[:2])
         return UserError(
-            f"{where}: {len(wrong)} {what} fit no class of the run or several:\n{listing(lines)}\n"
-            f"  Classes of the run: {', '.join(self.names)}. Say which of them each one is, such as {mapping}\n"
+            f"{where}: {len(wrong)} {what} fit no class of the run, or several:\n{listing(lines)}\n"
+            f"  Classes of the run: {', '.join(self.names)}. Say which each one is: 'data.classes={{{mapping}}}'\n"
             f"  {NOT_LABELLED}"
         )
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from medcls.audit.detail import SIDE
 from medcls.audit.file_facts import read_all_facts
 from medcls.audit.findings import cached_copies
-from medcls.audit.pixels import gray_images
 from medcls.audit.progress import heartbeat
 from medcls.config import Config
 from medcls.data.image_set import ImageSet
@@ -21,6 +20,7 @@ from medcls.errors import UserError
 from medcls.predict.inputs import Inputs
 from medcls.predict.training_images import TrainingImages
 from medcls.sources.cache import load_images
+from medcls.sources.load import load_image_set
 from medcls.sources.location import cache_folder
 
 log = logging.getLogger(__name__)
@@ -106,13 +106,19 @@ def _seen(trained: Sequence[TrainingImages]) -> tuple[dict[str, tuple[str, str]]
                 continue
             name = str((table.root or Path("/", one.config.data.title)).absolute() / sample.name)
             if name not in roles:
-                pixels = gray_images(one.images, one.config.data) if pixels is None else pixels
-                gray.append(pixels[i])
+                pixels = _gray(one) if pixels is None else pixels
+                gray.append(pixels[sample.name])
                 digests.append(one.images.digests[i])
                 roles[name] = (sample.split, sample.group)
             elif sample.split == "train":
                 roles[name] = ("train", sample.group)
     return roles, np.stack(gray)[..., None], digests
+
+
+def _gray(trained: TrainingImages) -> dict[str, Gray]:
+    """Each image (SIDE, SIDE) by name, as the audit compares them; among them those that a run left out as leaks."""
+    again = load_image_set(trained.config.data.model_copy(update={"channels": 1}), SIDE)
+    return {sample.name: image[..., 0] for sample, image in zip(again.table.samples, again.images, strict=True)}
 
 
 def _overlap(own: Sequence[int], samples: Sequence[Sample], group: NDArray[np.int64]) -> Overlap:
