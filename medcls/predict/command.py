@@ -11,7 +11,7 @@ import torch
 from medcls.atomic import write_json
 from medcls.config.targets import targets_in
 from medcls.data.listing import listing
-from medcls.errors import UserError
+from medcls.errors import Stopped, UserError
 from medcls.evaluation.metrics import Metric
 from medcls.evaluation.own_metrics import own_metrics
 from medcls.predict.elsewhere import compared
@@ -48,7 +48,7 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     inputs = list_inputs(config.data, ensemble.classes, classes_of(of_run), config.labelled)
     own = metrics_of_own(ensemble, allowed)
     folder = PredictFolder(config.output or Path("runs") / f"predict_{inputs.title}_by_{ensemble.title}")
-    folder.check({}, inputs, config.data)
+    folder.check({}, inputs, config.data)  # before the images are compared, which takes a while
     trained = [training_images(net, cache_folder(config.data.cache_dir), allowed) for net in ensemble.nets]
     inputs, notice = never_seen(inputs, trained, config)
     batch_size = config.batch_size if "batch_size" in given else batch_size_of(of_run)
@@ -57,23 +57,27 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     folder.path.mkdir(parents=True, exist_ok=True)
     with locked(folder.path, "another process is predicting into this folder"):
         summary = folder.read_summary()
-        if summary is not None:
-            log.info("%s is complete, nothing left to judge", folder.path)
-        else:
+        if summary is None:
             write_json(folder.asked, asked)
-            folder.parts.mkdir(exist_ok=True)
-            judged = judge_files(
-                ensemble,
-                inputs.paths,
-                folder.parts,
-                batch_size=batch_size,
-                max_pixels=config.data.max_pixels,
-                device=device_of(config.trainer.accelerator),
-            )
+            judged = judged_so_far_and_now(folder, inputs, ensemble, batch_size, config)
             summary = finish(folder, inputs, judged, ensemble, trained[0], own, notice)
         remove_parts(folder.parts)
     tell_end(folder, summary)
     return 1 if summary["unreadable"] else 0
+
+
+def judged_so_far_and_now(
+    folder: PredictFolder, inputs: Inputs, ensemble: Ensemble, batch_size: int, config: ConfigWithPredict
+) -> Judged:
+    """What the nets say of all images, of which an earlier start may have judged some."""
+    folder.parts.mkdir(exist_ok=True)
+    device = device_of(config.trainer.accelerator)
+    settings = {"batch_size": batch_size, "max_pixels": config.data.max_pixels}
+    try:
+        return judge_files(ensemble, inputs.paths, folder.parts, device=device, **settings)
+    except Stopped:
+        log.info("stopped; the same command finishes what is missing")
+        raise
 
 
 def never_seen(

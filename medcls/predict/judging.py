@@ -26,6 +26,7 @@ from medcls.training.losses import probabilities
 log = logging.getLogger(__name__)
 
 PART = 512  # images kept at once: those of a part that was not complete are judged again
+_MOST_BYTES = 64 * 2**20  # of the pixels of a part, while the next is decoded
 _EVERY = 2.0  # seconds between two lines of progress
 
 
@@ -105,7 +106,7 @@ def judge_files(
     """
     for net in ensemble.nets:
         net.module.to(device)
-    step = batch_size * max(1, PART // batch_size)
+    step = part_size(ensemble.how, batch_size)
     spans = [range(start, min(start + step, len(paths))) for start in range(0, len(paths), step)]
     kept = {i: part for i in range(len(spans)) if (part := read_part(_name(parts, i))) is not None}
     if kept:
@@ -127,6 +128,12 @@ def judge_files(
         pool.shutdown(cancel_futures=True)  # an interruption does not wait for the remaining files
         progress.close()
     return _joined([kept[i] for i in range(len(spans))])
+
+
+def part_size(how: Preprocessing, batch_size: int) -> int:
+    """Number of images kept at once, whole batches."""
+    fit = _MOST_BYTES // (how.image_size**2 * how.channels)
+    return batch_size * max(1, min(PART, fit) // batch_size)
 
 
 def remove_parts(parts: Path) -> None:

@@ -135,25 +135,19 @@ def _overlap(own: Sequence[int], samples: Sequence[Sample], group: NDArray[np.in
 
 def without_seen(inputs: Inputs, overlap: Overlap, on_leak: str) -> tuple[Inputs, str | None]:
     """The images to judge, and what must be said beside their metrics. Raises UserError with ``on_leak`` "stop"."""
-    seen = overlap.seen
-    notice = None
-    if overlap.chosen_by:
-        notice = (
-            f"{overlap.chosen_by} of these images, or their patients, are in validation: the epoch was chosen on them"
-        )
-        log.warning("%s", notice)
-    if not seen:
-        return inputs, notice
-    if on_leak == "stop":
+    number, every = len(overlap.seen), len(inputs.names)
+    if number and on_leak == "stop":
         raise UserError(overlap.explained(inputs))
-    number, both = len(seen), f"; {notice}" if notice else ""
-    if on_leak == "warn":
-        text = f"{number} of these images, or their patients, were trained on: do not trust these metrics{both}"
-        log.warning("%s", text)
-        return inputs, text
-    kept = [i for i in range(len(inputs.names)) if i not in seen]
-    if not kept:
+    said = []
+    if number and on_leak == "warn":
+        said.append(f"{number} of these images, or their patients, were trained on: do not trust these metrics")
+    elif number:
+        said.append(f"{number} images, or their patients, were trained on and are left out")
+        inputs = inputs.select([i for i in range(every) if i not in overlap.seen])
+    if not inputs.names:
         raise UserError(f"{inputs.root}: all {number} images, or their patients, were trained on. None is left.")
-    text = f"{number} images, or their patients, were trained on and are left out{both}"
-    log.warning("%s", text)
-    return inputs.select(kept), text
+    if overlap.chosen_by:
+        said.append(f"{overlap.chosen_by} images, or their patients, are in validation: the epoch was chosen on them")
+    if said:
+        log.warning("%s", "; ".join(said))
+    return inputs, "; ".join(said) or None
