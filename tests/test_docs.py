@@ -23,7 +23,7 @@ from medcls.config import check_config
 from medcls.config.parts import LOGGERS, PARTS, choices
 from medcls.config.schema import check_against
 from medcls.evaluation.metrics import METRICS
-from medcls.predict.schema import ConfigWithPredict, check_keys
+from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.sweep.launch_settings import EXTRAS
 from medcls.sweep.plan import plan_sweep
@@ -101,6 +101,13 @@ def check_jobs(overrides):
         assert plan_sweep(kept).jobs
 
 
+def check_predict(words):
+    """The words of a command that predicts; those of its own keys may stand alone."""
+    overrides = predict_overrides(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    check_keys(overrides)
+    check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
+
+
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize(("command", "words"), COMMANDS, ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
@@ -117,9 +124,7 @@ def test_command_of_the_documentation_is_accepted(command, words):
     elif command == "sweep" or "multirun" in given.options:
         check_jobs(given.others)
     elif command == "predict":
-        overrides = predict_overrides(given.others)
-        check_keys(overrides)
-        check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
+        check_predict(given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -130,7 +135,8 @@ def test_command_of_the_documentation_is_accepted(command, words):
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
-    check_jobs(shlex.split(setting))
+    words = shlex.split(setting)
+    (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 
 
 def rows_of_choices():
