@@ -153,6 +153,24 @@ def test_seeds_of_a_sweep_judge_together_and_variants_must_be_chosen(make_folder
         assert float(row["sd"]) == pytest.approx(abs(a - b)[0] / 2**0.5, abs=1e-7)
 
 
+def test_folds_are_judged_beside_what_each_image_got_from_the_net_that_had_not_seen_it(
+    make_folder, sweep, command, elsewhere
+):
+    root = make_folder(counts={"": 12})
+    result = sweep(*FOLDER, f"data.root={root}", "data.split.folds=2", "seed=0", "epochs=1")
+    assert result.status == 0, result.err
+    words = [f"data.root={elsewhere}", "data.classes={dark: a, bright: b}", "output=out"]
+    done = command(PREDICT, f"run={result.folder}", *words)
+    assert done.status == 0, done.err
+    internal = json.loads((done.folder / "out/metrics.json").read_text())["internal"]
+    files = [rows_of(file) for file in result.folder.glob("*/predictions.csv")]
+    unseen = [row for rows in files for row in rows.values() if row["split"] == "test"]
+    assert len({row["sample"] for row in unseen}) == len(unseen) == internal["n"] == 24
+    right = [(float(row["p_a"]) > 0.5) == (row["label"] == "a") for row in unseen]
+    assert internal["accuracy"]["value"] == pytest.approx(np.mean(right))
+    assert internal["images"] == "images of 2 folds"
+
+
 @pytest.fixture
 def elsewhere(tmp_path):
     """Images that no net has seen, under other names of the classes."""
