@@ -78,7 +78,7 @@ class Recovered:
 
     @property
     def p(self) -> float:
-        if self.value == 0:
+        if abs(self.value) < _ROUNDING:
             return 1.0
 
         @cache
@@ -88,7 +88,7 @@ class Recovered:
 
         # Limits move almost in proportion to the deviate: the root is near where that would have it.
         near = 2 * abs(self.value) / max(abs(self.value) - beyond(2), 1e-9)
-        low, high = min(0.8 * near, _FARTHEST), min(1.2 * near, _FARTHEST)
+        low, high = np.clip([0.8 * near, 1.2 * near], 1e-3, _FARTHEST).tolist()
         low, high = low if beyond(low) > 0 else 1e-3, high if beyond(high) < 0 else _FARTHEST
         if beyond(high) > 0:
             return float(2 * norm.sf(_FARTHEST))

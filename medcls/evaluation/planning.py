@@ -17,6 +17,7 @@ from medcls.evaluation.variation import Variation
 POWER = 0.8
 MOST_SEEDS, MOST_TIMES = 50, 1000  # beyond which no design is planned
 _GRID = 400
+_BOTH = 0.3  # share of the missing power that either of two ways must add so that both together have it
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,10 @@ class Design:
         """Whether a variant worse by ``difference`` is found so with ``power`` by a two-sided test at ``alpha``.
 
         By both ways that a comparison goes (``medcls.evaluation.difference``): the limits of nets at so large a
-        deviate, and the spread of seeds with an error estimated from as many.
+        deviate, and the spread of seeds with an error estimated from as many. Both have to find it, so each has to with
+        a higher power: with 80 % each, 66 to 73 % of simulated studies found it.
         """
+        power += _BOTH * (1 - power)
         counts = np.array(self.seeds)
         values = np.repeat([self.best - difference, self.best], counts)
         weights = np.repeat([-1 / counts[0], 1 / counts[1]], counts)
