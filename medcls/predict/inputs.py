@@ -19,7 +19,7 @@ from medcls.data.listing import listing
 from medcls.errors import UserError
 from medcls.formats.kinds import ENDINGS
 from medcls.quoting import typed
-from medcls.sources.class_names import given_classes, is_no_label, unicode_form
+from medcls.sources.class_names import is_no_label, unicode_form
 from medcls.sources.image_folder import check_names, find_files, natural_order, say_passed_over, token_pattern
 from medcls.sources.listed import Row, sample_of
 from medcls.sources.load import find_metadata
@@ -65,21 +65,22 @@ class Classes:
     """
 
     def __init__(self, names: Sequence[str], tokens: Mapping[str, str] | None, *, given: bool) -> None:
-        self.names, self.tokens = tuple(names), tokens or {}
+        self.names, self.tokens = tuple(names), dict(tokens or {})
         at = {unicode_form(name): i for i, name in enumerate(names)}
-        for token, name in given_classes(self.tokens).tokens.items() if tokens else ():
-            meant = given_classes(self.tokens).names[name]
-            if meant not in at:
+        for token, name in self.tokens.items():
+            if (meant := unicode_form(name)) not in at:
                 where = "data.classes" if given else "config.yaml of the run"
                 raise UserError(
-                    f"{where}: {token!r} is to be {meant!r}, which is not a class of the run."
-                    f"{_nearest(meant, names)}\n  Classes of the run: {', '.join(names)}. "
+                    f"{where}: {token!r} is to be {name!r}, which is not a class of the run."
+                    f"{_nearest(name, names)}\n  Classes of the run: {', '.join(names)}. "
                     "Expected data.classes={<class there>: <class of the run>, ...}"
                 )
-            at[token] = at[meant]
+            at[unicode_form(token)] = at[meant]
         self.at = at
         self.whole = {name.casefold(): label for name, label in at.items()}
-        self.patterns = [(re.compile(token_pattern(unicode_form(token)), re.I), at[token]) for token in self.tokens]
+        self.patterns = [
+            (re.compile(token_pattern(token), re.I), at[token]) for token in map(unicode_form, self.tokens)
+        ]
 
     def found_in(self, clue: str) -> set[int]:
         """Labels that a folder or a file name stands for: by its whole, or by the tokens in it, as in training."""

@@ -17,7 +17,6 @@ from medcls.data.listing import listing
 from medcls.errors import UserError
 from medcls.predict.trained import Preprocessing, preprocessing_of
 from medcls.quoting import typed
-from medcls.report.sweep.contract import read_contract
 from medcls.report.sweep.design import read_sweep
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
@@ -150,9 +149,7 @@ def _run(folder: Path) -> Run:
 
 def _of_variant(path: Path, variant: str | None) -> list[Run]:
     """Finished runs of a variant of a sweep, or of any folder of runs."""
-    if (path / "sweep.json").is_file():
-        read_contract(path / "sweep.json")
-    elif not any(path.rglob("status.json")):
+    if not (path / "sweep.json").is_file() and not any(path.rglob("status.json")):
         raise UserError(f"run: {path} is not a run folder, and there is none below it. Name one, such as runs/<run>.")
     sweep = read_sweep(path)
     names = [name for name in sweep.variants if sweep.done(name)]
@@ -170,12 +167,9 @@ def _of_variant(path: Path, variant: str | None) -> list[Run]:
         raise UserError(f"variant: {chosen!r} is none of {path}.{hint} Variants:\n{listing(names, len(names))}")
     runs = sweep.done(chosen)
     if missing := [run.name for run in sweep.runs if run.variant == chosen and not run.done]:
-        log.warning("%s: %d runs of %s are not finished and do not judge:\n%s", path, *_counted(missing, chosen))
+        text = "%s: %d runs of %s are not finished and do not judge:\n%s"
+        log.warning(text, path, len(missing), chosen, listing(missing))
     return runs
-
-
-def _counted(missing: Sequence[str], chosen: str) -> tuple[int, str, str]:
-    return len(missing), chosen, listing(missing)
 
 
 def _load(checkpoint: Path, run: Run | None, allowed: Collection[str]) -> Net:
