@@ -16,7 +16,7 @@ from medcls.cli.conf_comments import keys_of
 from medcls.config.parts import choices
 
 TRAINED = [*TINY, "data=skin", "data.simulated.counts.train=[6,6]", "data.simulated.counts.val=[4,4]"]
-CALLED = {"train": SCRIPT, "sweep": SWEEP, "audit": "medcls.audit", "preview": "medcls.preview"}
+CALLED = {"train": SCRIPT, "sweep": SWEEP} | {name: f"medcls.{name}" for name in ("audit", "predict", "preview")}
 MEDCLS = [sys.executable, "-c", "from medcls.cli import main; main()"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(SCRIPT.parent)}
 
@@ -50,7 +50,7 @@ def test_help_is_the_same_however_it_is_asked_for(command, name):
     assert f"medcls {name}" in command("medcls", "help").out
 
 
-@pytest.mark.parametrize("name", ["train", "sweep", "audit", "preview"])
+@pytest.mark.parametrize("name", ["train", "sweep", "audit", "predict", "preview"])
 def test_help_explains_twenty_keys_as_conf_does(name):
     page = page_of(name)
     known = keys_of(page.config)

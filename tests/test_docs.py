@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 
 from medcls.cli import COMMANDS as NAMES
 from medcls.cli import module_of
+from medcls.cli.predict import overrides_of as predict_overrides
 from medcls.cli.preview import names_image
 from medcls.cli.words import take_apart
 from medcls.composition.compose import composed, prepare_hydra
@@ -22,6 +23,7 @@ from medcls.config import check_config
 from medcls.config.parts import LOGGERS, PARTS, choices
 from medcls.config.schema import check_against
 from medcls.evaluation.metrics import METRICS
+from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.sweep.launch_settings import EXTRAS
 from medcls.sweep.plan import plan_sweep
@@ -29,7 +31,8 @@ from medcls.sweep.plan import plan_sweep
 ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
-    r"(?:python (train|sweep)\.py|python -m medcls\.(audit|preview)|medcls (train|sweep|audit|preview|report))"
+    r"(?:python (train|sweep)\.py|python -m medcls\.(audit|predict|preview)"
+    r"|medcls (train|sweep|audit|predict|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
@@ -98,6 +101,13 @@ def check_jobs(overrides):
         assert plan_sweep(kept).jobs
 
 
+def check_predict(words):
+    """The words of a command that predicts; those of its own keys may stand alone."""
+    overrides = predict_overrides(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    check_keys(overrides)
+    check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
+
+
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize(("command", "words"), COMMANDS, ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
@@ -113,6 +123,8 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_config(composed("test", [word for word in given.others if word not in folders]))
     elif command == "sweep" or "multirun" in given.options:
         check_jobs(given.others)
+    elif command == "predict":
+        check_predict(given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -123,7 +135,8 @@ def test_command_of_the_documentation_is_accepted(command, words):
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
-    check_jobs(shlex.split(setting))
+    words = shlex.split(setting)
+    (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 
 
 def rows_of_choices():

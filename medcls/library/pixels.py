@@ -4,29 +4,18 @@ import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medcls.data.listing import listing
 from medcls.errors import UserError
-from medcls.formats.decode import decode
-from medcls.formats.gray import Window
-from medcls.formats.kinds import is_dicom
-from medcls.formats.unreadable import UnreadableImage
+from medcls.predict.trained import Preprocessing, read_image
 from medcls.sources.arrays import resized
 
 _EXPECTED = "Expected an array (N, H, W) or (N, H, W, 3) of uint8, a list of such images of any sizes, or image files."
 _CHANNELS = (1, 3)
-
-
-class Preprocessing(NamedTuple):
-    """What a net's images went through; ``window``: of DICOM, None where that is unknown."""
-
-    image_size: int
-    channels: int
-    window: Window | None
 
 
 def as_trained(images: Any, how: Preprocessing, max_pixels: int) -> NDArray[np.uint8]:
@@ -85,28 +74,8 @@ def from_arrays(images: Sequence[NDArray[np.uint8]], how: Preprocessing) -> NDAr
 
 def from_files(paths: Sequence[Path], how: Preprocessing, max_pixels: int) -> NDArray[np.uint8]:
     """Images of files through the decoder of training. Raises UserError that lists those that cannot be read."""
-
-    def read(path: Path) -> NDArray[np.uint8] | str:
-        try:
-            if not path.is_file():
-                return "not a file" if path.exists() else "no such file"
-            content = path.read_bytes()
-            if how.window is None and is_dicom(content):
-                return "a DICOM file, and the checkpoint does not say with which data.window; give it in its run folder"
-            return decode(
-                content,
-                image_size=how.image_size,
-                channels=how.channels,
-                max_pixels=max_pixels,
-                window=how.window or "file",
-            )
-        except OSError as error:
-            return f"cannot be opened ({error.strerror})"
-        except UnreadableImage as error:
-            return error.reason
-
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(read, paths))
+        found = list(pool.map(lambda path: read_image(path, how, max_pixels), paths))
     wrong = [f"{path}   {reason}" for path, reason in zip(paths, found, strict=True) if isinstance(reason, str)]
     if wrong:
         raise UserError(f"{len(wrong)} of {len(paths)} images cannot be read:\n{listing(wrong)}")

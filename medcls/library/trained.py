@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from medcls.errors import UserError
 from medcls.formats.decode import MAX_PIXELS
-from medcls.formats.gray import Window
-from medcls.library.pixels import Preprocessing, as_trained
+from medcls.library.pixels import as_trained
+from medcls.predict.trained import Preprocessing, preprocessing_of
 from medcls.runs.folder import RunFolder
-from medcls.runs.run import read_config
 from medcls.training.classifier import Classifier
 from medcls.training.classifier import load_classifier as rebuild
 from medcls.training.losses import probabilities
@@ -84,20 +83,3 @@ def load_classifier(path: Path | str, *, allow: Collection[str] = ()) -> Trained
         )
     module = rebuild(checkpoint, allow)
     return TrainedClassifier(module, preprocessing_of(module, checkpoint))
-
-
-def preprocessing_of(module: Classifier, checkpoint: Path) -> Preprocessing:
-    """What the checkpoint says; of older ones the run folder around it knows the window of DICOM."""
-    window = module.hparams.get("window")
-    if window is None:
-        data = (read_config(checkpoint.absolute().parent.parent) or {}).get("data")
-        window = data.get("window") if isinstance(data, dict) else None
-    return Preprocessing(module.hparams["image_size"], module.hparams["channels"], known_window(window))
-
-
-def known_window(value: Any) -> Window | None:
-    """A window as a file that anybody may have written names it; None for anything else."""
-    if value in ("file", "percentiles"):
-        return cast(Window, value)
-    numbers = isinstance(value, list | tuple) and [of for of in value if isinstance(of, int | float)]
-    return (float(numbers[0]), float(numbers[1])) if numbers and len(numbers) == len(value) == 2 else None

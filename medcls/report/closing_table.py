@@ -110,13 +110,14 @@ def _class_table(metrics: Mapping[str, Any], split: str) -> Table | str:
     images = "test images" if split == "test" else validation_images(metrics)
     if len(rows) > MOST_CLASSES:
         return f"Metrics of each class on {images}: metrics.json, per_class."
-    table = _empty_table(f"class, {images}", "images", *(METRICS[name].title for name in CLASS_COLUMNS))
+    table = empty_table(f"class, {images}", "images", *(METRICS[name].title for name in CLASS_COLUMNS))
     for row in rows:
-        table.add_row(row["class"], str(row["images"]), *(_cell(row[name]) for name in CLASS_COLUMNS))
+        table.add_row(row["class"], str(row["images"]), *(cell(row[name]) for name in CLASS_COLUMNS))
     return table
 
 
-def _empty_table(first: str, *columns: str) -> Table:
+def empty_table(first: str, *columns: str) -> Table:
+    """A table of names and of ``columns`` of numbers."""
     # Three columns of numbers leave 14 of 80 characters to the names, which wrap; the numbers never do.
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     table.add_column(first)
@@ -127,14 +128,15 @@ def _empty_table(first: str, *columns: str) -> Table:
 
 def _table(metrics: Mapping[str, Any]) -> Table:
     columns = _columns(metrics)
-    table = _empty_table("", *columns)
+    table = empty_table("", *columns)
     for name in [*METRICS, *own_in(metrics["best"]["val"])]:
-        table.add_row(_row_name(name, metrics["positive"]), *(_cell(scored[name]) for scored in columns.values()))
+        table.add_row(row_name(name, metrics["positive"]), *(cell(scored[name]) for scored in columns.values()))
     table.add_row("loss", *(_number(scored["loss"]) for scored in columns.values()))
     return table
 
 
-def _row_name(name: str, positive: str | None) -> str:
+def row_name(name: str, positive: str | None) -> str:
+    """What the row of a metric is called."""
     named = name in METRICS and METRICS[name].names_positive and positive is not None
     return f"{title_of(name)} ({positive})" if named else title_of(name)
 
@@ -163,7 +165,8 @@ def _bootstrapped(scored: Mapping[str, Any]) -> str:
     )
 
 
-def _cell(interval: Mapping[str, float | None]) -> str:
+def cell(interval: Mapping[str, float | None]) -> str:
+    """A value with its interval."""
     value, low, high = (_number(interval[key]) for key in ("value", "low", "high"))
     if value == "undefined" or low == "undefined":
         return value if value == "undefined" else f"{value} [no interval]"

@@ -1,0 +1,68 @@
+"""What nets are worth on images from elsewhere, beside what they were worth on their own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from medcls.evaluation.intervals import as_json, class_table, intervals
+from medcls.evaluation.metrics import METRICS, Metric
+from medcls.evaluation.pooled import pool
+from medcls.predict.nets import Ensemble
+from medcls.runs.predictions import Predictions
+from medcls.runs.run import validation_images
+
+
+def compared(external: Predictions, ensemble: Ensemble, own: Sequence[Metric], notice: str | None) -> dict[str, Any]:
+    """Content of metrics.json: every metric with its interval, on the external images and on the nets' own.
+
+    own: metrics of the user's own. Raises UserError where one of them fails.
+    """
+    inside, why = internal(ensemble)
+    return {
+        "simulated": ensemble.simulated,
+        "notice": notice,
+        "data": external.data,
+        "classes": list(ensemble.classes),
+        "positive": ensemble.positive,
+        "nets": [str(net.checkpoint) for net in ensemble.nets],
+        "external": measured(external, "external images", own),
+        "internal": None if inside is None else measured(*inside, own),
+        "no_internal": why,
+        "per_class": class_table(external, ensemble.classes),
+    }
+
+
+def measured(predictions: Predictions, images: str, own: Sequence[Metric]) -> dict[str, Any]:
+    """Metrics with intervals of some images, and how many there are of how many patients (None where unknown)."""
+    patients = predictions.n_patients if any(predictions.groups) else None
+    counts = {"images": images, "n": len(predictions.labels), "n_patients": patients}
+    return counts | {name: as_json(one) for name, one in intervals(predictions, [*METRICS.values(), *own]).items()}
+
+
+def internal(ensemble: Ensemble) -> tuple[tuple[Predictions, str] | None, str]:
+    """Predictions of the runs' own test images, else of validation, and what these are; or why there are none.
+
+    Nets that judged the same images judge them together, as they do elsewhere; of the folds of a cross-validation each
+    image is judged by the nets that have not seen its patient.
+    """
+    runs = [net.run for net in ensemble.nets if net.run is not None and net.run.done]
+    if len(runs) < len(ensemble.nets):
+        return None, "a net is of no finished run"
+    split = "test" if all("test" in run.predictions for run in runs) else "val"
+    groups: dict[tuple[str, ...], list[Predictions]] = {}
+    for run in runs:
+        groups.setdefault(run.predictions[split].names, []).append(run.predictions[split])
+    together = [_together(group) for group in groups.values()]
+    called = "test images" if split == "test" else validation_images(runs[0].metrics)
+    if len(together) == 1:
+        return (together[0], called), ""
+    try:
+        return (pool(together), f"{called if split == 'val' else 'images'} of {len(together)} folds"), ""
+    except ValueError as error:
+        return None, f"the runs were judged on different images ({error})"
+
+
+def _together(group: Sequence[Predictions]) -> Predictions:
+    return replace(group[0], probabilities=np.mean([one.probabilities for one in group], axis=0))

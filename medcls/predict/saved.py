@@ -1,0 +1,135 @@
+"""The folder that predicting leaves: what was asked, predictions.csv, metrics.json, summary.json."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.atomic import write_json
+from medcls.config import DataConfig
+from medcls.errors import UserError
+from medcls.predict.inputs import Inputs
+from medcls.predict.judging import Judged
+from medcls.predict.nets import Ensemble, mean_and_spread
+from medcls.predict.ordinary import Ordinary
+from medcls.quoting import typed
+from medcls.runs.folder import write_table
+from medcls.runs.reading import read_json
+from medcls.sources.location import check_outside_images
+
+THRESHOLD = 0.5  # of the positive class; of more classes the most probable is chosen
+
+
+class PredictFolder:
+    """Paths of the folder; every file is written whole or not at all, summary.json last."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.asked = path / "predict.json"
+        self.parts = path / ".parts"
+        self.predictions = path / "predictions.csv"
+        self.metrics = path / "metrics.json"
+        self.summary = path / "summary.json"
+
+    def check(self, asked: Mapping[str, Any], inputs: Inputs, data: DataConfig) -> None:
+        """Raise UserError for a folder among the images, or one that holds anything but the same predictions."""
+        check_outside_images("output", self.path, data)
+        if self.path.resolve() == inputs.root.resolve():
+            raise UserError(f"output: {self.path} holds the images, beside which nothing is written. Name another.")
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"output: {self.path} is a file, expected a folder.")
+        if not self.path.is_dir():
+            return
+        if not self.asked.is_file():
+            if any(not path.name.startswith(".") for path in self.path.iterdir()):
+                raise UserError(f"output: {self.path} holds other files. Name a new folder: output=<folder>")
+            return
+        before = read_json(self.asked, dict[str, Any])
+        if differ := [key for key in asked if before.get(key) != asked[key]]:
+            raise UserError(
+                f"output: {self.path} holds predictions of other {', '.join(differ).replace('_', ' ')}.\n"
+                f"  Name another folder: {typed('output', f'{self.path}_2')}, or remove this one."
+            )
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """Content of summary.json; None where the folder is not complete."""
+        return read_json(self.summary, dict[str, Any]) if self.summary.is_file() else None
+
+
+def what_was_asked(ensemble: Ensemble, inputs: Inputs, batch_size: int, notice: str | None) -> dict[str, Any]:
+    """What a second start must have in common with the first to finish it; plain values."""
+    return {
+        "nets": [net.digest for net in ensemble.nets],
+        "runs": [str(net.checkpoint) for net in ensemble.nets],
+        "images": digest_of(inputs),
+        "classes": list(ensemble.classes),
+        "image_size_channels_and_window": json.loads(json.dumps(ensemble.how)),
+        "batch_size": batch_size,
+        "notice": notice,
+    }
+
+
+def digest_of(inputs: Inputs) -> str:
+    """Changes with the name, size, date, class and patient of any image."""
+    lines = hashlib.sha256()
+    for i, (path, group) in enumerate(zip(inputs.paths, inputs.groups, strict=True)):
+        try:
+            stat = path.stat()
+            state = [stat.st_size, stat.st_mtime_ns]
+        except OSError:
+            state = []
+        label = None if inputs.labels is None else int(inputs.labels[i])
+        lines.update(json.dumps([inputs.names[i], state, label, group]).encode() + b"\n")
+    return lines.hexdigest()
+
+
+def decide(mean: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The class (N,) of each image: the most probable one, which of two is the one from ``THRESHOLD`` on."""
+    return np.asarray(mean.argmax(axis=1), np.int64)
+
+
+def write_table_of(path: Path, inputs: Inputs, judged: Judged, ensemble: Ensemble, ordinary: Ordinary) -> None:
+    """Write predictions.csv, a row for each readable image; columns as docs/predict.md has them."""
+    mean, spread = mean_and_spread(judged.probabilities)
+    chosen = decide(mean)
+    rule: Any = THRESHOLD if len(ensemble.classes) == 2 else "argmax"
+    rows = []
+    for i, name in enumerate(inputs.names):
+        row: dict[str, Any] = {"sample": name}
+        row |= {} if inputs.labels is None else {"label": ensemble.classes[inputs.labels[i]]}
+        row |= {"group": inputs.groups[i]} if any(inputs.groups) else {}
+        row |= {f"p_{of}": float(value) for of, value in zip(ensemble.classes, mean[i], strict=True)}
+        row |= {"predicted": ensemble.classes[chosen[i]], "threshold": rule}
+        row |= {"sd": float(spread[i, chosen[i]])} if len(ensemble.nets) > 1 else {}
+        row |= {"distance": "" if ordinary.distances is None else float(ordinary.distances[i])}
+        rows.append(row | {"out_of_range": " ".join(ordinary.remarks[i])})
+    write_table(path, rows)
+
+
+def write_summary(
+    folder: PredictFolder, inputs: Inputs, ensemble: Ensemble, ordinary: Ordinary, unreadable: Mapping[str, str]
+) -> dict[str, Any]:
+    """Write summary.json, with which the folder is complete; returns its content."""
+    content = {
+        "simulated": ensemble.simulated,
+        "root": str(inputs.root.absolute()),
+        "images": len(inputs.names) + len(unreadable),
+        "judged": len(inputs.names),
+        "unreadable": dict(unreadable),
+        "nets": len(ensemble.nets),
+        "out_of_range": ordinary.counts(),
+        "distance_limit": ordinary.limit,
+        "no_distance": ordinary.unavailable,
+    }
+    write_json(folder.summary, content)
+    return content
+
+
+def chosen_counts(mean: NDArray[np.float64], classes: Sequence[str]) -> str:
+    """How many images each class was chosen for, in words."""
+    counts = np.bincount(decide(mean), minlength=len(classes))
+    return ", ".join(f"{count} {name}" for name, count in zip(classes, counts, strict=True))

@@ -1,0 +1,46 @@
+"""The part of the schema that only medcls predict has, and which other keys it takes: the run decides the rest."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from medcls.config.schema import Config
+from medcls.config.section import Flag
+from medcls.errors import UserError
+
+OWN = ("run", "variant", "output", "labelled")
+_TAKEN = (*OWN, "data", "audit", "allow", "batch_size", "trainer.accelerator", "trainer.threads")
+# How images are made into what the net was trained on, and what training alone needs.
+_DECIDED = ("channels", "window", "split", "positive", "on_unreadable", "simulated", "default_root")
+
+
+class ConfigWithPredict(Config):
+    """The configuration of a run, of which predicting takes where the images are and where to compute.
+
+    run: runs, sweeps or checkpoints; variant: of a sweep; output: folder for what is written; labelled: whether the
+    images have classes, None where that is to be found out.
+    """
+
+    run: Annotated[list[Path], Field(min_length=1)]
+    variant: str | None
+    output: Path | None
+    labelled: Flag | None
+
+
+def check_keys(overrides: Sequence[str]) -> set[str]:
+    """Keys that the overrides name. Raises UserError for one that would have no effect."""
+    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    for key in keys:
+        decided = any(_within(key, f"data.{name}") for name in _DECIDED)
+        if decided or not any(_within(key, taken) for taken in _TAKEN):
+            raise UserError(
+                f"{key}: not for predict, where the run decides it. Expected {', '.join(_TAKEN)} or keys of data and "
+                "audit that say which images to judge."
+            )
+    return set(keys)
+
+
+def _within(key: str, section: str) -> bool:
+    return key == section or key.startswith(f"{section}.")

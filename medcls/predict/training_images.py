@@ -1,0 +1,58 @@
+"""The images that the nets were trained on and chosen by, where they are still what they were."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medcls.audit.gate import without
+from medcls.config import Config
+from medcls.data.image_set import ImageSet
+from medcls.errors import UserError
+from medcls.predict.nets import Net
+from medcls.runs.folder import RunFolder
+from medcls.runs.reading import read_json
+from medcls.sources.load import load_image_set
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Images of a net's training and validation, as they were then, and the configuration that they are read by."""
+
+    images: ImageSet
+    config: Config
+
+
+def described(net: Net) -> dict[str, Any]:
+    """Content of data.json of the net's run; empty where there is none that can be read."""
+    if net.run is None:
+        return {}
+    try:
+        return dict(read_json(RunFolder(net.run.folder).data, dict[str, Any]))
+    except (UserError, FileNotFoundError):
+        return {}
+
+
+def training_images(net: Net, cache_dir: Path, allowed: Collection[str]) -> TrainingImages | str:
+    """The images of the net's run; or why they cannot be had: moved, changed, simulated, or a checkpoint alone."""
+    if net.run is None:
+        return "a checkpoint outside of its run folder does not say where they are"
+    told = described(net)
+    if told.get("simulated"):
+        return "they were simulated"
+    if told.get("root") and not Path(told["root"]).is_dir():
+        return f"there is no folder {told['root']} any more"
+    try:
+        config = net.config(allowed)
+        assert config is not None
+        changes = {"cache_dir": cache_dir, "on_unreadable": "skip"}
+        data = config.data.model_copy(update=changes | ({"root": Path(told["root"])} if told.get("root") else {}))
+        images = load_image_set(data, config.image_size)
+        leaks = (told.get("audit") or {}).get("leaks") or {}
+        if leaks.get("dropped"):
+            images = without(images, leaks["training"])
+    except (UserError, OSError, KeyError) as error:
+        return str(error).splitlines()[0].rstrip(".")
+    if images.fingerprint != told.get("fingerprint"):
+        return f"those in {told.get('root')} have changed since"
+    return TrainingImages(images, config.model_copy(update={"data": data}))
