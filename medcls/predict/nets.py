@@ -17,11 +17,11 @@ from medcls.data.listing import listing
 from medcls.errors import UserError
 from medcls.predict.trained import Preprocessing, preprocessing_of
 from medcls.quoting import typed
-from medcls.report.sweep.design import read_sweep
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import positive_index
 from medcls.runs.run import Fold, Run, read_config, read_run
+from medcls.sweep_report.design import read_sweep
 from medcls.training.classifier import Classifier, load_classifier
 
 log = logging.getLogger(__name__)
