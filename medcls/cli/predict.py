@@ -22,7 +22,7 @@ PAGE = Page(
         *("run", "variant", "data.root", "output", "labelled", "data", "data.classes", "data.manifest"),
         *("data.columns.path", "data.columns.label", "data.columns.group", "data.group_pattern"),
         *("data.allow_outside_root", "data.max_pixels", "data.cache_dir", "audit", "audit.on_leak", "audit.search"),
-        *("batch_size", "trainer.accelerator", "trainer.threads", "allow"),
+        *("trainer.accelerator", "trainer.threads", "allow"),
     ),
     examples=[
         ("run=runs/<run> data.root=images", "a folder of images, with or without classes"),

@@ -88,7 +88,7 @@ def digest_of(inputs: Inputs) -> str:
 
 
 def decide(mean: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The class (N,) of each image: the most probable one, which of two is the one from ``THRESHOLD`` on."""
+    """The class (N,) of each image: the most probable; of two that is ``THRESHOLD``, as in metrics."""
     return np.asarray(mean.argmax(axis=1), np.int64)
 
 
