@@ -139,8 +139,9 @@ def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_fol
     *_, row = csv.DictReader((result.folder / "pooled.csv").open())
     assert row["variant"] == "chosen in each fold"
     assert float(row["auroc"]) == pytest.approx(honest)
-    interval = f"{honest:.2f} [{float(row['auroc_low']):.2f}, {float(row['auroc_high']):.2f}]"
-    assert f"{interval} where the choice is made anew in each fold" in (result.folder / "report.md").read_text()
+    interval = f"{honest:.3f} [{float(row['auroc_low']):.2f}, {float(row['auroc_high']):.2f}]"
+    report = (result.folder / "report.md").read_text().replace("\\", "")
+    assert f"{interval} where the choice is made anew in each fold" in report
 
 
 def test_sweep_leaves_the_contract_and_its_report(sweep):

@@ -61,7 +61,8 @@ def answer(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, validated: Sequen
     if not known:
         return "No answer yet: no run is finished." if not any(run.done for run in sweep.runs) else _undefined(sweep)
     best, title = known[0], title_of(sweep.metric)
-    if best.n_silent == best.n_nets:
+    mute = [one for one in silent_nets(sweep, verdicts.split) if one.constant or sweep.metric != "auroc"]
+    if sum(one.variant == best.name for one in mute) == best.n_nets:
         return f"No answer: no net of the best variant, {in_words(best.name)}, tells the images apart."
     value = f"{title} {show_interval(best.value, 2)}"
     if len(sweep.variants) == 1:

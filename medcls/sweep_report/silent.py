@@ -20,6 +20,11 @@ class Silent(NamedTuple):
     def variant(self) -> str:
         return self.run.variant
 
+    @property
+    def constant(self) -> bool:
+        """Whether it answers the same for every image; calling all one class, it may still rank them rightly."""
+        return self.does.startswith("answers")
+
 
 def silent_nets(sweep: Sweep, split: str) -> list[Silent]:
     """The finished runs whose nets say nothing of the images of a split."""
@@ -30,7 +35,7 @@ def silent_nets(sweep: Sweep, split: str) -> list[Silent]:
 
 def count_silent(silent: Sequence[Silent], n_nets: int) -> str:
     """How many of so many nets do what, and what to try; empty where there are none."""
-    constant = sum(one.does.startswith("answers") for one in silent)
+    constant = sum(one.constant for one in silent)
     counts = {"answer{} the same for every image": constant, "call{} every image one class": len(silent) - constant}
     says = [f"{n} of {n_nets} nets {does.format('s' if n == 1 else '')}" for does, n in counts.items() if n]
     return f"{', '.join(says)}: {ADVICE}." if says else ""
