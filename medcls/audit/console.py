@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medcls.audit.wording import pairs_text, summary
+from medcls.audit.wording import pairs_text, split_title, summary
 
 
 def print_findings(findings: dict[str, Any]) -> None:
@@ -20,7 +20,7 @@ def print_findings(findings: dict[str, Any]) -> None:
         console.print(finding.text, soft_wrap=True)
     if findings["copies"]["listed"]:
         console.print("\nPairs, with the correlation of their detail", style="bold")
-        console.print(pairs_text(findings["copies"]), soft_wrap=True)
+        console.print(pairs_text(findings), soft_wrap=True)
 
 
 def counts(findings: dict[str, Any]) -> Table:
@@ -29,7 +29,7 @@ def counts(findings: dict[str, Any]) -> Table:
     splits = list(findings["counts"])
     table.add_column("class")
     for split in splits:
-        table.add_column(split, justify="right")
+        table.add_column(split_title(findings, split), justify="right")
     for name in findings["counts"][splits[0]]:
         table.add_row(name, *(str(findings["counts"][split][name]) for split in splits))
     table.add_row("all", *(str(sum(findings["counts"][split].values())) for split in splits), style="bold")

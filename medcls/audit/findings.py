@@ -39,6 +39,7 @@ def make_findings(image_set: ImageSet, config: Config, folder: Path) -> dict[str
     return {
         "images": len(table.samples),
         "counts": table.counts(),
+        "test_validates": table.test_validates,
         "files": describe_files(facts),
         "unreadable": dict(image_set.unreadable),
         "flat": [table.samples[i].name for i in np.flatnonzero(copies.flat)],

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import jinja2
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from medcls.audit.wording import summary
+from medcls.audit.wording import split_title, summary
 
 PICTURED = 200  # pairs shown with their images, one of each group
 SIDE = 256  # pixels per side of an image on the page
@@ -42,6 +43,7 @@ def render(findings: dict[str, Any], images: NDArray[np.uint8]) -> str:
         findings=findings,
         summary=summary(findings),
         splits=list(findings["counts"]),
+        split_title=partial(split_title, findings),
         rows=rows,
         kinds=Counter(pair["kind"] for pair in chosen),
         chosen=len(chosen),

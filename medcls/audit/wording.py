@@ -87,13 +87,22 @@ ODDITIES = {
 }
 
 
+def split_title(findings: dict[str, Any], split: str) -> str:
+    """What a person reads for a split: its name, but for test images that serve as validation."""
+    return "test (as validation)" if split == "val" and findings.get("test_validates") else split
+
+
 def oddities(findings: dict[str, Any]) -> list[Finding]:
     """What is odd about files and classes, one finding for each kind that there is."""
     found = []
     for name, (heading, text) in ODDITIES.items():
         odd = findings["oddities"][name]
         if name == "small_classes":
-            odd = {f"{kind}, {split}": number for split, counts in odd.items() for kind, number in counts.items()}
+            odd = {
+                f"{kind}, {split_title(findings, split)}": number
+                for split, counts in odd.items()
+                for kind, number in counts.items()
+            }
         if odd:
             lines = [f"{one}: {why}" for one, why in odd.items()] if isinstance(odd, dict) else list(odd)
             found.append(Finding(heading, f"{text.format(len(lines))}\n{first_lines(lines)}", True))
@@ -134,11 +143,13 @@ def auroc_text(shortcut: dict[str, Any]) -> str:
     return f"AUROC {value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def pairs_text(copies: dict[str, Any]) -> str:
+def pairs_text(findings: dict[str, Any]) -> str:
     """The first pairs of copies, one line each, and how many more there are."""
-    lines = []
+    lines, copies = [], findings["copies"]
     for pair in copies["listed"]:
-        first, second = (f"{pair[which]['name']} ({pair[which]['split']})" for which in ("first", "second"))
+        first, second = (
+            f"{pair[which]['name']} ({split_title(findings, pair[which]['split'])})" for which in ("first", "second")
+        )
         lines.append(f"{first} = {second}   {difference_text(pair)}, {pair['similarity']:.3f}")
     return first_lines(lines, copies["pairs"] + copies["doubtful"])
 
