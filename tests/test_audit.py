@@ -267,7 +267,7 @@ def test_copy_of_another_class_is_a_conflict_and_one_within_a_split_is_no_leak(r
     }
     assert "3 pairs of images show the same picture, 1 across splits, 2 with different classes" in result.out
     assert "1 training images are also in validation or test (1 as copies, 0 through their patients)" in result.out
-    assert f"test/Nev_wrong.png (val) = {mel[0]} (train)   same file, different classes, 1.000" in result.out
+    assert f"test/Nev_wrong.png (test (as validation)) = {mel[0]} (train)   same file, different classes, 1.000" in result.out
 
 
 @pytest.mark.parametrize("kind", ["skin", "bone", "xray"])
@@ -367,6 +367,9 @@ def test_run_with_leaks_says_so_wherever_its_metrics_appear(train, leaking, titl
     with (result.folder / "predictions.csv").open() as file:
         assert {row["sample"] for row in csv.DictReader(file)} == set(names(leaking.root, "test"))
     assert f"({trained} train, {held_out} test (as validation) images)" in (result.folder / "train.log").read_text()
+    page = (result.folder / "audit.html").read_text()
+    assert "test (as validation)" in page
+    assert ">val<" not in page
     if choice == "drop":
         resumed = train(f"resume={result.folder}", "epochs=2")
         assert resumed.status == 0, resumed.err
