@@ -116,6 +116,7 @@ def mine(tmp_path):
     return ["--config-dir", str(tmp_path / "elsewhere")]
 
 
+@pytest.mark.slow
 def test_own_choices_are_found_by_every_command_and_named_like_any_other(command, mine):
     trained = command("medcls", "train", *mine, *TRAINED, "augment=yours", "epochs=1", "logger=none")
     assert trained.status == 0, trained.err

@@ -286,6 +286,7 @@ def test_unreadable_files_are_named_and_the_rest_is_judged(trained, command, cap
         assert len(rows_of(done.folder / "out/predictions.csv")) == 10
 
 
+@pytest.mark.slow
 def test_predicting_killed_and_started_again_equals_uninterrupted(trained, command, tmp_path, monkeypatch, caplog):
     caplog.set_level("INFO")
     run, _ = trained()
