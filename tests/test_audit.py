@@ -158,6 +158,7 @@ def cut(image, share=0.2):
     return image.resize(image.size, box=(0.5 * share * width, 0, width, (1 - share) * height))
 
 
+@pytest.mark.slow
 def test_turned_and_cropped_copies_are_found_whatever_size_a_net_is_trained_on(root, audit):
     edits = [
         *(turned(degrees) for degrees in (4, -9, 16, -30)),
@@ -200,6 +201,7 @@ def test_a_frame_and_a_letter_do_not_make_images_the_same_nor_hide_a_copy(audit,
     }
 
 
+@pytest.mark.slow
 def test_copies_of_one_picture_form_a_group_that_leaves_training_as_a_whole(train, audit, root):
     original = names(root, token="Mel")[2]
     with Image.open(root / original) as image:

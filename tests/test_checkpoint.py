@@ -29,7 +29,7 @@ CONTRACT = {
     "checkpoints/last.ckpt",
     "train.log",
 }
-TINY = [*SMALL, "trainer.threads=1"]
+TINY = [*SMALL, "trainer.threads=1", "audit=none"]
 # Options whose nets, losses and preprocessing a checkpoint has to carry.
 KINDS = {
     "two classes": [],
@@ -70,7 +70,8 @@ def finished(run, shared):
     """A run for the tests that only read, trained by the first."""
     folder = shared / "run"
     if not folder.exists():
-        run("scheduler=plateau", "augment=study", "loss.class_weights=balanced", f"hydra.run.dir={folder}")
+        stateful = ["scheduler=plateau", "augment=study", "loss.class_weights=balanced"]
+        run(*stateful, "audit.enabled=true", f"hydra.run.dir={folder}")
     return folder
 
 

@@ -19,7 +19,7 @@ from medcls.training.classifier import auroc, load_classifier
 from medcls.training.losses import correct, loss_function, probabilities
 from medcls.training.schedule import build_schedule, step_schedule
 
-SMALL = [*TINY, "trainer.threads=1", "logger=none", "epochs=1"]
+SMALL = [*TINY, "trainer.threads=1", "logger=none", "audit=none", "epochs=1"]
 STILL = "lr=1e-30"  # too small to change any weight, so that the net of every batch is the one in the checkpoint
 KINDS = [("bce", 2), ("cross_entropy", 4), ("one_vs_rest", 4)]
 WEIGHTS = [0.5, 2.0, 3.0, 1.0]

@@ -84,7 +84,9 @@ def test_training_reduces_the_loss_and_the_checkpoint_gives_the_predictions_back
     keys = [f"model.{key}={value}" for key, value in options.items()]
     data = ["data=skin", "data.simulated.counts.train=[8,8]", "data.simulated.counts.val=[4,4]"]
     size = [] if issubclass(choices("model")[family], ScratchNet) else ["image_size=32"]
-    result = train(f"model={family}", *keys, *TINY[2:], *data, *size, "lr=1e-2", "logger=none", "epochs=3")
+    result = train(
+        f"model={family}", *keys, *TINY[2:], *data, *size, "lr=1e-2", "logger=none", "audit=none", "epochs=3"
+    )
     assert result.status == 0, result.err
     rows = (result.folder / "history.csv").read_text().splitlines()[1:]
     losses = [float(row.split(",")[1]) for row in rows]

@@ -145,6 +145,7 @@ def test_changed_pixel_of_an_array_is_another_data_set(npz, pixels, tmp_path):
     assert loaded(*NPZ, f"+data.args.path={npz}").fingerprint != before
 
 
+@pytest.mark.slow
 def test_own_data_are_swept_and_reported(sweep, npz):
     tiny = [override for override in TINY if override != "model=lenet"]
     result = sweep(*tiny, "model=lenet", *NPZ, f"+data.args.path={npz}", "lr=1e-2,1e-3", "epochs=1")

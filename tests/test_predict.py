@@ -129,6 +129,7 @@ def test_single_file_list_and_unlabelled_folder_are_judged_alike(trained, comman
         assert not (done.folder / output[7:] / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_seeds_of_a_sweep_judge_together_and_variants_must_be_chosen(make_folder, sweep, command):
     root = make_folder(counts={"train": 6, "val": 5})
     result = sweep(*FOLDER, f"data.root={root}", "seed=0,1", "lr=1e-3,1e-4", "epochs=1")

@@ -24,7 +24,15 @@ STUDY, MEDICAL = (
     yaml.safe_load((Path(__file__).parents[1] / f"conf/augment/{name}.yaml").read_text())["transforms"]
     for name in ("study", "medical")
 )
-RANDOM = [*TINY, "model.dropout=0.3", "model.spatial_dropout=0.2", "augment=study", "trainer.threads=1", "epochs=3"]
+RANDOM = [
+    *TINY,
+    "model.dropout=0.3",
+    "model.spatial_dropout=0.2",
+    "augment=study",
+    "trainer.threads=1",
+    "epochs=3",
+    "audit=none",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,8 @@ from filelock import FileLock
 
 from medcls.runs.history import best_row, is_over
 
-PLAIN = [*TINY, "trainer.threads=1"]  # on images this small, more threads only wait for each other
+# On images this small, more threads only wait for each other.
+PLAIN = [*TINY, "trainer.threads=1", "audit=none"]
 # All that draws random numbers or keeps state from epoch to epoch, at once.
 STATEFUL = [
     *PLAIN,

@@ -189,6 +189,7 @@ def test_mistake_ends_the_sweep_before_anything_is_written(sweep, folder, overri
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_second_run_finishes_only_what_is_missing(sweep):
     first = sweep(*TINY, "lr=1e-3,1e-4", "seed=0,1")
     before = histories(first.folder)

@@ -179,6 +179,7 @@ def test_the_html_report_needs_no_network_and_shows_every_picture(tmp_path):
         assert (tmp_path / "pictures" / f"{picture}.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_reports_of_the_same_runs_are_the_same(tmp_path):
     write_sweep(tmp_path)
     write_report(tmp_path)
