@@ -202,6 +202,7 @@ def test_training_fits_a_terminal_of_80_columns(tmp_path):
     assert max(map(len, epochs + bars)) <= 80
 
 
+@pytest.mark.slow
 def test_run_ends_with_commands_that_work(command, make_folder):
     result = command("medcls", "train", *TRAINED, "hydra.run.dir=runs/x")
     steps = result.out.partition("Next:")[2]

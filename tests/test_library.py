@@ -373,6 +373,7 @@ def test_messages_are_printed_once_and_only_when_asked_for(config, tmp_path, cap
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_sweep_reads_as_one_row_per_run_with_the_values_of_its_keys(make_folder, command, tmp_path):
     root = make_folder(counts={"train": 6, "val": 5})
     swept = [*(o for o in TINY if "n_base" not in o), "data=folder", f"data.root={root}", "logger=none"]

@@ -55,6 +55,7 @@ def test_nets_of_the_house_keep_their_lone_image_with_batch_norm_too():
         assert takes_one_image(net, in_channels=1, image_size=size)
 
 
+@pytest.mark.slow
 def test_resnet_trains_on_one_image_more_than_fits_its_batches(train, make_folder):
     root = make_folder(counts={"train": 5, "test": 4})
     (root / "train/a/0.jpg").unlink()  # 9 images in batches of 4

@@ -22,7 +22,7 @@ from medcls.sources.manifest import read_manifest
 from medcls.sources.split_names import SPLIT_WORDS, looks_like_split, split_named
 
 COLUMNS = ColumnsConfig(path="path", label="label", split="split", group="group")
-quick = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 # Names that file systems keep as they are: no slash, no leading dot or space, in the form that keyboards make.
 names = (

@@ -129,6 +129,7 @@ def test_own_metric_that_fails_is_a_readable_error(own, name, message):
         intervals(of(*predictions(50, 2), 1), own((name, {})))
 
 
+@pytest.mark.slow
 def test_own_metric_is_shown_wherever_metrics_are_and_a_report_does_not_run_it(own, command, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "one"
     listed = "metrics=[{_target_: my_metrics.matthews}]"

@@ -191,6 +191,7 @@ def test_every_run_has_every_knob_and_one_type_for_each(run, shared):
     assert {page.columns[key] for key in ("lr", "model.n_base", "optimizer.momentum")} == {"DATA_TYPE_FLOAT64"}
 
 
+@pytest.mark.slow
 def test_image_grid_shows_the_asked_number_of_training_images(run):
     read = events(run("logger.images=10", "epochs=1").folder)
     (image,) = read.Images("training images as the net sees them")
