@@ -16,8 +16,8 @@ from medcls.evaluation.metrics import METRICS, scores
 from medcls.evaluation.variation import AreaVariation, model_variance, share_limits
 from medcls.runs.predictions import Predictions
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import coverage
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import coverage  # not the package of that name
 
 
 def of(labels, probabilities, groups=()):
