@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from medcls.host.repeat import repeating
 from medcls.process import opencv_in_one_thread, usable_cores
 
 log = logging.getLogger(__name__)
@@ -67,19 +67,12 @@ _said = _Said()
 @contextmanager
 def heartbeat(what: str) -> Iterator[None]:
     """Say every two seconds that work goes on while the block runs, where nothing else says so."""
-    over, began = threading.Event(), time.monotonic()
-    _said.at = began
+    _said.at = began = time.monotonic()
 
     def beat() -> None:
-        while not over.wait(_EVERY / 4):
-            if (now := time.monotonic()) - _said.at >= _EVERY:
-                log.info("audit: %s, %.0f s so far", what, now - began)
-                _said.at = now
+        if (now := time.monotonic()) - _said.at >= _EVERY:
+            log.info("audit: %s, %.0f s so far", what, now - began)
+            _said.at = now
 
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
+    with repeating(_EVERY / 4, beat):
         yield
-    finally:
-        over.set()
-        thread.join()

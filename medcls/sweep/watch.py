@@ -3,7 +3,6 @@
 Read from the run folders, so that it is the same for jobs in this process, in others and on other machines.
 """
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from medcls.config import Config
+from medcls.host.repeat import repeating
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
 
 EVERY = 1.0  # seconds between two reads of the folders
@@ -109,19 +109,10 @@ class Watch:
             return
         printed: dict[str, Progress] = {}
         self.print_changes(printed)
-        over = threading.Event()
-
-        def print_until_over() -> None:
-            while not over.wait(EVERY):
-                self.print_changes(printed)
-
-        thread = threading.Thread(target=print_until_over, daemon=True)
-        thread.start()
         try:
-            yield
+            with repeating(EVERY, lambda: self.print_changes(printed)):
+                yield
         finally:
-            over.set()
-            thread.join()
             self.print_changes(printed)
 
 
