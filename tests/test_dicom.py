@@ -256,6 +256,7 @@ def hospital(tmp_path):
     return tmp_path / "images"
 
 
+@pytest.mark.slow
 def test_folder_of_dicom_files_can_be_trained_on_through_a_window(train, hospital):
     assert scan_folder(hospital, None, split=split_config(0.2)).counts()["train"] == {"a": 6, "b": 6}
     small = [*TINY, "epochs=1", "logger=none", "data=folder", f"data.root={hospital}"]

@@ -36,7 +36,9 @@ def make_file(tmp_path):
     return make
 
 
-@pytest.mark.parametrize(("name", "channels"), [("breastmnist", 1), ("retinamnist", 3)])
+@pytest.mark.parametrize(
+    ("name", "channels"), [("breastmnist", 1), pytest.param("retinamnist", 3, marks=pytest.mark.slow)]
+)
 def test_official_splits_are_used_and_our_figures_are_the_evaluators(train, make_file, name, channels):
     folder = make_file(name)
     result = train(*FAST, f"data.name={name}", f"data.root={folder}", f"data.channels={channels}")

@@ -80,7 +80,9 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["gray", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "gray")]
+)
 def test_own_images_get_the_probabilities_of_the_run_bit_for_bit(make_folder, train, command, monkeypatch, kind):
     change, overrides, classes = KINDS[kind]
     monkeypatch.syspath_prepend(str(SCRIPT.parent / "examples"))
@@ -154,6 +156,7 @@ def test_seeds_of_a_sweep_judge_together_and_variants_must_be_chosen(make_folder
         assert float(row["sd"]) == pytest.approx(abs(a - b)[0] / 2**0.5, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_folds_are_judged_beside_what_each_image_got_from_the_net_that_had_not_seen_it(
     make_folder, sweep, command, elsewhere
 ):

@@ -341,6 +341,7 @@ def test_resuming_a_finished_run_changes_nothing_and_says_so(images, train, left
     }
 
 
+@pytest.mark.slow
 def test_moved_run_folder_resumes_the_same(images, train, left_alone, signal_when, tmp_path):
     run = [*STATEFUL, *SCHEDULES["cosine"], *images, "epochs=12"]
     first, moved = tmp_path / "first", tmp_path / "elsewhere" / "moved"

@@ -154,6 +154,7 @@ def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     assert row_of(text, "## Variants", names[0])[5] == expected
 
 
+@pytest.mark.slow
 def test_the_html_report_needs_no_network_and_shows_every_picture(tmp_path):
     write_sweep(tmp_path)
     write_report(tmp_path)
@@ -192,6 +193,7 @@ def test_reports_of_the_same_runs_are_the_same(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_leaks_of_the_images_are_told_beside_the_metrics(tmp_path):
     write_sweep(tmp_path)
     notice = "7 training images left out: copies of held-out images, or of held-out patients"
@@ -364,6 +366,7 @@ def test_test_images_are_compared_and_show_how_optimistic_the_best_epoch_is(tmp_
     assert f"AUROC {gap:+.3f} (runs: 12)" in text
 
 
+@pytest.mark.slow
 def test_overfitting_and_convergence_are_read_off_the_histories(tmp_path):
     names = write_sweep(tmp_path, reach=[{"metric": "train_accuracy", "final_of": "lr=1e-3, n_base=8"}])
     write_report(tmp_path)
@@ -462,6 +465,7 @@ def own(tmp_path, monkeypatch):
     return lambda function, **given: Target.model_validate({"_target_": f"my_columns.{function}", **given})
 
 
+@pytest.mark.slow
 def test_own_columns_stand_in_the_table_of_variants_and_in_results(tmp_path, own):
     folder = tmp_path / "sweep"
     folder.mkdir()
@@ -506,7 +510,13 @@ def test_columns_that_a_folder_names_are_not_run(tmp_path, own):
     assert "fails" not in (folder / "results.csv").read_text()
 
 
-@pytest.mark.parametrize("longer", ["", " and a name as long as sweeps of many settings have, which no terminal shows"])
+@pytest.mark.parametrize(
+    "longer",
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        " and a name as long as sweeps of many settings have, which no terminal shows",
+    ],
+)
 def test_the_answer_fits_a_terminal_and_is_the_first_line_of_the_report(tmp_path, longer):
     write_sweep(tmp_path, compare="all")
     path = tmp_path / "sweep.json"
@@ -551,7 +561,7 @@ def family_of(folder):
 @pytest.mark.parametrize(
     ("asked", "n_tests"),
     [
-        (None, 2),
+        pytest.param(None, 2, marks=pytest.mark.slow),
         pytest.param("all", 6, marks=pytest.mark.slow),
         pytest.param("lr=1e-5, n_base=8", 3, marks=pytest.mark.slow),
         ([["lr=1e-3, n_base=8", "lr=1e-5, n_base=8"]], 1),
@@ -665,6 +675,7 @@ def test_a_diverging_variant_does_not_flatten_the_curves_of_the_others(tmp_path)
     assert np.ptp(seen) > height / 20  # of a scale of thousands nothing would be left but a line
 
 
+@pytest.mark.slow
 def test_convergence_of_an_own_metric_is_read_off_its_column(tmp_path):
     names = write_sweep(tmp_path, reach=[{"metric": "val_my_score", "value": 0.5}])
     for path in tmp_path.glob("*/history.csv"):

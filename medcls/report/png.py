@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from medcls.atomic import write_bytes
@@ -30,20 +34,21 @@ def write_picture(figure: Figure, path: Path, *, vector: bool = True) -> None:
     figure.set_layout_engine("none")  # everything has its place by now; finding it again takes half of the time
     # Without a date and with fixed names inside, the same picture is the same file.
     with rc_context({"svg.hashsalt": path.stem, "pdf.fonttype": 42}):
-        for form, dated in (("svg", "Date"), ("pdf", "CreationDate")):
-            _write(figure, path.with_suffix(f".{form}"), form, metadata={dated: None})
+        _write(FigureCanvasSVG(figure), path.with_suffix(".svg"), metadata={"Date": None})
+        _write(FigureCanvasPdf(figure), path.with_suffix(".pdf"), metadata={"CreationDate": None})
 
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write ``figure`` to ``path`` as PNG, whole or not at all. Raises UserError when the disk is full."""
     as_text(figure)
-    _write(figure, path, "png", dpi=DPI)
+    figure.set_dpi(DPI)
+    _write(FigureCanvasAgg(figure), path)
 
 
-def _write(figure: Figure, path: Path, form: str, **how: Any) -> None:
-    # A bare Figure has a canvas for every form: no window system, and no pyplot, whose list of figures a sweep fills.
+def _write(canvas: FigureCanvasBase, path: Path, **how: Any) -> None:
+    # Not ``Figure.savefig``, which draws everything twice to find the places that it has already.
     content = BytesIO()
-    figure.savefig(content, format=form, **how)
+    getattr(canvas, f"print_{path.suffix[1:]}")(content, **how)
     write_bytes(path, content.getvalue())
 
 
