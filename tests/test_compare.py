@@ -438,6 +438,27 @@ def test_the_effect_of_a_setting_is_the_mean_difference_over_variants_and_known_
     assert (one.low, one.high, one.p) == pytest.approx((same.low, same.high, same.p))
 
 
+def test_an_effect_is_of_as_many_seeds_as_all_variants_have_and_paired_on_the_same_images_alone():
+    many, few = {s: net(s, 200) for s in range(3)}, {s: net(10 + s, 200) for s in range(2)}
+    b = [{s: net(first + s, 200, skill=2) for s in range(3)} for first in (20, 30)]
+    effect = compare_effects([many, few], b)[0]
+    assert effect.pairing.remark == "Only as many seeds are averaged as every variant has."
+    assert effect.a == pytest.approx(
+        np.mean([measure_auroc(one).value for one in (many[0], many[1], few[0], few[1])]), abs=1e-12
+    )
+    assert effect.pairing.same_images
+    assert not compare_effects([many], b)[0].pairing.remark
+    assert compare_effects([few, {7: net(7, 200)}], b)[0].method == compare({0: many[0]}, {0: b[0][0]})[0].method
+    elsewhere = [{s: net(first + s, 200, skill=2, images=1) for s in range(3)} for first in (20, 30)]
+    apart = compare_effects([many, few], elsewhere)[0]
+    assert not apart.pairing.same_images
+    assert apart.high - apart.low > 1.1 * (effect.high - effect.low)
+    with pytest.raises(ValueError, match="measured on different images"):
+        compare_effects([many, {0: net(0, 200), 1: net(1, 200, images=1)}], b)
+    with pytest.raises(ValueError, match="no finished run"):
+        compare_effects([many, {}], b)
+
+
 def test_a_variants_own_interval_is_about_other_seeds_too():
     nets = [net(seed, 100) for seed in range(4)]
     shaky = [net(seed, 100, skill=skill) for seed, skill in enumerate((0.2, 0.8, 1.6, 2.2))]
@@ -447,6 +468,8 @@ def test_a_variants_own_interval_is_about_other_seeds_too():
     alone = over_seeds_and_images(nets[:1], METRICS["auroc"])
     low, high = measure_auroc(nets[0]).limits(0.95)
     assert alone.low <= low < high <= alone.high
+    near_one = over_seeds_and_images([net(0, 100, skill=2), net(1, 100, skill=5)], METRICS["auroc"])
+    assert near_one.value < near_one.high == 1
     assert over_seeds_and_images([lone(0)], METRICS["auroc"]).why == "fewer than five images of a class"
 
 
