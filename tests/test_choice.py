@@ -35,6 +35,22 @@ def test_the_winner_of_many_equal_variants_is_told_to_look_too_good():
     assert np.mean(honest) == pytest.approx(truth, abs=0.02)
 
 
+def test_the_choice_is_judged_on_images_that_it_was_not_made_on():
+    labels, rng = np.arange(120) % 2, np.random.default_rng(3)
+    variants = {f"v{i}": [[net(rng, 0.8, labels)]] for i in range(3)}
+    scores = np.stack([of[0][0].probabilities[:, 1] for of in variants.values()])
+    judged, winners = [], []
+    while len(judged) < 500:
+        drawn = np.concatenate([rng.choice(np.flatnonzero(labels == k), 60) for k in (0, 1)])
+        left = np.setdiff1d(np.arange(120), drawn)
+        winners.append(np.argmax([roc_auc_score(labels[drawn], score[drawn]) for score in scores]))
+        judged.append(roc_auc_score(labels[left], scores[winners[-1]][left]))
+    choice = judge_choice(variants, AUROC)
+    assert choice.honest.value == pytest.approx(np.mean(judged), abs=0.01)
+    assert (choice.honest.low, choice.honest.high) == pytest.approx(np.quantile(judged, [0.025, 0.975]), abs=0.03)
+    assert list(choice.won.values()) == pytest.approx(np.bincount(winners, minlength=3) / 500, abs=0.1)
+
+
 def test_a_variant_that_always_wins_owes_nothing_to_the_choice():
     rng = np.random.default_rng(0)
     labels = np.arange(200) % 2

@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import power_proportions_2indep, tost_proporti
 from statsmodels.stats.weightstats import ttost_ind
 
 from medcls.evaluation.planning import Design
-from medcls.evaluation.variation import ShareVariation
+from medcls.evaluation.variation import AreaVariation, ShareVariation
 
 SD = 0.02  # of a metric over seeds
 
@@ -100,6 +100,16 @@ def test_needed_is_the_least_that_shows_the_difference():
     assert 0.8 <= TTestIndPower().power(0.02 / SD, seeds, 0.05) <= 0.9
     assert not many_images(seeds - 1, seeds - 1).shows(0.02, 0.05)
     assert many_images(2, 2).needed(1e-3, 0.05).seeds is None
+
+
+def test_variations_of_more_images_are_those_of_a_study_with_as_many():
+    m, n = np.array([20.0]), np.array([60.0])
+    area, larger = AreaVariation(m, n, 1.3, 15), AreaVariation(4 * m, 4 * n, 1.3, 60)
+    assert area.scaled(4) == larger
+    assert area.scaled(4).variance(0.8) == pytest.approx(area.variance(0.8) / 4, rel=0.02)
+    # 25 patients with 40 images' worth of information, and 100 with 160.
+    assert ShareVariation(40, 24).scaled(4) == ShareVariation(160, 99)
+    assert ShareVariation(40).scaled(4) == ShareVariation(160)
 
 
 @pytest.mark.parametrize("margin", [0.05, 0.09, 0.15])
