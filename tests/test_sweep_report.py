@@ -15,6 +15,7 @@ from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS, scores
 from medcls.sweep_report import write_report
 from medcls.sweep_report.side_by_side import write_side_by_side
+from medcls.sweep_report.verdicts import signed
 
 CLASSES = ["nevus", "melanoma <b>|*"]
 EPOCHS = 40
@@ -531,6 +532,11 @@ def test_the_answer_fits_a_terminal_and_is_the_first_line_of_the_report(tmp_path
     assert first in " ".join(lines).replace(MINUS, "-")
     page = (tmp_path / "report.html").read_text()
     assert page.index("<h1>") < page.index("<h2>")
+
+
+def test_a_limit_just_below_zero_does_not_read_as_one_above():
+    shown = {-0.004: "-0.00", 0.004: "+0.00", 0.0: "+0.00", -1e-17: "+0.00", -0.126: "-0.13"}
+    assert {value: signed(value, 2).replace("\N{MINUS SIGN}", "-") for value in shown} == shown
 
 
 def test_the_answer_is_what_the_runs_say(tmp_path):

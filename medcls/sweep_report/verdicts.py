@@ -215,8 +215,8 @@ def scope(c: Comparison) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """With a sign, and no minus zero."""
-    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    """With its own sign, also where it rounds to 0: a limit just below 0 must not read as one above."""
+    return f"{0.0 if abs(value) < 1e-9 else value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def show_p(p: float) -> str:
