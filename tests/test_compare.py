@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from MLstatkit import Delong_test
 from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import TTestPower
@@ -214,6 +215,22 @@ def test_one_seed_is_compared_by_delongs_test_on_the_same_images_and_on_others()
         low, high = stats.norm.interval(0.95, difference, error)
         assert auroc.low <= low < high <= auroc.high
         assert auroc.high - auroc.low == pytest.approx(high - low, rel=0.12)
+
+
+@pytest.mark.parametrize("positives", [100, 20, 8])
+def test_delongs_test_is_that_of_another_library_ties_included(positives):
+    labels = (np.arange(200) % (200 // positives) == 0).astype(int)
+    a, b = (replace(net(seed, 200, skill=skill), labels=labels) for seed, skill in ((0, 1.2), (1, 2)))
+    z, p, *intervals, of_a, of_b, _ = Delong_test(labels, a.probabilities[:, 1], b.probabilities[:, 1])
+    auroc = next(c for c in compare({0: a}, {0: b}) if c.metric == "auroc")
+    _, delong = auroc.estimate.parts  # beside the limits of the nets, which are the more cautious near 1
+    assert (auroc.a, auroc.b) == pytest.approx((of_a, of_b), abs=1e-12)
+    assert delong.p == pytest.approx(p, rel=1e-9)
+    assert delong.value / delong.error == pytest.approx(z, rel=1e-9)
+    for one, (low, high) in zip((a, b), intervals, strict=True):
+        measured = measure_auroc(one)
+        error = np.sqrt(measured.influence @ measured.influence)
+        assert stats.norm.interval(0.95, measured.value, error) == pytest.approx((low, high), abs=1e-9)
 
 
 def test_accuracies_on_other_images_have_newcombes_interval_or_walds_where_that_is_wider():
