@@ -21,8 +21,8 @@ from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 
 from medcls.audit.gate import audit_images
+from medcls.composition.run_name import register_resolvers
 from medcls.config import check_config
-from medcls.config.run_name import register_resolvers
 from medcls.sources.image_folder import find_files
 from medcls.sources.load import load_image_set
 

@@ -10,11 +10,11 @@ from conftest import SCRIPT
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig
 
+from medcls.composition.run_name import register_resolvers, run_name
 from medcls.config import Config, check_config
 from medcls.config.messages import all_fields
 from medcls.config.parts import PARTS, choices
 from medcls.config.parts.losses import Loss
-from medcls.config.run_name import register_resolvers, run_name
 from medcls.training.losses import build_loss
 
 CONF = SCRIPT.parent / "conf"

@@ -13,7 +13,7 @@ from hydra import initialize_config_dir
 from sklearn.metrics import roc_auc_score
 from sweeping import FAILING, TINY, histories, states
 
-from medcls.config.run_name import register_resolvers
+from medcls.composition.run_name import register_resolvers
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.sweep.launch import record_silent_end

@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from medcls.composition import hydra_private
 from medcls.composition.refused import explain_composition
+from medcls.composition.run_name import register_resolvers
 from medcls.conf_folder import CONF, own_folders
 from medcls.config.messages import explain_interpolation, names_in
-from medcls.config.run_name import register_resolvers
 from medcls.config.schema import Config
 from medcls.errors import UserError
 

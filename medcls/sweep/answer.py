@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from medcls.config.run_name import shortened
+from medcls.composition.run_name import shortened
 from medcls.config.targets import Target
 from medcls.errors import UserError
 

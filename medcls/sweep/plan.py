@@ -10,11 +10,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.composition.hydra_private import parse
+from medcls.composition.run_name import folder_name, shortened
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
 from medcls.config.knobs import keys_that
 from medcls.config.messages import no_such_choice
-from medcls.config.run_name import folder_name, shortened
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS
