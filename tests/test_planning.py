@@ -129,7 +129,7 @@ def test_seeds_alike_are_found_equivalent_as_often_as_promised(seeds, margin):
         ttost_ind(rng.normal(0, SD, seeds[0]), rng.normal(0, SD, seeds[1]), -margin, margin, usevar="unequal")[0] < 0.05
         for _ in range(1000)
     ]
-    assert many_images(*seeds).power_of_equivalence(margin) == pytest.approx(np.mean(found), abs=0.08)
+    assert many_images(*seeds).power_of_equivalence(margin) == pytest.approx(np.mean(found), abs=0.04)
 
 
 def test_the_range_of_the_smallest_difference_holds_that_of_the_true_spread():

@@ -152,8 +152,16 @@ class Design:
         values, weights = np.full(sum(counts), self.best), np.repeat([-1 / counts[0], 1 / counts[1]], counts)
         variations = [variation for variation, n in zip(self.variations, counts, strict=True) for _ in range(n)]
         low, high = Recovered(weights, values, variations, self.correlation).interval(1 - 2 * alpha)
-        half = max(-low, high, float(t.isf(alpha, df)) * error)
-        return max(float(2 * norm.cdf((margin - half) / error) - 1), 0.0) if error > 0 else float(half < margin)
+        half = np.maximum(max(-low, high), t.isf(alpha, df) * error * _estimated_errors(df))
+        if error == 0:
+            return float(half.max() < margin)
+        return float(np.maximum(2 * norm.cdf((margin - half) / error) - 1, 0).mean())
+
+
+def _estimated_errors(df: float) -> np.ndarray:
+    """Quantiles of an error estimated with ``df`` degrees of freedom, as parts of the true one."""
+    shares = (np.arange(_GRID) + 0.5) / _GRID
+    return np.asarray(np.sqrt(chi2.ppf(shares, df) / df) if math.isfinite(df) else np.ones(1))
 
 
 @lru_cache(maxsize=1000)
@@ -163,7 +171,7 @@ def factor(df: float, alpha: float, power: float = POWER) -> float:
         return float(norm.isf(alpha / 2) + norm.ppf(power))
     critical = float(t.isf(alpha / 2, df))
     # The noncentral t of scipy overflows for few degrees of freedom: averaged over the estimated error instead.
-    limits = critical * np.sqrt(chi2.ppf((np.arange(_GRID) + 0.5) / _GRID, df) / df)
+    limits = critical * _estimated_errors(df)
 
     def missing_power(shift: float) -> float:
         return power - float(np.mean(norm.sf(limits - shift) + norm.cdf(-limits - shift)))
