@@ -11,6 +11,7 @@ from statsmodels.api import OLS
 from statsmodels.stats.proportion import proportion_confint
 from test_evaluation import predictions
 
+from medcls.evaluation.areas import measure_auroc, ranks_alike
 from medcls.evaluation.intervals import class_table, intervals
 from medcls.evaluation.metrics import METRICS, scores
 from medcls.evaluation.variation import AreaVariation, model_variance, share_limits
@@ -112,8 +113,34 @@ def test_the_variance_of_an_auroc_is_at_least_that_of_normal_scores(area, m, n, 
     shift = stats.norm.ppf(area) * np.sqrt(2)
     u = [(rng.normal(shift, 1, m)[:, None] > rng.normal(size=n)).mean() for _ in range(4000)]
     assert np.mean(u) == pytest.approx(area, abs=0.01)
-    model = model_variance(area, np.array([float(m)]), np.array([float(n)]))
-    assert 0.95 * np.var(u) < model < most * np.var(u)
+    counts = np.array([float(m)]), np.array([float(n)])
+    assert 0.95 * np.var(u) < model_variance(area, *counts) < most * np.var(u)
+    assert model_variance(area, *counts, longer_tails=False) == pytest.approx(np.var(u), rel=0.08)
+
+
+def test_four_copies_of_each_image_of_a_patient_tell_as_much_as_one():
+    rng, labels = np.random.default_rng(0), np.arange(200) % 2
+    p = 1 / (1 + np.exp(-rng.normal(1.2 * labels - 0.6, 1)))
+    one = measure_auroc(of(labels, np.stack([1 - p, p], 1)))
+    labels, p, groups = np.repeat(labels, 4), np.repeat(p, 4), [f"P{i // 4}" for i in range(800)]
+    clustered = measure_auroc(of(labels, np.stack([1 - p, p], 1), groups))
+    assert clustered.value == pytest.approx(one.value)
+    assert clustered.variation.variance(0.8) == pytest.approx(one.variation.variance(0.8), rel=0.05)
+    assert clustered.limits(0.95) == pytest.approx(one.limits(0.95), abs=0.003)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_nets_are_alike_as_far_as_they_order_the_images_of_both_classes_alike(side):
+    rng, labels = np.random.default_rng(0), np.arange(100) % 2
+    score = rng.uniform(0, 0.4, 100) + 0.5 * labels
+    other = np.where(
+        labels == side, rng.permutation(score[labels == side]).repeat(2), score
+    )  # of one class another order
+    alike = ranks_alike([of(labels, np.stack([1 - x, x], 1)) for x in (score, other)])
+    assert alike[0, 0] == pytest.approx(0.8)
+    spearman = [stats.spearmanr(score[labels == k], other[labels == k])[0] for k in (0, 1)]
+    assert alike[0, 1] == pytest.approx(0.8 * np.mean(spearman), abs=1e-9)
+    assert spearman[1 - side] == pytest.approx(1)
 
 
 def test_limits_of_an_auroc_are_the_areas_whose_own_error_the_estimate_is_away_by():
