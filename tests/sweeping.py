@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import time
 from pathlib import Path
 
@@ -60,13 +61,13 @@ def eventually(condition, seconds=120):
 
 
 def pids_of(job):
-    """The processes that run a job, or any job of a folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
+    """The processes that run a job, or any job of a folder: they have its train.log open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
+            target = os.readlink(link)
         except OSError:
             continue
-        if b"medcls.sweep.frozen_job" in words and str(job).encode() in words:
-            found.append(int(entry.name))
+        if str(job) in target and target.endswith("/train.log"):
+            found.add(int(link.parts[2]))
     return found

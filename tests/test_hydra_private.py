@@ -53,7 +53,7 @@ def test_groups_are_told_from_keys(hydra, key, group):
 
 def test_task_runs_once_for_each_value(hydra, tmp_path):
     seen = []
-    overrides = ["job=a,b", f"folder={tmp_path}", "launch=x", "working=.", "isolated=false", "slots=1"]
+    overrides = ["job=a,b", f"folder={tmp_path}", "launch=x", "working=."]
     hydra_private.multirun("launch", lambda composed: seen.append(composed.job), overrides)
     assert seen == ["a", "b"]
 

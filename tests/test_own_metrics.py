@@ -19,7 +19,7 @@ from medcls.evaluation.metrics import METRICS
 from medcls.evaluation.own_metrics import own_metrics
 from medcls.runs.history import COLUMNS, read_history, write_history
 from medcls.runs.predictions import Predictions
-from medcls.sweep_report import write_report
+from medcls.sweep_report.report import write_report
 
 MINE = """
 from sklearn.metrics import accuracy_score, fbeta_score, matthews_corrcoef

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -15,12 +16,30 @@ from sweeping import FAILING, TINY, histories, states
 
 from medcls.composition.run_name import register_resolvers
 from medcls.errors import UserError
+from medcls.process import usable_cores
 from medcls.runs.folder import RunFolder
-from medcls.sweep.launch import record_silent_end
+from medcls.sweep.ends import record_silent_end
+from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
+from medcls.sweep.local import run_here
 from medcls.sweep.plan import plan_sweep
-from medcls.sweep.sweep_folder import read_status
+from medcls.sweep.sweep_folder import SweepFolder, read_status
 from medcls.sweep_report.family import family
 
+# A callback that says when its run begins and ends, and on which GPU it may run.
+NOTED = """import os
+import time
+import pytorch_lightning as pl
+
+def note():
+    print("noted", time.time(), os.environ.get("CUDA_VISIBLE_DEVICES", ""), flush=True)
+
+class Callback(pl.Callback):
+    def on_fit_start(self, trainer, pl_module):
+        note()
+
+    def on_fit_end(self, trainer, pl_module):
+        note()
+"""
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
 
 
@@ -180,6 +199,9 @@ def test_all_bad_values_are_reported_before_anything_starts(sweep, folder):
         ("data.root=nowhere", "nowhere"),
         ("resume=runs/a", "To resume a sweep, re-run the same command"),
         ("report=runs/a", "expected a folder, and columns"),
+        ("sweep.jobs=0", "sweep.jobs: found 0"),
+        ("hydra.launcher.verbose=10", "hydra.launcher.verbose: found in a sweep on this machine"),
+        ("hydra/launcher=submitit_slurm", "not installed. Install it: pip install 'medcls[slurm]'"),
     ],
 )
 def test_mistake_ends_the_sweep_before_anything_is_written(sweep, folder, override, message):
@@ -234,10 +256,80 @@ def test_run_that_an_earlier_version_marked_for_resuming_counts_as_not_started(t
     assert read_status(run) == {"state": "failed", "epoch": 3, "reason": "was not started"}
 
 
+@pytest.mark.parametrize(
+    ("line", "slots"),
+    [
+        ("", 1),
+        ("sweep.jobs=2", 2),
+        ("sweep.jobs=9", 4),
+        ("hydra/launcher=basic", 1),
+        ("hydra/launcher=joblib hydra.launcher.n_jobs=3", 3),
+        ("hydra/launcher=joblib hydra.launcher.n_jobs=-1", min(4, usable_cores())),
+        ("hydra/launcher=joblib", min(4, usable_cores())),
+        ("hydra/launcher=joblib hydra.launcher.n_jobs=many", None),
+        ("hydra/launcher=joblib hydra.launcher.n_jobs=2 sweep.jobs=3", None),
+        ("hydra/launcher=joblib hydra.launcher.backend=loky", None),
+        ("hydra.job.chdir=true", None),
+    ],
+)
+def test_jobs_at_a_time_share_the_cores_and_joblibs_words_are_understood_or_refused(line, slots):
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        plan = plan_sweep([*TINY, "lr=1e-3,1e-4", "seed=0,1", *line.split()])
+        if slots is None:
+            with pytest.raises(UserError, match=r"^hydra\.(launcher\.(n_jobs|backend)|job\.chdir): found"):
+                choose_launch_settings(plan.launch, plan.sweep.jobs, plan.configs)
+            return
+        settings = choose_launch_settings(plan.launch, plan.sweep.jobs, plan.configs)
+    assert (settings.launcher, settings.slots, settings.gpus) == (None, slots, {})
+    assert settings.threads == max(1, usable_cores() // slots)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("gpus", "answer", "most"),
+    [
+        ("0", "1000, 3500", 4),
+        ("0", "100, 80000", 6),
+        ("0", "1000, 900", 1),
+        ("0", "No devices were found", 1),
+        ("0,1", "1000, 0", 2),
+        ("0,1", "1000, 1000", 4),
+    ],
+)
+def test_gpu_takes_as_many_jobs_as_its_memory_holds_once_the_first_has_shown_what_it_needs(
+    tmp_path, monkeypatch, gpus, answer, most
+):
+    """With a stand-in for nvidia-smi, and jobs that run on the CPU."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/nvidia-smi").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (tmp_path / "bin/nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "noted.py").write_text(NOTED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        plan = plan_sweep([*TINY, "epochs=40", "seed=0,1,2,3,4,5", "callbacks=[{_target_: noted.Callback}]"])
+    folder = SweepFolder(tmp_path / "sweep")
+    folder.path.mkdir()
+    folder.write(plan.contract([]), plan.configs)
+    uuids = {gpu: f"GPU-{gpu}" for gpu in gpus.split(",")}
+    run_here(
+        folder, list(plan.configs), LaunchSettings(None, ["noted.Callback"], 1, slots=16, gpus=uuids, measured=True)
+    )
+    assert set(states(folder.path).values()) == {"done"}
+    spans, devices = [], set()
+    for log in folder.path.glob("*/train.log"):
+        (start, device), (end, _) = re.findall(r"^noted ([\d.]+) (\w*)$", log.read_text(), re.MULTILINE)
+        spans.append((float(start), float(end)))
+        devices.add(device)
+    assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) == most
+    assert devices == (set(uuids) if len(uuids) > 1 else {""})
+
+
 @pytest.mark.slow
 def test_parallel_jobs_with_one_thread_each_give_the_numbers_of_jobs_run_one_after_another(sweep, tmp_path):
     grid = [*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
     assert sweep(*grid).status == 0
-    parallel = [*grid, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'parallel'}"]
-    assert sweep(*parallel).status == 0
+    assert sweep(*grid, "sweep.jobs=2", f"hydra.sweep.dir={tmp_path / 'parallel'}").status == 0
     assert histories(tmp_path / "parallel") == histories(tmp_path / "sweep")

@@ -12,7 +12,15 @@ import pytest
 from conftest import SWEEP
 from sweeping import FAILING, TINY, eventually, histories, pids_of, results, states
 
-TWO_AT_A_TIME = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+TWO_AT_A_TIME = "sweep.jobs=2"
+# A callback that does not let its run end when asked to.
+STUBBORN = """import time
+import pytorch_lightning as pl
+
+class Callback(pl.Callback):
+    def on_exception(self, trainer, pl_module, exception):
+        time.sleep(1000)
+"""
 
 
 def limit_memory():
@@ -36,7 +44,7 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
         "large": "epochs:2,model.dense:[100000000]",
     }
     tiny = [override for override in TINY if not override.startswith("epochs")]
-    line = [*tiny, *TWO_AT_A_TIME, *(f"+sweep.variants.{name}={{{values}}}" for name, values in variants.items())]
+    line = [*tiny, TWO_AT_A_TIME, *(f"+sweep.variants.{name}={{{values}}}" for name, values in variants.items())]
     good, killed, raises, large = (f"{name}_seed-0_SIMULATED" for name in variants)
     first = started(*line, preexec_fn=limit_memory)
     eventually((folder / killed / "history.csv").exists)
@@ -60,10 +68,10 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folder, tmp_path, launcher):
+@pytest.mark.parametrize("at_a_time", [1, 2])
+def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folder, tmp_path, at_a_time):
     grid = [*TINY, "epochs=30", "lr=1e-3,1e-4"]
-    process = started(*grid, f"hydra/launcher={launcher}")
+    process = started(*grid, f"sweep.jobs={at_a_time}")
     first = folder / "lr-1e-3_seed-0_SIMULATED"
     eventually((first / "history.csv").exists)
     os.killpg(process.pid, signal.SIGINT)
@@ -78,7 +86,7 @@ def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folde
 
 @pytest.mark.slow
 def test_no_process_of_a_sweep_outlives_it_when_it_is_killed_and_its_jobs_shut_down_cleanly(started, folder):
-    process = started(*TINY, *TWO_AT_A_TIME, "epochs=2000", "lr=1e-3,1e-4,1e-5,1e-6")
+    process = started(*TINY, TWO_AT_A_TIME, "epochs=2000", "lr=1e-3,1e-4,1e-5,1e-6")
     eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
     process.kill()  # and not yet waited for, as in a container whose init process reaps no zombies
     eventually(lambda: not pids_of(folder))
@@ -89,19 +97,37 @@ def test_no_process_of_a_sweep_outlives_it_when_it_is_killed_and_its_jobs_shut_d
 
 
 @pytest.mark.slow
-def test_launcher_that_loses_one_of_its_processes_is_restarted_for_the_jobs_that_had_not_begun(started, folder):
-    process = started(*TINY, *TWO_AT_A_TIME, "epochs=40", "lr=1e-3,1e-4,1e-5,1e-6")
-    victim = "lr-1e-3_seed-0_SIMULATED"
-    eventually((folder / victim / "history.csv").exists)
-    os.kill(parent_of(*pids_of(victim)), signal.SIGKILL)
-    _, err = process.communicate()
+def test_sweep_survives_the_death_of_the_process_that_its_jobs_are_forked_from(started, folder):
+    line = [*TINY, TWO_AT_A_TIME, "epochs=40", "lr=1e-3,1e-4,1e-5,1e-6"]
+    process = started(*line)
+    eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
+    os.kill(parent_of(min(pids_of(folder) - {process.pid})), signal.SIGKILL)
+    process.communicate()
     assert process.returncode == 1
-    assert "hydra/launcher=joblib gave up" in err
-    ends = states(folder)
-    assert ends[victim] == "failed"
-    assert [ends[f"lr-{lr}_seed-0_SIMULATED"] for lr in ("1e-5", "1e-6")] == ["done", "done"]
-    again = started(*TINY, *TWO_AT_A_TIME, "epochs=40", "lr=1e-3,1e-4,1e-5,1e-6")
-    again.communicate()
+    assert [states(folder)[f"lr-{lr}_seed-0_SIMULATED"] for lr in ("1e-3", "1e-4", "1e-5", "1e-6")] == [
+        *["failed", "failed"],
+        *["done", "done"],
+    ]
+    started(*line).communicate()
+    assert set(states(folder).values()) == {"done"}
+
+
+@pytest.mark.slow
+def test_second_ctrl_c_kills_the_jobs_and_the_same_command_resumes(started, folder):
+    (work := folder.parent / "stubborn.py").write_text(STUBBORN)
+    line = [*TINY, "epochs=30", "lr=1e-3,1e-4", TWO_AT_A_TIME, "callbacks=[{_target_: stubborn.Callback}]"]
+    process = started(*line)
+    eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    assert "press Ctrl-C again" in process.stderr.readline() + process.stderr.readline()
+    time.sleep(1)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not pids_of(folder)
+    work.write_text(STUBBORN.replace("time.sleep(1000)", "pass"))
+    started(*line).communicate()
     assert set(states(folder).values()) == {"done"}
 
 
@@ -110,8 +136,8 @@ def parent_of(process):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder, tmp_path, launcher):
+@pytest.mark.parametrize("at_a_time", [1, 2])
+def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder, tmp_path, at_a_time):
     grid = [*TINY, "epochs=400", "lr=1e-3,1e-4", "augment=study", "model.dropout=0.2"]
     alone = tmp_path / "alone"
     assert sweep(*grid, f"hydra.sweep.dir={alone}").status == 0
@@ -119,7 +145,7 @@ def test_sweep_killed_ten_times_equals_the_one_left_alone(started, sweep, folder
     draw = random.Random(0)
     for kill in range(10):
         before = sum(len(rows(path)) for path in folder.glob("*/history.csv"))
-        process = started(*grid, f"hydra/launcher={launcher}")
+        process = started(*grid, f"sweep.jobs={at_a_time}")
         if kill % 2:  # during training, the other kills at any time, so that it makes progress
             eventually(lambda: sum(len(rows(path)) for path in folder.glob("*/history.csv")) > before)  # noqa: B023
         time.sleep(draw.uniform(0, seconds / 12))

@@ -13,7 +13,7 @@ from PIL import Image
 from medcls.config.targets import Target
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS, scores
-from medcls.sweep_report import write_report
+from medcls.sweep_report.report import write_report
 from medcls.sweep_report.side_by_side import write_side_by_side
 from medcls.sweep_report.verdicts import signed
 

@@ -72,6 +72,7 @@ class SweepConfig(Section):
     compare: str | list[tuple[str, str]] | None
     metric: str = "auroc"
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    jobs: AtLeast1 | None = None
     reach: list[ReachConfig]
 
 

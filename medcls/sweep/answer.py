@@ -30,7 +30,7 @@ def report(folder: Path, columns: Sequence[Target] = ()) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"report: no folder {folder}. Expected the folder of a sweep or of other runs.")
-    from medcls.sweep_report import write_report  # matplotlib takes seconds to import
+    from medcls.sweep_report.report import write_report  # matplotlib takes seconds to import
 
     written = write_report(folder, columns)
     print("\n".join(["", *written.answers, f"report: {written.page}"]))

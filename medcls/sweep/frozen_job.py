@@ -13,8 +13,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.config.stored import check_stored
@@ -22,7 +20,8 @@ from medcls.errors import Stopped, UserError
 from medcls.process import forgiving_logs, tune_process
 from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, is_current
-from medcls.sweep.sweep_folder import SweepFolder, flat, history_so_far, read_status
+from medcls.sweep.ends import record_failure, wait_until_free
+from medcls.sweep.sweep_folder import SweepFolder, flat
 
 log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds for a job of an earlier launch to stop
@@ -66,29 +65,6 @@ def resuming(config: Config, folder: RunFolder) -> tuple[Config, list[str]]:
     return config.model_copy(update={"resume": folder.path}), changed
 
 
-def wait_until_free(folder: RunFolder, patience: float = -1) -> bool:
-    """Wait until no process works in the folder, for at most ``patience`` seconds, without limit if negative.
-
-    Returns whether the folder is free.
-    """
-    if not folder.path.is_dir():
-        return True
-    lock = folder.path / ".lock"
-    try:
-        with FileLock(lock).acquire(timeout=patience):
-            lock.unlink(missing_ok=True)
-    except Timeout:
-        return False
-    return True
-
-
-def record_failure(folder: RunFolder, reason: str) -> None:
-    """Record in the run folder that the job failed and why, unless the run did so itself."""
-    if read_status(folder)["state"] != "failed":
-        folder.path.mkdir(parents=True, exist_ok=True)
-        folder.write_status("failed", len(history_so_far(folder)), reason)
-
-
 @contextmanager
 def logging_to(path: Path) -> Iterator[None]:
     """Append all messages of the block to a file, and show them nowhere else."""
@@ -118,19 +94,23 @@ def stop_when_unwanted(sweep: SweepFolder, launch: str, parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main(folder: str, name: str, launch: str, parent: str, *allowed: str) -> int:
-    """Exit status: 0 done, 1 failed, 128 + signal when stopped by one."""
-    tune_process()
-    sweep = SweepFolder(Path(folder))
-    stop_when_unwanted(sweep, launch, int(parent))
+def exit_with_status(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
+    """Run a job and exit: with 0 done, 1 failed, 128 + signal when stopped by one."""
     try:
         run_frozen(sweep, name, allowed)
     except Stopped as stopped:
-        return 128 + stopped.signal
+        sys.exit(128 + stopped.signal)
     except Exception:  # recorded in the run folder and in train.log
-        return 1
-    return 0
+        sys.exit(1)
+
+
+def main(folder: str, name: str, launch: str, parent: str, *allowed: str) -> None:
+    """A job on a cluster."""
+    tune_process()
+    sweep = SweepFolder(Path(folder))
+    stop_when_unwanted(sweep, launch, int(parent))
+    exit_with_status(sweep, name, allowed)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

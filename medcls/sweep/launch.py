@@ -1,8 +1,7 @@
-"""Launching jobs through Hydra, relaunching them when a launcher gives up, and stopping them."""
+"""Jobs on a cluster: launched through Hydra, relaunched when a launcher gives up, stopped."""
 
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,16 +10,13 @@ from types import FrameType
 
 from medcls.composition.hydra_private import multirun
 from medcls.errors import Stopped
-from medcls.runs.folder import RunFolder
 from medcls.sweep.current_launch import POLL, begin_launch, end_launch, is_current
-from medcls.sweep.frozen_job import wait_until_free
+from medcls.sweep.ends import has_begun, mark_for_resuming, record_silent_end, wait_until_free
 from medcls.sweep.launch_settings import LaunchSettings
 from medcls.sweep.launched_job import work
-from medcls.sweep.sweep_folder import SweepFolder, read_status
+from medcls.sweep.local import handling_signals
+from medcls.sweep.sweep_folder import SweepFolder
 from medcls.sweep.variants import in_grammar
-
-TO_BE_RESUMED = "to be resumed"  # reason in status.json
-EARLIER_WORDS = "to be gone on with"  # the same in folders of earlier versions
 
 
 def launch(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) -> None:
@@ -43,21 +39,18 @@ def launch(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) ->
 
 def launch_once(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) -> bool:
     """Launch the jobs and wait for them; returns whether the launcher gave up."""
-    name = begin_launch(sweep, local=settings.local)
+    name = begin_launch(sweep)
     overrides = [
         *settings.overrides,
         f"folder={in_grammar(str(sweep.path.absolute()))}",
         f"launch={in_grammar(name)}",
         f"working={in_grammar(os.getcwd())}",
-        f"isolated={str(settings.isolated).lower()}",
-        f"slots={settings.slots}",
-        f"gpus={in_grammar(settings.gpus)}",
         f"allow={in_grammar(settings.allowed)}",
         f"job={','.join(map(in_grammar, jobs))}",
     ]
-    if settings.launcher.startswith("submitit"):
+    if settings.launcher == "submitit_slurm":
         silence_submitit()
-    with stopping_isolated(sweep, jobs, settings) if settings.isolated else stopping_here():
+    with stopping(sweep, jobs):
         try:
             multirun("launch", work, overrides)
         except Exception as error:
@@ -94,48 +87,11 @@ def withdraw(sweep: SweepFolder, jobs: Sequence[str]) -> list[str]:
     return unfinished
 
 
-def has_begun(run: RunFolder) -> bool:
-    """Whether a job has begun its run since it was launched."""
-    status = read_status(run)
-    return bool(status["state"] != "waiting" and status["reason"] not in (TO_BE_RESUMED, EARLIER_WORDS))
-
-
-def mark_for_resuming(run: RunFolder) -> None:
-    """Mark a run that will be resumed, so that its earlier end is not taken for a new one."""
-    status = read_status(run)
-    if status["state"] != "waiting":
-        run.write_status("stopped", status["epoch"], TO_BE_RESUMED)
-
-
-def record_silent_end(run: RunFolder) -> None:
-    """Record the failure of a job that its launcher lost, once no process works on it any more."""
-    wait_until_free(run)
-    status = read_status(run)
-    if status["state"] in ("done", "failed"):
-        return
-    reason = "exited without an error message (killed, out of memory, out of time?)"
-    if not has_begun(run):
-        reason = "was not started"
-    elif status["state"] == "stopped":
-        reason = f"was stopped ({status['reason']})"
-    run.path.mkdir(parents=True, exist_ok=True)
-    run.write_status("failed", status["epoch"], reason)
-
-
 @contextmanager
-def stopping_here() -> Iterator[None]:
-    """Raise Stopped on SIGINT and SIGTERM; a job that runs in this process first shuts down cleanly."""
-    from medcls.host.stop import stopping_in_order
+def stopping(sweep: SweepFolder, jobs: Sequence[str]) -> Iterator[None]:
+    """On SIGINT or SIGTERM have all jobs, wherever they run, stop in order, then raise Stopped; on a second: now.
 
-    with stopping_in_order():
-        yield
-
-
-@contextmanager
-def stopping_isolated(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) -> Iterator[None]:
-    """On SIGINT or SIGTERM have all jobs, wherever they run, shut down cleanly, then raise Stopped; on a second: now.
-
-    A cluster's queue is not waited for: a job that it starts later finds that it is no longer wanted.
+    The cluster's queue is not waited for: a job that it starts later finds that it is no longer wanted.
     """
     received: list[int] = []
 
@@ -144,19 +100,13 @@ def stopping_isolated(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchS
         end_launch(sweep)
         if len(received) == 1:
             print("stopping all jobs; press Ctrl-C again to exit without waiting for them", file=sys.stderr)
-        if len(received) > 1 or not settings.local:
-            raise Stopped(number)
+        raise Stopped(number)
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-        if received:
-            raise Stopped(received[0])
-    except Stopped:
-        if len(received) == 1:
-            for job in jobs:
-                wait_until_free(sweep.run_folder(job))
-        raise
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with handling_signals(stop):
+        try:
+            yield
+        except Stopped:
+            if len(received) == 1:
+                for job in jobs:
+                    wait_until_free(sweep.run_folder(job))
+            raise

@@ -1,95 +1,97 @@
-"""What one of Hydra's launchers means for the jobs: how many at a time, on which GPUs, with how many threads."""
+"""Where the jobs of a sweep run: on this machine, some at a time, or through a launcher of Hydra's."""
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from hydra import compose
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
 from medcls.composition.compose import readable_composition
+from medcls.composition.hydra_private import parse
 from medcls.config import Config
 from medcls.errors import UserError
 from medcls.process import usable_cores
+from medcls.sweep.checks import visible_gpus
+from medcls.sweep.child import call
 
-EXTRAS = {"joblib": "parallel", "submitit_local": "slurm", "submitit_slurm": "slurm", "ray": "ray"}
-LOCAL = ("joblib", "submitit_local")  # several jobs on this machine, sharing its cores and GPUs
+EXTRAS = {"submitit_slurm": "slurm", "ray": "ray"}
+LOCAL = ("basic", "joblib", "submitit_local")  # launchers of Hydra's whose work medcls does itself
+N_JOBS = "hydra.launcher.n_jobs"
+MOST_ON_A_GPU = 8
 
 
 @dataclass(frozen=True)
 class LaunchSettings:
     """How jobs are launched.
 
-    ``overrides``: for Hydra; ``slots``: jobs at a time on this machine, 0 if they run elsewhere; ``gpus``: values for
-    CUDA_VISIBLE_DEVICES; ``threads``: per job; ``allowed``: code of the user's own that the jobs may run, since the
-    command names it.
+    launcher: of Hydra's, with its overrides, None on this machine; allowed: code of the user's own that the jobs may
+    run, since the command names it; slots: jobs at a time on this machine, at most; threads: per job; gpus: values for
+    CUDA_VISIBLE_DEVICES and how nvidia-smi calls them; measured: a GPU takes as many jobs as its memory holds.
     """
 
-    launcher: str
-    overrides: list[str]
-    slots: int
-    gpus: list[str]
-    threads: int
+    launcher: str | None
     allowed: list[str]
-
-    @property
-    def isolated(self) -> bool:
-        return self.launcher != "basic"
-
-    @property
-    def local(self) -> bool:
-        return self.slots > 0
+    threads: int
+    overrides: list[str] = field(default_factory=list)
+    slots: int = 0
+    gpus: Mapping[str, str] = field(default_factory=dict)
+    measured: bool = False
 
 
-def choose_launch_settings(overrides: Sequence[str], configs: Mapping[str, Config]) -> LaunchSettings:
-    """What the launcher named on the command line means for the jobs.
+def choose_launch_settings(
+    overrides: Sequence[str], at_a_time: int | None, configs: Mapping[str, Config]
+) -> LaunchSettings:
+    """What the command line says of where jobs run; overrides: those of Hydra's section; at_a_time: sweep.jobs.
 
     Raises UserError for a launcher that is not installed or settings that it does not have.
     """
-    kept = [override for override in overrides if not override.startswith("hydra.sweep.dir=")]
-    composed = compose_launch(kept)
     allowed = sorted(set().union(*(config.own_code for config in configs.values())))
-    launcher = str(composed.hydra.runtime.choices["hydra/launcher"])
-    settings = composed.hydra.launcher
-    if launcher == "basic":
-        return LaunchSettings(launcher, kept, 1, [], usable_cores(), allowed)
-    if launcher == "ray" and "object_store_memory" not in settings.ray.init:
-        # If it is absent, the launcher inserts a number, with which Ray refuses to join an existing cluster.
-        kept = [*kept, "+hydra.launcher.ray.init.object_store_memory=null"]
+    given = {o.key_or_group: o.value() for o in parse(overrides) if o.key_or_group != "hydra.sweep.dir"}
+    launcher = str(given.pop("hydra/launcher", "basic"))
     if launcher not in LOCAL:
-        cpus = OmegaConf.select(settings, "cpus_per_task") or OmegaConf.select(settings, "ray.remote.num_cpus")
-        return LaunchSettings(launcher, kept, 0, [], int(cpus or 1), allowed)
-    gpus = visible_gpus(configs)
-    slots = len(gpus) or usable_cores()
-    if any(override.startswith("hydra.launcher.n_jobs=") for override in kept):
-        wanted = int(settings.n_jobs)
-        slots = wanted if wanted > 0 else max(1, usable_cores() + 1 + wanted)
-    slots = min(slots, len(configs))
-    if launcher == "joblib":
-        kept = [o for o in kept if not o.startswith("hydra.launcher.n_jobs=")] + [f"hydra.launcher.n_jobs={slots}"]
-    return LaunchSettings(launcher, kept, slots, gpus, max(1, usable_cores() // slots), allowed)
+        return elsewhere(launcher, [o for o in overrides if not o.startswith("hydra.sweep.dir=")], allowed)
+    gpus = {} if all(config.trainer.accelerator == "cpu" for config in configs.values()) else call(visible_gpus)
+    if launcher != "basic" and at_a_time is None and (not gpus or N_JOBS in given):
+        at_a_time = jobs_of_joblib(given.pop(N_JOBS, -1))
+    if given:
+        raise UserError(
+            f"{next(iter(given))}: found in a sweep on this machine, of which medcls runs the jobs itself.\n"
+            f"  Expected how many at a time: sweep.jobs=2, or as Hydra says it, hydra/launcher=joblib {N_JOBS}=2"
+        )
+    slots = min(at_a_time or max(1, MOST_ON_A_GPU * len(gpus)), len(configs))
+    threads = max(1, usable_cores() // slots)
+    return LaunchSettings(None, allowed, threads, slots=slots, gpus=gpus, measured=bool(gpus) and at_a_time is None)
 
 
-def compose_launch(overrides: list[str]) -> DictConfig:
-    """Composed conf/launch.yaml."""
+def jobs_of_joblib(number: Any) -> int:
+    """How many jobs at a time joblib's ``n_jobs`` means: -1 one per core, -2 one less. Raises UserError for others."""
+    meant = number if not isinstance(number, int) or number > 0 else usable_cores() + 1 + number
+    if not isinstance(meant, int) or isinstance(number, bool) or number == 0:
+        raise UserError(f"{N_JOBS}: found {number!r}, expected how many jobs at a time; -1: one per core.")
+    return max(1, meant)
+
+
+def elsewhere(launcher: str, overrides: list[str], allowed: list[str]) -> LaunchSettings:
+    """Jobs that a launcher of Hydra's runs on other machines."""
+    composed = compose_launch(launcher, overrides)
+    if launcher == "ray" and "object_store_memory" not in composed.ray.init:
+        # If it is absent, the launcher inserts a number, with which Ray refuses to join an existing cluster.
+        overrides = [*overrides, "+hydra.launcher.ray.init.object_store_memory=null"]
+    cpus = OmegaConf.select(composed, "cpus_per_task") or OmegaConf.select(composed, "ray.remote.num_cpus")
+    return LaunchSettings(launcher, allowed, int(cpus or 1), overrides)
+
+
+def compose_launch(launcher: str, overrides: list[str]) -> DictConfig:
+    """The launcher's section of the composed conf/launch.yaml. Raises UserError where it is not installed."""
     try:
         with readable_composition(overrides, "launch"):
-            return compose("launch", overrides=overrides, return_hydra_config=True)
+            section: DictConfig = compose("launch", overrides=overrides, return_hydra_config=True).hydra.launcher
+            return section
     except UserError as error:
-        named = next((o.partition("=")[2] for o in overrides if o.startswith("hydra/launcher=")), "")
-        if isinstance(error.__cause__, MissingConfigException) and named in EXTRAS:
+        if isinstance(error.__cause__, MissingConfigException) and launcher in EXTRAS:
             raise UserError(
-                f"hydra/launcher={named}: not installed. Install it: pip install 'medcls[{EXTRAS[named]}]'"
+                f"hydra/launcher={launcher}: not installed. Install it: pip install 'medcls[{EXTRAS[launcher]}]'"
             ) from error
         raise
-
-
-def visible_gpus(configs: Mapping[str, Config]) -> list[str]:
-    """Names of the GPUs for CUDA_VISIBLE_DEVICES; none if all jobs run on the CPU."""
-    import torch  # takes seconds to import
-
-    if all(config.trainer.accelerator == "cpu" for config in configs.values()):
-        return []
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return named if named != [""] else [str(index) for index in range(torch.cuda.device_count())]

@@ -20,9 +20,13 @@ class Mistakes:
         try:
             yield
         except UserError as error:
-            self.n_jobs += 1
-            for message in re.split(r"\n(?! )", str(error)):  # each wrong key starts a line, its details are indented
-                self.jobs_by_message.setdefault(message, []).append(" ".join(job) or "the only one")
+            self.add(job, str(error))
+
+    def add(self, job: Sequence[str], text: str) -> None:
+        """Keep what is wrong in a job."""
+        self.n_jobs += 1
+        for message in re.split(r"\n(?! )", text):  # each wrong key starts a line, its details are indented
+            self.jobs_by_message.setdefault(message, []).append(" ".join(job) or "the only one")
 
     def check(self, n_right: int) -> None:
         """Raise UserError that lists all mistakes, if there are any; ``n_right``: number of jobs without."""

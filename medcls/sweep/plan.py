@@ -17,8 +17,9 @@ from medcls.config.knobs import keys_that
 from medcls.config.messages import no_such_choice
 from medcls.config.schema import SweepConfig, check_sweep
 from medcls.errors import UserError
-from medcls.evaluation.metrics import METRICS
 from medcls.host.terminal import command_line
+from medcls.sweep.checks import check_metric, mistakes_of
+from medcls.sweep.child import call
 from medcls.sweep.compose import Composer, folds_left_open, with_overrides
 from medcls.sweep.mistakes import Mistakes
 from medcls.sweep.sweep_folder import Job
@@ -88,14 +89,19 @@ def plan_sweep(arguments: Sequence[str]) -> Plan:
 def add_jobs(plan: Plan, composer: Composer, fixed: list[str], asked: Iterable[tuple[Variant, Values]]) -> None:
     """Add the jobs of every variant and repetition. Raises UserError that lists the mistakes of all."""
     mistakes = Mistakes()
+    told: dict[str, list[str]] = {}  # what tells a job from the others
     for variant, repetition in asked:
         own = in_overrides(variant.values | repetition)
         with mistakes.collected(own):
             composed = composer.compose(fixed + own)
             for fold in folds_left_open(composed, fixed + own):
                 with mistakes.collected(own + fold):
-                    add_job(plan, with_overrides(composed, fold), variant, fixed + own + fold)
-    mistakes.check(len(plan.jobs))
+                    job = add_job(plan, with_overrides(composed, fold), variant, fixed + own + fold)
+                    told[job] = own + fold
+    found = call(mistakes_of, plan.configs)
+    for job, message in found.items():
+        mistakes.add(told[job], message)
+    mistakes.check(len(plan.jobs) - len(found))
 
 
 def check_hydra_overrides(parsed: Sequence[Override]) -> None:
@@ -113,20 +119,12 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
             raise UserError("resume: found in a sweep. To resume a sweep, re-run the same command without it.")
 
 
-def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> None:
-    """Check one job and add it. Raises UserError for a wrong configuration or a duplicate of another job."""
-    import torch  # takes seconds to import
-
-    from medcls.models import check_network
-    from medcls.run import check_own
-
+def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> str:
+    """Check one job and add it; returns its name. Raises UserError for a wrong configuration or a job twice."""
     choices, simulated = composed.hydra.runtime.choices, is_simulated(composed.data)
     with open_dict(composed):
         del composed["hydra"]
     config = check_config(composed)
-    with torch.device("meta"):  # shapes without memory: the net may be too large for this machine
-        check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
-    check_own(config)
     if twin := next((name for name, other in plan.configs.items() if other == config), None):
         raise UserError(f"the same job twice: {twin} has the same configuration. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"
@@ -143,6 +141,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     )
     plan.configs[folder] = config
     plan.simulated = plan.simulated or simulated
+    return folder
 
 
 def value_of(key: str, composed: DictConfig, choices: DictConfig) -> Any:
@@ -176,8 +175,7 @@ def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
     Raises UserError for variants that never existed, and for a metric that is not compared.
     """
     sweep, known = plan.sweep, {variant["name"] for variant in plan.variants}
-    if sweep.metric not in (compared := [metric.name for metric in METRICS.values() if metric.measure]):
-        raise UserError(no_such_choice("sweep.metric", sweep.metric, compared))
+    call(check_metric, sweep.metric)
     pairs = sweep.compare if isinstance(sweep.compare, list) else []
     reference = {sweep.compare} - {"all"} if isinstance(sweep.compare, str) else set()
     wanted = {name for pair in pairs for name in pair} | {r.final_of for r in sweep.reach if r.final_of is not None}

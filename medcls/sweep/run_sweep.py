@@ -5,22 +5,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from medcls.audit.gate import audited
 from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.errors import Stopped, UserError
 from medcls.host.terminal import command_line
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import is_over
-from medcls.sources.load import classes_without_images, load_image_set
 from medcls.sweep.answer import report
+from medcls.sweep.checks import check_here
+from medcls.sweep.child import call, start_server
 from medcls.sweep.launch import launch
 from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
+from medcls.sweep.local import run_here
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
 from medcls.sweep.watch import Watch
-from medcls.training.build import check_class_weights
-from medcls.training.device import check_device
 
 
 def sweep(arguments: Sequence[str]) -> int:
@@ -28,20 +27,21 @@ def sweep(arguments: Sequence[str]) -> int:
 
     Raises UserError before anything is written, Stopped when asked to stop.
     """
+    start_server()
     plan = plan_sweep(arguments)
-    settings = choose_launch_settings(plan.launch, plan.configs)
+    settings = choose_launch_settings(plan.launch, plan.sweep.jobs, plan.configs)
     folder = SweepFolder(plan.folder)
     check_same_sweep(folder, plan)
     fix_threads(folder, plan, settings)
     check_same_jobs(folder, plan)
-    if settings.local:  # on another machine the images may lie elsewhere
-        check_here(plan.configs)
+    if settings.launcher is None:  # on another machine the images may lie elsewhere
+        call(check_here, plan.configs)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
         folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
         run_missing(folder, plan, settings, arguments)
     failed = print_failures(folder, plan)
-    report(folder.path, next(iter(plan.configs.values())).columns)
+    call(report, folder.path, next(iter(plan.configs.values())).columns)
     return 1 if failed else 0
 
 
@@ -93,29 +93,6 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
         )
 
 
-def check_here(configs: dict[str, Config]) -> None:
-    """Load the images of all jobs into the cache that they share, and see that this machine can train on them.
-
-    Raises UserError for all that a job would be refused for.
-    """
-    mistakes: dict[str, None] = {}
-    classes: dict[str, tuple[str, ...] | None] = {}  # by images
-    for config in configs.values():
-        try:
-            check_device(config.trainer)
-            key = repr((config.data, config.audit, config.image_size))
-            if key not in classes:
-                classes[key] = classes_without_images(config.data)
-                if not config.data.uses_simulation:
-                    image_set, _ = audited(load_image_set(config.data, config.image_size), config)
-                    classes[key] = image_set.table.classes
-            check_class_weights(config.loss.class_weights, len(classes[key] or ()))
-        except UserError as error:
-            mistakes[str(error)] = None
-    if mistakes:
-        raise UserError("\n".join(mistakes))
-
-
 def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, arguments: Sequence[str]) -> None:
     """Launch the jobs that are not finished and wait for them. Raises Stopped when asked to stop."""
     missing = [name for name, config in plan.configs.items() if not is_finished(folder.run_folder(name), config)]
@@ -127,7 +104,7 @@ def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, argum
     missing.sort(key=lambda name: read_status(folder.run_folder(name))["state"] == "running")
     try:
         with Watch(folder, plan.configs, settings.slots, plan.name).watching():
-            launch(folder, missing, settings)
+            (run_here if settings.launcher is None else launch)(folder, missing, settings)
     except Stopped:
         line = f"{command_line('sweep')} {shlex.join(arguments)}"
         print(f"stopped; everything is saved. Resume with: {line}", flush=True)
