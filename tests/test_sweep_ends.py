@@ -24,8 +24,8 @@ class Callback(pl.Callback):
 
 
 def limit_memory():
-    """Limit a process and those that it starts to 16 GiB of address space each; PyTorch alone takes 5."""
-    resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+    """Limit a process and those that it starts to 9 GiB of address space each; PyTorch alone takes 5."""
+    resource.setrlimit(resource.RLIMIT_AS, (9 * 2**30, 9 * 2**30))
 
 
 def states_so_far(folder):
@@ -41,7 +41,7 @@ def test_job_that_raises_is_killed_or_exceeds_the_memory_leaves_the_others_alone
         "good": "epochs:2",
         "killed": "epochs:60",
         "raises": "epochs:2,callbacks:[{_target_:failing.Callback}]",
-        "large": "epochs:2,model.dense:[100000000]",
+        "large": "epochs:2,model.dense:[2000000]",
     }
     tiny = [override for override in TINY if not override.startswith("epochs")]
     line = [*tiny, TWO_AT_A_TIME, *(f"+sweep.variants.{name}={{{values}}}" for name, values in variants.items())]

@@ -38,8 +38,8 @@ class History(pl.Callback):
                 f"training diverged in epoch {row['epoch']}: training loss {row['train_loss']}, validation loss "
                 f"{row['val_loss']}.\n  Expected finite losses: lower lr (now {row['lr']})."
             )
-        self.rows.append(row)
-        write_history(self.folder.history, self.rows)
+        write_history(self.folder.history, [*self.rows, row])
+        self.rows.append(row)  # then, lest a signal in between leaves fewer rows than the status of the run will say
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
