@@ -8,7 +8,7 @@ from medcls.cli.words import Words
 from medcls.conf_folder import CONF
 
 OF_A_SINGLE_RUN = ("resume", "hydra.run.dir")
-SWEEP = ("sweep.compare", "sweep.metric", "sweep.margin")
+SWEEP = ("sweep.compare", "sweep.metric", "sweep.margin", "sweep.jobs")
 PAGE = Page(
     about=(
         "Run many jobs that answer one question, and report on them.\n"
@@ -20,7 +20,7 @@ PAGE = Page(
         ("model=vgg16 data=bone lr=1e-4,1e-5 model.n_base=8,16 seed=0,1,2", "a grid, three seeds each"),
         ("experiment=task2_bone epochs=3", "a sweep of conf/experiment, shorter"),
         ("model=lenet,alexnet data.split.folds=5", "every fold of a cross-validation, pooled in the report"),
-        ("... hydra/launcher=joblib", "several jobs at a time; also submitit_local, submitit_slurm, ray"),
+        ("... sweep.jobs=2", "two jobs at a time; on clusters: hydra/launcher=submitit_slurm or ray"),
         ("report=<folder>", "only the report, on any folder of runs; several, with commas between, side by side"),
     ],
 )
