@@ -62,7 +62,10 @@ def run(given: Words) -> int:
         sys.argv = typed  # which environment.json records
         with job() as folder:
             config = check_config(composed)
-            from medcls.run import run  # PyTorch takes seconds to import: not before the configuration is right
+            from medcls.host.lean_import import import_lightning
+
+            import_lightning()  # takes seconds: not before the configuration is right
+            from medcls.run import run
 
             return run(config, folder, as_typed(HydraConfig.get().overrides.task))
 

@@ -5,9 +5,11 @@ Nothing is computed here: threads of OpenMP do not survive a fork, and a child w
 
 import gc
 
+from medcls.host.lean_import import import_lightning
 from medcls.process import tune_process
 
 tune_process()  # before PyTorch is loaded
+import_lightning()
 
 import PIL.JpegImagePlugin  # noqa: E402, F401
 import torch._dynamo  # noqa: E402  which every optimiser imports

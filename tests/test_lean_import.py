@@ -1,0 +1,48 @@
+"""Lightning is imported without what it does not use of torchmetrics, all of which is there for whoever asks."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import SCRIPT
+
+HEAVY = ("scipy.signal", "torchvision", "torchmetrics.text", "torchmetrics.functional.audio")
+
+
+def python(code):
+    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent)}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(ended.stdout)
+
+
+LEAN = "import json, sys; import medcls.host.lean_import as lean; "
+
+
+def test_training_begins_without_the_libraries_of_other_metrics():
+    loaded = f"json.dumps([name for name in {HEAVY} if name in sys.modules])"
+    assert python(f"{LEAN} lean.import_lightning(); import medcls.run; print({loaded})") == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "import torchmetrics",
+        "from torchmetrics import Accuracy",
+        "from torchmetrics.functional import accuracy, bleu_score",
+        "import torchmetrics.image",
+        "import torchmetrics.functional",
+    ],
+)
+def test_torchmetrics_is_whole_for_users_who_ask_for_it(asked):
+    names = (
+        "import json, torchmetrics, torchmetrics.functional; torchmetrics.Accuracy; torchmetrics.functional.accuracy;"
+        "print(json.dumps([sorted(vars(torchmetrics)), sorted(vars(torchmetrics.functional))]))"
+    )
+    assert python(f"{LEAN} lean.import_lightning(); {asked}; {names}") == python(f"import pytorch_lightning; {asked}; {names}")
+
+
+def test_torchmetrics_that_is_made_otherwise_is_imported_as_usual():
+    otherwise = "lean.OFFERED['MetricCollection'] = 'nowhere'; lean.import_lightning(); import torchmetrics"
+    assert python(f"{LEAN} {otherwise}; print(json.dumps('scipy.signal' in sys.modules))") is True
