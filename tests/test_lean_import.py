@@ -40,7 +40,8 @@ def test_torchmetrics_is_whole_for_users_who_ask_for_it(asked):
         "import json, torchmetrics, torchmetrics.functional; torchmetrics.Accuracy; torchmetrics.functional.accuracy;"
         "print(json.dumps([sorted(vars(torchmetrics)), sorted(vars(torchmetrics.functional))]))"
     )
-    assert python(f"{LEAN} lean.import_lightning(); {asked}; {names}") == python(f"import pytorch_lightning; {asked}; {names}")
+    lean = python(f"{LEAN} lean.import_lightning(); {asked}; {names}")
+    assert lean == python(f"import pytorch_lightning; {asked}; {names}")
 
 
 def test_torchmetrics_that_is_made_otherwise_is_imported_as_usual():
