@@ -5,13 +5,15 @@ import io
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medcls.atomic import write_bytes
-from medcls.audit.copies import Copies
 from medcls.errors import UserError
+
+if TYPE_CHECKING:
+    from medcls.audit.copies import Copies
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,10 @@ def key(*parts: Any) -> str:
     return hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()[:16]
 
 
-def load_copies(path: Path, n_images: int) -> Copies | None:
+def load_copies(path: Path, n_images: int) -> "Copies | None":
     """Copies found before; None if there are none saved, or the file is damaged."""
+    from medcls.audit.copies import Copies  # and with it faiss and OpenCV, which a saved audit needs not
+
     try:
         with np.load(path, allow_pickle=False) as arrays:
             copies = Copies(**{name: arrays[name] for name in Copies.__dataclass_fields__})
@@ -37,10 +41,10 @@ def load_copies(path: Path, n_images: int) -> Copies | None:
     return copies if len(copies.picture) == n_images else None
 
 
-def save_copies(path: Path, copies: Copies) -> None:
+def save_copies(path: Path, copies: "Copies") -> None:
     """Save the copies found; a disk that refuses only costs a warning."""
     content = io.BytesIO()
-    np.savez_compressed(content, **{name: getattr(copies, name) for name in Copies.__dataclass_fields__})
+    np.savez_compressed(content, **vars(copies))
     save(path, content.getvalue())
 
 
