@@ -14,6 +14,10 @@ from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
+from medcls.engine.choice import why_single
+from medcls.engine.chunks import ChunkedImages
+from medcls.engine.lone_image import check_batch_size, takes_one_image
+from medcls.engine.steps import take_many_steps
 from medcls.errors import Stopped, UserError
 from medcls.evaluation.plateau import Plateau, constant_of
 from medcls.host.environment import describe_environment
@@ -34,7 +38,6 @@ from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier, MetricFunction
 from medcls.training.device import check_device
 from medcls.training.history import History
-from medcls.training.lone_image import check_batch_size, takes_one_image
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 
@@ -68,7 +71,9 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
         classifier.metrics = per_epoch(own, classifier)
-        data = ImageDataModule(
+        own_callbacks = build_callbacks(config)
+        needs_single = why_single(config.trainer, classifier, own_callbacks)
+        data = (ImageDataModule if needs_single else ChunkedImages)(
             image_set, config, len(history.rows), join_lone=joins_lone_image(config, classifier, image_set)
         )
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
@@ -76,8 +81,12 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
         watching = [SeedEpochs(config.seed), history, progress, late, plateau, *([board] if board else [])]
         keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
-        callbacks = [*watching, *build_callbacks(config), keep]
+        callbacks = [*watching, *own_callbacks, keep]
         trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
+        if needs_single:
+            log.info("one step at a time, which is slower: %s", needs_single)
+        else:
+            take_many_steps(trainer, classifier, config.batch_size)
         if resumed:
             folder.write_config(config.plain())
             folder.write_status("running", len(history.rows))

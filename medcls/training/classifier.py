@@ -74,6 +74,7 @@ class Classifier(pl.LightningModule):
         self.train_loss, self.train_correct, self.train_images = torch.zeros(()), torch.zeros(()), 0
         self.val_batches: list[Batch] = []
         self.restored_schedule: dict[str, Any] | None = None
+        self.judge: Callable[[Tensor], Tensor] | None = None  # logits of validation images, many batches at a time
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, n_outputs) of images (N, H, W, C), uint8."""
@@ -106,7 +107,7 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
-        self.val_batches.append((self(images), labels))
+        self.val_batches.append(((self.judge or self)(images), labels))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits: Tensor = self(batch[0])
@@ -153,6 +154,10 @@ class Classifier(pl.LightningModule):
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(*arguments, **options)
+        self.after_step()
+
+    def after_step(self) -> None:
+        """Set the rate of the next step of the optimiser, where the schedule is one of steps."""
         if self.per_batch and self.schedule is not None:
             self.schedule.step()
 

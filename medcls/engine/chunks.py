@@ -1,0 +1,82 @@
+"""Images for many optimiser steps at a time: what the engine takes from a loader at once."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from medcls.data.batches import BatchDataset, BatchKey, EpochSampler, loader_of
+from medcls.data.datamodule import ImageDataModule
+from medcls.training.classifier import Batch
+
+MOST_BATCHES = 32
+MOST_BYTES = 16 * 2**20  # of pixels: each worker holds two chunks ready
+
+
+class Chunk(NamedTuple):
+    """Batches one after another: images (N, H, W, C) uint8, labels (N,) int64, and how many images each batch has."""
+
+    images: Tensor
+    labels: Tensor
+    sizes: list[int]
+
+    def batches(self) -> Iterator[Batch]:
+        """Images and labels of each batch."""
+        return zip(torch.split(self.images, self.sizes), torch.split(self.labels, self.sizes), strict=True)
+
+
+class ChunkSampler(Sampler[list[BatchKey]]):
+    """Yields the batches of ``sampler``, ``per_chunk`` at a time.
+
+    Its length is their number, since Lightning counts batches: of an epoch, of a schedule, of a progress bar.
+    """
+
+    def __init__(self, sampler: EpochSampler, per_chunk: int) -> None:
+        self.sampler = sampler
+        self.per_chunk = per_chunk
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[list[BatchKey]]:
+        batches = iter(self.sampler)
+        while chunk := list(islice(batches, self.per_chunk)):
+            yield chunk
+
+
+class ChunkDataset(Dataset[Chunk]):
+    """Maps the keys of several batches to a chunk, augmented where ``dataset`` is."""
+
+    def __init__(self, dataset: BatchDataset) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, keys: list[BatchKey]) -> Chunk:
+        images, labels = self.dataset[keys[0][0], [index for _, batch in keys for index in batch]]
+        return Chunk(images, labels, [len(batch) for _, batch in keys])
+
+
+class ChunkedImages(ImageDataModule):
+    """The same batches in the same order as its parent's, many at a time."""
+
+    def train_dataloader(self) -> DataLoader[Chunk]:  # type: ignore[override]
+        order, workers = self.training_order(), self.config.num_workers
+        per_chunk = self.per_chunk()
+        if workers:
+            per_chunk = min(per_chunk, -(-len(order) // (2 * workers)))  # work for all of them in each epoch
+        return loader_of(ChunkDataset(self.training_set()), ChunkSampler(order, per_chunk), workers)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        dataset = BatchDataset(*self.arrays("val"))
+        together = self.config.batch_size * self.per_chunk()
+        return loader_of(dataset, EpochSampler(len(dataset.labels), together, None))
+
+    def per_chunk(self) -> int:
+        """Number of batches that fit into a chunk."""
+        one_batch = self.config.batch_size * int(self.image_set.images[0].nbytes)
+        return max(1, min(MOST_BATCHES, MOST_BYTES // one_batch))
