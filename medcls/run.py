@@ -16,6 +16,7 @@ from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
 from medcls.engine.choice import why_single
 from medcls.engine.chunks import ChunkedImages
+from medcls.engine.driver import asking_the_driver
 from medcls.engine.lone_image import check_batch_size, takes_one_image
 from medcls.engine.steps import take_many_steps
 from medcls.errors import Stopped, UserError
@@ -63,7 +64,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
-        history = History(folder)
+        history = History()
         if resumed:
             restore_history(history, folder, image_set, config.epochs)
             if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
@@ -94,9 +95,9 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             begin(folder, config, image_set, audit, overrides)
         describe(config, classifier, image_set, path)
         try:
-            metrics = train_and_score(trainer, classifier, data, history, board, own)
+            metrics = train_and_score(trainer, classifier, data, folder, history, board, own)
         except BaseException as error:
-            record_end(folder, error, len(history.rows), config.epochs)
+            record_end(folder, error, keep.kept, config.epochs)
             raise
         folder.write_status("done", len(history.rows))
         if show:
@@ -203,14 +204,16 @@ def train_and_score(
     trainer: pl.Trainer,
     classifier: Classifier,
     data: ImageDataModule,
+    folder: RunFolder,
     history: History,
     board: TensorBoard | None,
     own: "Sequence[Metric]",
 ) -> dict[str, Any]:
     """Train what is left to train, then score; returns the content of metrics.json."""
-    folder, config = history.folder, data.config
+    config = data.config
     if not is_over(history.rows, config.epochs, config.trainer.patience):
-        trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
+        with asking_the_driver():
+            trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
     from medcls.evaluation.constant import says_nothing
     from medcls.evaluation.run_metrics import headline, score_run

@@ -5,7 +5,10 @@ import textwrap
 
 import pytest
 from conftest import TINY
-from test_resume import figures_of, rows_of, same
+from test_resume import assert_same_run, figures_of, rows_of, same
+
+from medcls.runs.history import best_row
+from medcls.training import checkpoints
 
 ONE_CYCLE = [
     *("scheduler=own", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "scheduler.interval=batch"),
@@ -112,3 +115,21 @@ def test_own_part_that_sees_every_batch_gets_them_one_by_one_and_a_line_says_so(
         assert f"seen {[(step, 4) for step in range(1, 11)] + [(11, 1)]}" in result.out
     if "Epochs" in part:
         assert "steps 11 11 10" in result.out
+
+
+def test_best_and_last_epoch_are_kept_where_epochs_are_too_short_to_write_each(train, monkeypatch):
+    run = [*RUN, *COUNTS, "epochs=8", "lr=0.1", "model.dropout=0.3"]
+    each = train(*run).folder
+    monkeypatch.setattr(checkpoints, "LONGEST", 1e9)  # so that the first and the last epoch alone are written
+    monkeypatch.setattr(checkpoints, "SHARE", 0.0)
+    written = []
+    write = checkpoints.KeepBestAndLast.write
+    monkeypatch.setattr(
+        checkpoints.KeepBestAndLast,
+        "write",
+        lambda keep, files, rows: (written.append(len(rows)), write(keep, files, rows)),
+    )
+    few = train(*run).folder
+    assert written == [1, 8]
+    assert 1 < best_row([{name: float(row[name]) for name in row} for row in rows_of(each)])["epoch"] < 8
+    assert_same_run(few, each)

@@ -66,10 +66,11 @@ class ChunkedImages(ImageDataModule):
 
     def train_dataloader(self) -> DataLoader[Chunk]:  # type: ignore[override]
         order, workers = self.training_order(), self.config.num_workers
-        per_chunk = self.per_chunk()
+        per_chunk, together = self.per_chunk(), self.config.trainer.accumulate
         if workers:
-            per_chunk = min(per_chunk, -(-len(order) // (2 * workers)))  # work for all of them in each epoch
-        return loader_of(ChunkDataset(self.training_set()), ChunkSampler(order, per_chunk), workers)
+            per_chunk = min(per_chunk, len(order) // (2 * workers))  # work for all of them in each epoch
+        whole_steps = max(1, per_chunk // together) * together
+        return loader_of(ChunkDataset(self.training_set()), ChunkSampler(order, whole_steps), workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         dataset = BatchDataset(*self.arrays("val"))

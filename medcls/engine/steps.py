@@ -5,7 +5,7 @@ loggers and callbacks go by. What it keeps to itself is touched in this file and
 """
 
 import time
-from functools import partial
+from itertools import islice
 
 import pytorch_lightning as pl
 import torch
@@ -60,37 +60,53 @@ class ManySteps(_TrainingEpochLoop):
         trainer._logger_connector.update_train_step_metrics()
 
     def train(self, chunk: Chunk) -> int:
-        """Train on the batches of a chunk; returns the number of steps of the optimiser."""
-        trainer, module, n_steps = self.trainer, self.module, 0
-        optimizer, together = trainer.optimizers[0], trainer.accumulate_grad_batches
-        for index, batch in enumerate(chunk.batches(), start=self.batch_progress.current.ready):
-            is_last = index + 1 == trainer.num_training_batches
-            if (index + 1) % together == 0 or is_last:
-                optimizer.step(partial(self.compute_clipped, optimizer, batch, index))
-                module.after_step()
-                n_steps += 1
-            else:
-                self.compute_gradient(optimizer, batch, index)
-            if is_last or time.monotonic() - self.last_beat > BEAT:
+        """Train on the batches of a chunk, which begins with a step; returns the number of steps of the optimiser."""
+        index, together = self.batch_progress.current.ready, self.trainer.accumulate_grad_batches
+        batches, n_steps = chunk.batches(), 0
+        while step := list(islice(batches, together)):
+            self.take_step(step, index)
+            index, n_steps = index + len(step), n_steps + 1
+            if index == self.trainer.num_training_batches or time.monotonic() - self.last_beat > BEAT:
                 self.last_beat = time.monotonic()
-                call._call_callback_hooks(trainer, "on_train_batch_end", None, batch, index)
-                call._call_lightning_module_hook(trainer, "on_train_batch_end", None, batch, index)
+                call._call_callback_hooks(self.trainer, "on_train_batch_end", None, step[-1], index - 1)
+                call._call_lightning_module_hook(self.trainer, "on_train_batch_end", None, step[-1], index - 1)
         return n_steps
 
-    def compute_gradient(self, optimizer: Optimizer, batch: Batch, index: int) -> Tensor:
-        """Loss of a batch, whose gradient is added to those of the batches that it shares a step with."""
-        trainer, together = self.trainer, self.trainer.accumulate_grad_batches
-        with trainer.precision_plugin.train_step_context():
+    def take_step(self, step: list[Batch], index: int) -> None:
+        """Change the weights by the mean gradient of a few batches, of which ``index`` is the first."""
+        optimizer = self.trainer.optimizers[0]
+        for batch in step[:-1]:
+            self.add_gradient(optimizer, batch, index, first=batch is step[0])
+            index += 1
+
+        def last_gradient() -> Tensor:  # which some optimisers want again and again
+            loss = self.add_gradient(optimizer, step[-1], index, first=len(step) == 1)
+            if self.trainer.gradient_clip_val is not None:
+                torch.nn.utils.clip_grad_norm_(parameters_of(optimizer), self.trainer.gradient_clip_val)
+            return loss
+
+        optimizer.step(last_gradient)
+        self.module.after_step()
+
+    def add_gradient(self, optimizer: Optimizer, batch: Batch, index: int, *, first: bool) -> Tensor:
+        """Loss of a batch, whose share of the gradient is added to that of its step (the first: set)."""
+        together = self.trainer.accumulate_grad_batches
+        with self.trainer.precision_plugin.train_step_context():
             loss = self.module.training_step(batch, index)
-        if index % together == 0:
-            optimizer.zero_grad()
+        if first:
+            forget_gradient(optimizer)
         (loss / together if together > 1 else loss).backward()
         return loss
 
-    def compute_clipped(self, optimizer: Optimizer, batch: Batch, index: int) -> Tensor:
-        """The same, and then the gradient of all batches of the step clipped."""
-        loss = self.compute_gradient(optimizer, batch, index)
-        if self.trainer.gradient_clip_val is not None:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, self.trainer.gradient_clip_val)
-        return loss
+
+def parameters_of(optimizer: Optimizer) -> list[Tensor]:
+    """All weights that an optimiser changes."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def forget_gradient(optimizer: Optimizer) -> None:
+    """What ``zero_grad`` does, without the time that PyTorch takes around it."""
+    if type(optimizer).zero_grad is not Optimizer.zero_grad:
+        return optimizer.zero_grad()
+    for parameter in parameters_of(optimizer):
+        parameter.grad = None

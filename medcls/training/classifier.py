@@ -87,8 +87,9 @@ class Classifier(pl.LightningModule):
         return self.criterion(logits.to(self.dtype), labels, self.class_weights)
 
     def on_train_epoch_start(self) -> None:
-        self.train_loss = torch.zeros((), device=self.device)
-        self.train_correct = torch.zeros((), device=self.device)
+        # In place where they are on the device already: a captured step adds to these very tensors.
+        self.train_loss = self.train_loss.to(self.device).zero_()
+        self.train_correct = self.train_correct.to(self.device).zero_()
         self.train_images = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -101,8 +102,8 @@ class Classifier(pl.LightningModule):
     def track(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a training batch towards the epoch's training loss and accuracy."""
         # Sums on the device, read once per epoch: logging each step would cost more than a small net's arithmetic.
-        self.train_loss += loss.detach() * len(labels)
-        self.train_correct += correct(logits.detach(), labels)
+        self.train_loss.add_(loss.detach() * len(labels))
+        self.train_correct.add_(correct(logits.detach(), labels))
         self.train_images += len(labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
