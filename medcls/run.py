@@ -18,6 +18,7 @@ from medcls.engine.choice import why_single
 from medcls.engine.chunks import ChunkedImages
 from medcls.engine.driver import asking_the_driver
 from medcls.engine.lone_image import check_batch_size, takes_one_image
+from medcls.engine.rates import LendRates
 from medcls.engine.steps import take_many_steps
 from medcls.errors import Stopped, UserError
 from medcls.evaluation.plateau import Plateau, constant_of
@@ -73,21 +74,21 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         classifier = build_classifier(config, image_set)
         classifier.metrics = per_epoch(own, classifier)
         own_callbacks = build_callbacks(config)
-        needs_single = why_single(config.trainer, classifier, own_callbacks)
+        needs_single, rates = why_single(config.trainer, classifier, own_callbacks), LendRates()
         data = (ImageDataModule if needs_single else ChunkedImages)(
             image_set, config, len(history.rows), join_lone=joins_lone_image(config, classifier, image_set)
         )
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         progress = Progress(history, image_set.table.simulated, show)
         plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
-        watching = [SeedEpochs(config.seed), history, progress, late, plateau, *([board] if board else [])]
+        watching = [SeedEpochs(config.seed), rates, history, progress, late, plateau, *([board] if board else [])]
         keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
         callbacks = [*watching, *own_callbacks, keep]
         trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
-        if needs_single:
-            log.info("one step at a time, which is slower: %s", needs_single)
+        if isinstance(data, ChunkedImages):
+            take_many_steps(trainer, classifier, data, rates)
         else:
-            take_many_steps(trainer, classifier, config.batch_size)
+            log.info("one step at a time, which is slower: %s", needs_single)
         if resumed:
             folder.write_config(config.plain())
             folder.write_status("running", len(history.rows))

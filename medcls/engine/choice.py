@@ -5,8 +5,12 @@ from collections.abc import Sequence
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch.optim import Optimizer
 
+from medcls.config import Config
+from medcls.config.parts import OwnLoss
 from medcls.config.schema import TrainerConfig
+from medcls.engine.rates import is_fused
 from medcls.training.classifier import Classifier
 
 BATCH_HOOKS = (
@@ -44,4 +48,17 @@ def why_single(config: TrainerConfig, classifier: Classifier, callbacks: Sequenc
         for hook in BATCH_HOOKS:
             if is_overridden(hook, callback, pl.Callback):
                 return f"{name} has {hook}"
+    return None
+
+
+def why_not_captured(config: Config, classifier: Classifier, optimizer: Optimizer) -> str | None:
+    """What keeps a step from being captured on a CUDA GPU before it is tried, in words; None where nothing does."""
+    if classifier.device.type != "cuda" or config.trainer.steps == "eager":
+        return None
+    if not is_fused(optimizer):
+        return f"{type(optimizer).__name__} is not one of PyTorch's fused optimisers"
+    if type(classifier) is not Classifier:
+        return f"{type(classifier).__name__} may do in Python what a graph does not repeat"
+    if isinstance(config.loss, OwnLoss):
+        return f"{config.loss.target} may do in Python what a graph does not repeat"
     return None

@@ -17,7 +17,10 @@ MOST_BYTES = 16 * 2**20  # of pixels: each worker holds two chunks ready
 
 
 class Chunk(NamedTuple):
-    """Batches one after another: images (N, H, W, C) uint8, labels (N,) int64, and how many images each batch has."""
+    """Batches one after another: images (N, H, W, C) uint8, labels (N,) int64, and how many images each batch has.
+
+    Of images that lie on the device for the whole training only their indices (N,) int64.
+    """
 
     images: Tensor
     labels: Tensor
@@ -51,18 +54,23 @@ class ChunkSampler(Sampler[list[BatchKey]]):
 
 
 class ChunkDataset(Dataset[Chunk]):
-    """Maps the keys of several batches to a chunk, augmented where ``dataset`` is."""
+    """Maps the keys of several batches to a chunk, augmented where ``dataset`` is; ``by_index``: without the pixels."""
 
-    def __init__(self, dataset: BatchDataset) -> None:
+    def __init__(self, dataset: BatchDataset, *, by_index: bool) -> None:
         self.dataset = dataset
+        self.by_index = by_index
 
     def __getitem__(self, keys: list[BatchKey]) -> Chunk:
-        images, labels = self.dataset[keys[0][0], [index for _, batch in keys for index in batch]]
-        return Chunk(images, labels, [len(batch) for _, batch in keys])
+        indices, sizes = [index for _, batch in keys for index in batch], [len(batch) for _, batch in keys]
+        if self.by_index:
+            return Chunk(torch.tensor(indices), self.dataset.labels[indices], sizes)
+        return Chunk(*self.dataset[keys[0][0], indices], sizes)
 
 
 class ChunkedImages(ImageDataModule):
     """The same batches in the same order as its parent's, many at a time."""
+
+    on_device: Tensor | None = None  # all training images, where chunks hold indices
 
     def train_dataloader(self) -> DataLoader[Chunk]:  # type: ignore[override]
         order, workers = self.training_order(), self.config.num_workers
@@ -70,7 +78,19 @@ class ChunkedImages(ImageDataModule):
         if workers:
             per_chunk = min(per_chunk, len(order) // (2 * workers))  # work for all of them in each epoch
         whole_steps = max(1, per_chunk // together) * together
-        return loader_of(ChunkDataset(self.training_set()), ChunkSampler(order, whole_steps), workers)
+        dataset = self.training_set()
+        self.on_device = self.moved(dataset)
+        chunks = ChunkDataset(dataset, by_index=self.on_device is not None)
+        return loader_of(chunks, ChunkSampler(order, whole_steps), workers)
+
+    def moved(self, dataset: BatchDataset) -> Tensor | None:
+        """The training images on a CUDA GPU, where they are as they are in every epoch and fill no more than half."""
+        if self.trainer is None or dataset.augmenter is not None:
+            return None
+        device = self.trainer.strategy.root_device
+        if device.type != "cuda" or dataset.images.nbytes > torch.cuda.mem_get_info(device)[0] // 2:
+            return None
+        return dataset.images.to(device)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         dataset = BatchDataset(*self.arrays("val"))

@@ -5,30 +5,27 @@ loggers and callbacks go by. What it keeps to itself is touched in this file and
 """
 
 import time
+from functools import partial
 from itertools import islice
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loops.fetchers import _DataFetcher
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.trainer import call
-from torch import Tensor
-from torch.optim import Optimizer
 
-from medcls.engine.chunks import Chunk
+from medcls.engine.chunks import Chunk, ChunkedImages
+from medcls.engine.judge import Judge
+from medcls.engine.rates import LendRates
+from medcls.engine.step import Step
 from medcls.training.classifier import Batch, Classifier
 
 BEAT = 0.1  # seconds between two looks of callbacks at a running epoch: a progress bar, a signal that was lost
 
 
-def take_many_steps(trainer: pl.Trainer, classifier: Classifier, batch_size: int) -> None:
-    """Have ``trainer`` train and validate ``classifier`` on chunks, batch by batch, before it starts."""
-    trainer.fit_loop.epoch_loop = ManySteps(trainer, classifier)
-
-    def judge(images: Tensor) -> Tensor:
-        return torch.cat([classifier(batch) for batch in torch.split(images, batch_size)])
-
-    classifier.judge = judge
+def take_many_steps(trainer: pl.Trainer, classifier: Classifier, data: ChunkedImages, rates: LendRates) -> None:
+    """Have ``trainer`` train and validate ``classifier`` on the chunks of ``data``; to be called before it starts."""
+    trainer.fit_loop.epoch_loop = ManySteps(trainer, classifier, data, rates)
+    classifier.judge = Judge(classifier, data.config)
 
 
 class ManySteps(_TrainingEpochLoop):
@@ -37,9 +34,10 @@ class ManySteps(_TrainingEpochLoop):
     Expects what ``why_single`` has no objection to. Callbacks see a batch every ``BEAT`` seconds and the last one.
     """
 
-    def __init__(self, trainer: pl.Trainer, module: Classifier) -> None:
+    def __init__(self, trainer: pl.Trainer, classifier: Classifier, data: ChunkedImages, rates: LendRates) -> None:
         super().__init__(trainer)
-        self.module = module
+        self.begin = partial(Step, trainer, classifier, data, rates)
+        self.step: Step | None = None  # once there is an optimiser
         self.last_beat = 0.0
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
@@ -56,57 +54,24 @@ class ManySteps(_TrainingEpochLoop):
         trainer._logger_connector.on_batch_end()
         self.batch_progress.increment_by(n_batches, is_last_batch=data_fetcher.done)
         self.automatic_optimization.optim_progress.optimizer.step.increment_by(n_steps)
-        self._batches_that_stepped += n_steps - (not self._should_accumulate())  # the caller counts the last one
+        self._batches_that_stepped += n_steps - 1  # the caller counts the last one
         trainer._logger_connector.update_train_step_metrics()
 
     def train(self, chunk: Chunk) -> int:
         """Train on the batches of a chunk, which begins with a step; returns the number of steps of the optimiser."""
+        self.step = self.step or self.begin()
         index, together = self.batch_progress.current.ready, self.trainer.accumulate_grad_batches
         batches, n_steps = chunk.batches(), 0
-        while step := list(islice(batches, together)):
-            self.take_step(step, index)
-            index, n_steps = index + len(step), n_steps + 1
-            if index == self.trainer.num_training_batches or time.monotonic() - self.last_beat > BEAT:
-                self.last_beat = time.monotonic()
-                call._call_callback_hooks(self.trainer, "on_train_batch_end", None, step[-1], index - 1)
-                call._call_lightning_module_hook(self.trainer, "on_train_batch_end", None, step[-1], index - 1)
+        with self.step.on_its_stream():
+            while batches_of_step := list(islice(batches, together)):
+                self.step(batches_of_step, index)
+                index, n_steps = index + len(batches_of_step), n_steps + 1
+                if index == self.trainer.num_training_batches or time.monotonic() - self.last_beat > BEAT:
+                    self.show(batches_of_step[-1], index - 1)
         return n_steps
 
-    def take_step(self, step: list[Batch], index: int) -> None:
-        """Change the weights by the mean gradient of a few batches, of which ``index`` is the first."""
-        optimizer = self.trainer.optimizers[0]
-        for batch in step[:-1]:
-            self.add_gradient(optimizer, batch, index, first=batch is step[0])
-            index += 1
-
-        def last_gradient() -> Tensor:  # which some optimisers want again and again
-            loss = self.add_gradient(optimizer, step[-1], index, first=len(step) == 1)
-            if self.trainer.gradient_clip_val is not None:
-                torch.nn.utils.clip_grad_norm_(parameters_of(optimizer), self.trainer.gradient_clip_val)
-            return loss
-
-        optimizer.step(last_gradient)
-        self.module.after_step()
-
-    def add_gradient(self, optimizer: Optimizer, batch: Batch, index: int, *, first: bool) -> Tensor:
-        """Loss of a batch, whose share of the gradient is added to that of its step (the first: set)."""
-        together = self.trainer.accumulate_grad_batches
-        with self.trainer.precision_plugin.train_step_context():
-            loss = self.module.training_step(batch, index)
-        if first:
-            forget_gradient(optimizer)
-        (loss / together if together > 1 else loss).backward()
-        return loss
-
-
-def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """All weights that an optimiser changes."""
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def forget_gradient(optimizer: Optimizer) -> None:
-    """What ``zero_grad`` does, without the time that PyTorch takes around it."""
-    if type(optimizer).zero_grad is not Optimizer.zero_grad:
-        return optimizer.zero_grad()
-    for parameter in parameters_of(optimizer):
-        parameter.grad = None
+    def show(self, batch: Batch, index: int) -> None:
+        """Let callbacks look."""
+        self.last_beat = time.monotonic()
+        call._call_callback_hooks(self.trainer, "on_train_batch_end", None, batch, index)
+        call._call_lightning_module_hook(self.trainer, "on_train_batch_end", None, batch, index)
