@@ -13,6 +13,7 @@ ours bf16                 the same with trainer.precision=bf16-mixed
 ours augmented            the same with augment=study
 keras                     contenders/keras_fit.py: Keras on TensorFlow, arrays in memory, its defaults
 plain                     contenders/plain_loop.py: all our optimisations, and nothing but the loop
+plain captured            the same with the step captured as a CUDA graph
 usual lightning           contenders/usual_lightning.py: JPEG files decoded per item, ``--workers`` worker processes
 usual lightning augmented the same with albumentations
 """
@@ -51,6 +52,7 @@ CONTENDERS = {
     "ours augmented": Contender(TRAIN, ("augment=study",)),
     "keras": Contender(HERE / "contenders/keras_fit.py"),
     "plain": Contender(HERE / "contenders/plain_loop.py"),
+    "plain captured": Contender(HERE / "contenders/plain_loop.py", ("--captured",)),
     "usual lightning": Contender(HERE / "contenders/usual_lightning.py"),
     "usual lightning augmented": Contender(HERE / "contenders/usual_lightning.py", ("--augmented",)),
 }
@@ -58,6 +60,7 @@ CONTENDERS = {
 RATIOS = [
     ("ours", "keras"),
     ("ours", "plain"),
+    ("ours", "plain captured"),
     ("ours", "usual lightning"),
     ("ours augmented", "usual lightning augmented"),
     ("ours bf16", "keras"),

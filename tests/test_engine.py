@@ -1,12 +1,17 @@
 """Many steps at a time give the numbers of one step per batch of Lightning's, bit for bit, and make way where asked."""
 
+import random
 import sys
 import textwrap
 
 import pytest
+import torch
 from conftest import TINY
 from test_resume import assert_same_run, figures_of, rows_of, same
+from torch import nn
 
+from medcls.engine.captured import Captured, settings_of
+from medcls.engine.rates import RatesOnDevice
 from medcls.runs.history import best_row
 from medcls.training import checkpoints
 
@@ -133,3 +138,65 @@ def test_best_and_last_epoch_are_kept_where_epochs_are_too_short_to_write_each(t
     assert written == [1, 8]
     assert 1 < best_row([{name: float(row[name]) for name in row} for row in rows_of(each)])["epoch"] < 8
     assert_same_run(few, each)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        ["model=lenet", "model.dropout=0.3", "model.spatial_dropout=0.2", "model.batch_norm=true"],
+        ["model=alexnet", "trainer.gradient_clip=0.1", "trainer.accumulate=3", "loss.class_weights=balanced"],
+        ["model=lenet", *ONE_CYCLE, "+scheduler.args.cycle_momentum=false", "augment=study", "num_workers=2"],
+        ["model=lenet", "trainer.precision=bf16-mixed", "model.dropout=0.3", "scheduler=cosine"],
+        ["model=vgg16", "optimizer=sgd", "scheduler=plateau", "scheduler.patience=0"],
+    ],
+)
+def test_captured_steps_equal_those_that_are_not(knobs, train):
+    run = [*RUN, *COUNTS, *knobs, "trainer.accelerator=gpu"]
+    one, *others = (train(*run, f"trainer.steps={steps}") for steps in ("auto", "eager", "single"))
+    assert "not captured" not in one.out
+    for other in others:
+        ours, expected = figures_of(one.folder), figures_of(other.folder)
+        del ours["config"], expected["config"]
+        assert [name for name in expected if not same(ours[name], expected[name])] == []
+
+
+def test_step_is_not_repeated_where_python_decides_what_it_does():
+    drawing = Captured(lambda x: x * random.random(), list, "it")
+    assert drawing(torch.ones(1)) < 1
+    assert drawing.refused
+    net = nn.Sequential(nn.Linear(1, 1))
+    net.calls = []
+
+    def counted(x):
+        net.calls.append(len(net.calls))
+        return x * len(net.calls)
+
+    counting = Captured(counted, lambda: settings_of([net]), "it")
+    assert [counting(torch.ones(1)).item() for _ in range(4)] == [1, 2, 3, 4]
+    assert counting.refused
+    steady = Captured(lambda x: x * 2, lambda: settings_of([net]), "it")
+    assert [steady(torch.ones(1)).item() for _ in range(3)] == [2, 2, 2]
+    assert not steady.refused
+    before = settings_of([net])
+    net[0].weight.requires_grad = False
+    assert settings_of([net]) != before
+
+
+def test_rates_are_lent_to_a_step_as_tensors_and_stay_numbers_for_all_others():
+    def weights(lend):
+        torch.manual_seed(0)
+        weight = nn.Parameter(torch.randn(5))
+        optimizer = torch.optim.Adam([weight], lr=2.0**-7, fused=True)  # which float32 has exactly
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        if lend:
+            RatesOnDevice(optimizer, torch.device("cpu"))
+        for _ in range(4):
+            weight.grad = weight.detach().cos()
+            optimizer.step()
+            schedule.step()
+            assert type(optimizer.param_groups[0]["lr"]) is float
+        assert optimizer.param_groups[0]["capturable"] is False
+        return weight.detach(), optimizer.state_dict()
+
+    assert same(weights(lend=True), weights(lend=False))

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 WARM_UP = 3  # calls before the capture, in which libraries choose their kernels and optimisers make their state
 WAITED = "called a synchronizing CUDA operation"  # PyTorch's words
+CHANGES = "what it depends on changes from step to step, and not the learning rate alone"
 CAPTURING = threading.Lock()  # of a process: captures disturb each other
 
 Function = Callable[..., Tensor]
@@ -61,9 +62,8 @@ class Captured:
 
     def warm_up(self, *inputs: Tensor) -> Tensor:
         """Call the function, and see whether it is one that can be replayed."""
-        drawn = generators()
-        if not self.warmed:
-            self.captured_with = self.settings()
+        drawn, before = generators(), self.settings()
+        self.captured_with = before if not self.warmed else self.captured_with
         self.warmed += 1
         with warnings.catch_warnings(record=True) as caught, telling_of_waits():
             warnings.simplefilter("always")
@@ -71,8 +71,10 @@ class Captured:
         waits = any(WAITED in str(one.message) for one in caught)
         if generators() != drawn:
             self.refuse("it draws random numbers on the CPU")
-        elif self.settings() != self.captured_with:
+        elif self.settings() != before:
             self.refuse("it changes something in Python each time")
+        elif before != self.captured_with:
+            self.refuse(CHANGES)
         elif waits and self.warmed == WARM_UP:  # the first calls may wait for what they set up
             self.refuse("it waits for a result of the GPU")
         return result
@@ -80,7 +82,7 @@ class Captured:
     def capture(self, *inputs: Tensor) -> None:
         """Record what the function launches, without running it."""
         if self.settings() != self.captured_with:
-            return self.refuse("something that it depends on, other than the learning rate, changes from step to step")
+            return self.refuse(CHANGES)
         self.inputs = tuple(given.clone() for given in inputs)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         own = None if stream == torch.cuda.default_stream() else stream  # the default one cannot be captured

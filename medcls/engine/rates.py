@@ -17,22 +17,26 @@ class RatesOnDevice:
 
     def __init__(self, optimizer: Optimizer, device: torch.device) -> None:
         self.optimizer = optimizer
-        self.tensors: list[Tensor] = [torch.zeros((), device=device) for _ in optimizer.param_groups]
-        self.filled: list[float | None] = [None for _ in optimizer.param_groups]
+        self.device = device
+        self.tensors: list[Tensor] = []
+        self.filled: list[float] = []
         self.options: list[dict[str, Any]] = []  # of the groups, while a step lasts
         optimizer.register_step_pre_hook(lambda *_: self.lend())
         optimizer.register_step_post_hook(lambda *_: self.take_back())
 
     def refresh(self) -> None:
         """Write the present rates to the device."""
-        for position, group in enumerate(self.optimizer.param_groups):
+        for group in self.groups[len(self.tensors) :]:  # all of them at first; a callback may add some
+            self.tensors.append(torch.tensor(group["lr"], dtype=torch.float32, device=self.device))
+            self.filled.append(group["lr"])
+        for position, group in enumerate(self.groups):
             if group["lr"] != self.filled[position]:
                 self.tensors[position].fill_(group["lr"])
                 self.filled[position] = group["lr"]
 
     def lend(self) -> None:
         """Before a step, whether it is taken or captured."""
-        if not torch.cuda.is_current_stream_capturing():
+        if not (self.device.type == "cuda" and torch.cuda.is_current_stream_capturing()):
             self.refresh()
         self.take_back()  # of a step that failed
         self.options = [{name: group[name] for name in ("lr", "capturable") if name in group} for group in self.groups]

@@ -24,7 +24,6 @@ class Step:
     def __init__(self, trainer: pl.Trainer, classifier: Classifier, data: ChunkedImages, rates: LendRates) -> None:
         self.trainer = trainer
         self.classifier = classifier
-        self.optimizer = trainer.optimizers[0]
         self.images = data.on_device
         self.rates = rates
         self.batch_size = data.config.batch_size
@@ -36,6 +35,11 @@ class Step:
         elif classifier.device.type != "cuda" or data.config.trainer.steps == "eager":
             self.captured.refused = True
         self.stream = None if self.captured.refused else torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The one that the trainer has, which a callback may replace."""
+        return self.trainer.optimizers[0]
 
     def __call__(self, batches: list[Batch], index: int) -> None:
         """Take a step; ``index``: of its first batch in the epoch."""
@@ -63,7 +67,7 @@ class Step:
             self.captured.check()
         if self.classifier.per_batch:
             before, self.options = self.options, other_than_rate(self.optimizer)
-            if before != self.options:
+            if before != self.options and self.captured.graph is not None:
                 self.captured.check()
 
     def settings(self) -> list[object]:
