@@ -29,8 +29,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from contenders.job import BATCH_SIZE, EPS, IMAGE_SIZE, LR, NETS
@@ -46,7 +48,7 @@ class Contender(NamedTuple):
 
     script: Path
     arguments: tuple[str, ...] = ()
-    environment: dict[str, str] = {}
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 CONTENDERS = {
@@ -191,7 +193,9 @@ def asked(
 
 def run(name: str, command: list[str], folder: Path, data: Path, options: argparse.Namespace) -> None:
     """Run a command, its output in a file; raises SystemExit with the end of that output if it fails."""
-    environment = surroundings(data, options.accelerator, tensorflow=name == "keras") | CONTENDERS[name].environment
+    environment = surroundings(data, options.accelerator, tensorflow=name == "keras") | dict(
+        CONTENDERS[name].environment
+    )
     log = folder / "output.txt"
     with log.open("w") as output:
         ended = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
