@@ -11,7 +11,7 @@ ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
 def asking_the_driver() -> Iterator[None]:
     """Have PyTorch ask the CUDA driver, as it does by itself, and not NVML's library, as Lightning has it do.
 
-    Where there is no such library, it is looked for anew each time: 0.05 to 0.1 ms. The driver, once asked, is no
+    Where there is no such library, it is searched for each time: 0.05 ms of CPU time. The driver, once asked, is no
     longer there for processes forked later; none of ours uses a GPU.
     """
     before = os.environ.get(ASK_NVML)
