@@ -11,8 +11,11 @@ every round, and a ratio is the median over rounds of the ratio within a round, 
 ours                      python train.py data=folder: with history, checkpoints and TensorBoard; read from history.csv
 ours bf16                 the same with trainer.precision=bf16-mixed
 ours augmented            the same with augment=study
+ours single               the same with trainer.steps=single: each batch handed out by Lightning
+ours spinning             the same with OpenMP's threads spinning for as long as they wait (GOMP_SPINCOUNT)
 keras                     contenders/keras_fit.py: Keras on TensorFlow, arrays in memory, its defaults
 plain                     contenders/plain_loop.py: all our optimisations, and nothing but the loop
+plain captured            the same with the step captured as a CUDA graph
 usual lightning           contenders/usual_lightning.py: JPEG files decoded per item, ``--workers`` worker processes
 usual lightning augmented the same with albumentations
 """
@@ -26,8 +29,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from contenders.job import BATCH_SIZE, EPS, IMAGE_SIZE, LR, NETS
@@ -39,25 +44,35 @@ TRAIN = HERE.parent / "train.py"
 
 
 class Contender(NamedTuple):
-    """A script and the arguments that turn it into this contender."""
+    """A script, the arguments that turn it into this contender, and environment variables to set."""
 
     script: Path
     arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 CONTENDERS = {
     "ours": Contender(TRAIN),
     "ours bf16": Contender(TRAIN, ("trainer.precision=bf16-mixed",)),
     "ours augmented": Contender(TRAIN, ("augment=study",)),
+    "ours single": Contender(TRAIN, ("trainer.steps=single",)),
+    "ours spinning": Contender(TRAIN, environment={"GOMP_SPINCOUNT": "100000000"}),
     "keras": Contender(HERE / "contenders/keras_fit.py"),
     "plain": Contender(HERE / "contenders/plain_loop.py"),
+    "plain captured": Contender(HERE / "contenders/plain_loop.py", ("--captured",)),
     "usual lightning": Contender(HERE / "contenders/usual_lightning.py"),
     "usual lightning augmented": Contender(HERE / "contenders/usual_lightning.py", ("--augmented",)),
 }
 
+# Compared unless others are named.
+USUAL = [name for name in CONTENDERS if name not in ("plain captured", "ours single", "ours spinning")]
+
 RATIOS = [
     ("ours", "keras"),
     ("ours", "plain"),
+    ("ours", "plain captured"),
+    ("ours", "ours single"),
+    ("ours spinning", "ours"),
     ("ours", "usual lightning"),
     ("ours augmented", "usual lightning augmented"),
     ("ours bf16", "keras"),
@@ -107,7 +122,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--nets", type=names_among(NETS), default=list(NETS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4, help="number of counted epochs")
-    parser.add_argument("--contenders", type=names_among(CONTENDERS), default=list(CONTENDERS))
+    parser.add_argument("--contenders", type=names_among(CONTENDERS), default=USUAL)
     parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--images", type=image_counts, default=(1000, 200), help="for training, for validation")
     parser.add_argument("--workers", type=int, default=0, help="of usual lightning's DataLoader")
@@ -178,7 +193,9 @@ def asked(
 
 def run(name: str, command: list[str], folder: Path, data: Path, options: argparse.Namespace) -> None:
     """Run a command, its output in a file; raises SystemExit with the end of that output if it fails."""
-    environment = surroundings(data, options.accelerator, tensorflow=name == "keras")
+    environment = surroundings(data, options.accelerator, tensorflow=name == "keras") | dict(
+        CONTENDERS[name].environment
+    )
     log = folder / "output.txt"
     with log.open("w") as output:
         ended = subprocess.run(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)

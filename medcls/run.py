@@ -14,6 +14,12 @@ from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
+from medcls.engine.choice import why_single
+from medcls.engine.chunks import ChunkedImages
+from medcls.engine.driver import asking_the_driver
+from medcls.engine.lone_image import check_batch_size, takes_one_image
+from medcls.engine.rates import LendRates
+from medcls.engine.steps import take_many_steps
 from medcls.errors import Stopped, UserError
 from medcls.evaluation.plateau import Plateau, constant_of
 from medcls.host.environment import describe_environment
@@ -34,7 +40,6 @@ from medcls.training.checkpoints import KeepBestAndLast
 from medcls.training.classifier import Classifier, MetricFunction
 from medcls.training.device import check_device
 from medcls.training.history import History
-from medcls.training.lone_image import check_batch_size, takes_one_image
 from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 
@@ -60,7 +65,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
-        history = History(folder)
+        history = History()
         if resumed:
             restore_history(history, folder, image_set, config.epochs)
             if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
@@ -68,16 +73,22 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
                 return float(best_row(history.rows)["val_loss"])
         classifier = build_classifier(config, image_set)
         classifier.metrics = per_epoch(own, classifier)
-        data = ImageDataModule(
+        own_callbacks = build_callbacks(config)
+        needs_single, rates = why_single(config.trainer, classifier, own_callbacks), LendRates()
+        data = (ImageDataModule if needs_single else ChunkedImages)(
             image_set, config, len(history.rows), join_lone=joins_lone_image(config, classifier, image_set)
         )
         board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
         progress = Progress(history, image_set.table.simulated, show)
         plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
-        watching = [SeedEpochs(config.seed), history, progress, late, plateau, *([board] if board else [])]
+        watching = [SeedEpochs(config.seed), rates, history, progress, late, plateau, *([board] if board else [])]
         keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
-        callbacks = [*watching, *build_callbacks(config), keep]
+        callbacks = [*watching, *own_callbacks, keep]
         trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
+        if isinstance(data, ChunkedImages):
+            take_many_steps(trainer, classifier, data, rates)
+        else:
+            log.info("one step at a time, which is slower: %s", needs_single)
         if resumed:
             folder.write_config(config.plain())
             folder.write_status("running", len(history.rows))
@@ -85,9 +96,9 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             begin(folder, config, image_set, audit, overrides)
         describe(config, classifier, image_set, path)
         try:
-            metrics = train_and_score(trainer, classifier, data, history, board, own)
+            metrics = train_and_score(trainer, classifier, data, folder, history, board, own)
         except BaseException as error:
-            record_end(folder, error, len(history.rows), config.epochs)
+            record_end(folder, error, keep.kept, config.epochs)
             raise
         folder.write_status("done", len(history.rows))
         if show:
@@ -194,14 +205,16 @@ def train_and_score(
     trainer: pl.Trainer,
     classifier: Classifier,
     data: ImageDataModule,
+    folder: RunFolder,
     history: History,
     board: TensorBoard | None,
     own: "Sequence[Metric]",
 ) -> dict[str, Any]:
     """Train what is left to train, then score; returns the content of metrics.json."""
-    folder, config = history.folder, data.config
+    config = data.config
     if not is_over(history.rows, config.epochs, config.trainer.patience):
-        trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
+        with asking_the_driver():
+            trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
     from medcls.evaluation.constant import says_nothing
     from medcls.evaluation.run_metrics import headline, score_run

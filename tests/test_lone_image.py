@@ -9,8 +9,8 @@ from conftest import SCRIPT, TINY
 
 from medcls.config.parts import read_part
 from medcls.data.batches import EpochSampler
+from medcls.engine.lone_image import takes_one_image
 from medcls.models import build_network
-from medcls.training.lone_image import takes_one_image
 
 
 @pytest.mark.parametrize("n_images", [2, 5, 8, 9, 12, 13])

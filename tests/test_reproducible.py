@@ -14,7 +14,7 @@ from conftest import TINY
 from medcls.config import check_config
 from medcls.config.augment import AugmentConfig
 from medcls.data.augment import Augmenter
-from medcls.data.batches import BatchDataset, batch_loader
+from medcls.data.batches import BatchDataset, EpochSampler, loader_of
 from medcls.data.datamodule import ImageDataModule
 from medcls.errors import UserError
 from medcls.sources.load import load_image_set
@@ -89,6 +89,10 @@ class Recorder(pl.LightningModule):
         return None
 
 
+def shuffled(dataset, num_workers=0):
+    return loader_of(dataset, EpochSampler(len(dataset.labels), 4, seed=0), num_workers)
+
+
 def record(loader, epochs):
     recorder = Recorder()
     options = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
@@ -141,7 +145,7 @@ def test_augmentation_keeps_shape_type_and_its_input(channels, noise):
 def test_images_in_memory_stay_as_they_are_over_augmented_epochs(noise):
     images = np.stack([noise] * 6)
     dataset = BatchDataset(images, np.zeros(6, dtype=np.int64), Augmenter(STUDY))
-    record(batch_loader(dataset, 4, shuffle_seed=0), epochs=2)
+    record(shuffled(dataset), epochs=2)
     assert np.array_equal(images, np.stack([noise] * 6))
 
 
@@ -232,7 +236,7 @@ class Careless(albumentations.ImageOnlyTransform):
 )
 def test_nested_and_own_transforms_draw_the_same_for_any_number_of_workers_and_anew_each_epoch(transforms, noise):
     dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(transforms))
-    few, many = (record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3) for workers in (0, 2))
+    few, many = (record(shuffled(dataset, workers), epochs=3) for workers in (0, 2))
     for one, other in zip(few, many, strict=True):
         assert torch.equal(one[0], other[0])
     drawn = {image.numpy().tobytes() for images, _ in few for image in images}
@@ -322,7 +326,7 @@ def test_study_repeats_the_nearest_pixel_at_the_border():
 def test_every_epoch_visits_each_training_image_once_in_another_order(workers):
     images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1).repeat(4, axis=1).repeat(4, axis=2)
     dataset = BatchDataset(images, np.arange(11, dtype=np.int64))
-    epochs = record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3)
+    epochs = record(shuffled(dataset, workers), epochs=3)
     orders = [labels.tolist() for _, labels in epochs]
     assert all(sorted(order) == list(range(11)) for order in orders)
     assert len({tuple(order) for order in [list(range(11)), *orders]}) == 4
@@ -332,7 +336,7 @@ def test_every_epoch_visits_each_training_image_once_in_another_order(workers):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_every_epoch_augments_anew(workers, noise):
     dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(STUDY))
-    epochs = record(batch_loader(dataset, 4, shuffle_seed=0, num_workers=workers), epochs=3)
+    epochs = record(shuffled(dataset, workers), epochs=3)
     drawn = {image.numpy().tobytes() for images, _ in epochs for image in images}
     assert len(drawn) == 3 * 8
 

@@ -62,6 +62,7 @@ class Job:
         parser.add_argument("--accelerator", choices=["cpu", "gpu"], required=True)
         parser.add_argument("--answer", type=Path, required=True)
         parser.add_argument("--augmented", action="store_true")
+        parser.add_argument("--captured", action="store_true")
         parser.add_argument("--workers", type=int, default=0)
         self.options = parser.parse_args()
         self.data: Path = self.options.data

@@ -11,7 +11,7 @@ from medcls.config.augment import AugmentConfig
 from medcls.config.data import DataConfig
 from medcls.config.messages import explain_interpolation, explain_invalid, no_such_choice
 from medcls.config.parts import LOGGERS, LossConfig, NetConfig, OptimizerConfig, ScheduleConfig
-from medcls.config.section import MACHINERY, REPETITION, UNNAMED, Above0, AtLeast1, Count, Flag, Knob, Section
+from medcls.config.section import MACHINERY, REPETITION, UNNAMED, UNSEEN, Above0, AtLeast1, Count, Flag, Knob, Section
 from medcls.config.targets import DottedPath, Target, targets_in
 from medcls.errors import UserError
 from medcls.runs.history import COLUMNS
@@ -24,6 +24,7 @@ class TrainerConfig(Section):
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
     deterministic: Flag
     threads: Annotated[AtLeast1 | None, Knob(tunes=False)]
+    steps: Annotated[Literal["auto", "eager", "single"], UNSEEN]
     patience: AtLeast1 | None
     gradient_clip: Above0 | None
     accumulate: AtLeast1

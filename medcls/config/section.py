@@ -38,4 +38,5 @@ class Knob:
 
 MACHINERY = Knob(tunes=False, on_page=False)  # where and how fast a run is computed, and what is shown of it
 UNNAMED = Knob(tunes=False, on_page=False, in_name=False)  # likewise, and no part of a run's name
+UNSEEN = Knob(tunes=False, on_page=False, in_name=False, on_resume=True)  # likewise, whatever is computed
 REPETITION = Knob(tunes=False)  # the same question asked again: another seed, another fold

@@ -1,7 +1,7 @@
 """Whole batches straight from the array of images, in an order that depends on (seed, epoch) alone."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from medcls.data.augment import Augmenter
 
 BatchKey = tuple[int, list[int]]  # epoch, indices of the images
+Item = TypeVar("Item")
 
 
 class EpochSampler(Sampler[BatchKey]):
@@ -69,22 +70,11 @@ class BatchDataset(Dataset[tuple[Tensor, Tensor]]):
         return images, self.labels[indices]
 
 
-def batch_loader(
-    dataset: BatchDataset,
-    batch_size: int,
-    *,
-    shuffle_seed: int | None = None,
-    epoch: int = 0,
-    num_workers: int = 0,
-    join_lone: bool = False,
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Loader whose items are whole batches, the last one smaller where the images do not fill it.
-
-    ``epoch``: the one to begin with; ``join_lone``: see ``EpochSampler``.
-    """
+def loader_of(dataset: Dataset[Item], sampler: Sampler[Any], num_workers: int = 0) -> DataLoader[Item]:
+    """Loader whose items are those of ``dataset`` at the keys that ``sampler`` yields."""
     return DataLoader(
         dataset,
-        sampler=EpochSampler(len(dataset.labels), batch_size, shuffle_seed, epoch, join_lone=join_lone),
+        sampler=sampler,
         batch_size=None,  # the dataset makes the batches: one look-up per batch instead of a collation per image
         num_workers=num_workers,
         persistent_workers=num_workers > 0,

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from medcls.config import Config
-from medcls.data.batches import BatchDataset, batch_loader
+from medcls.data.batches import BatchDataset, EpochSampler, loader_of
 from medcls.data.image_set import ImageSet
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
@@ -41,20 +41,18 @@ class ImageDataModule(pl.LightningDataModule):
         """Images (N, H, W, C) and labels (N,) of a split."""
         return self.image_set.images[self.image_set.indices(split)], self.image_set.labels(split)
 
+    def training_order(self) -> EpochSampler:
+        """Which training images are in which batch."""
+        n_images, config = len(self.image_set.indices("train")), self.config
+        return EpochSampler(n_images, config.batch_size, config.seed, self.epochs_done, join_lone=self.join_lone)
+
     def train_dataloader(self) -> Loader:
-        config = self.config
-        return batch_loader(
-            self.training_set(),
-            config.batch_size,
-            shuffle_seed=config.seed,
-            epoch=self.epochs_done,
-            num_workers=config.num_workers,
-            join_lone=self.join_lone,
-        )
+        return loader_of(self.training_set(), self.training_order(), self.config.num_workers)
 
     def val_dataloader(self) -> Loader:
         return self.loader("val")
 
     def loader(self, split: str) -> Loader:
         """Batches of a split in order, never augmented."""
-        return batch_loader(BatchDataset(*self.arrays(split)), self.config.batch_size)
+        dataset = BatchDataset(*self.arrays(split))
+        return loader_of(dataset, EpochSampler(len(dataset.labels), self.config.batch_size, None))

@@ -34,9 +34,11 @@ class Progress(pl.Callback):
         )
         self.describe(trainer.current_epoch + 1, trainer.max_epochs or 0)
 
-    def on_train_batch_end(self, *arguments: Any) -> None:
-        if self.bar is not None:
-            self.bar.update()
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.bar is not None:  # which not every batch reaches: the engine calls now and then
+            self.bar.update(trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1 - self.bar.n)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         row, epochs = self.history.rows[-1], trainer.max_epochs or 0

@@ -74,6 +74,7 @@ class Classifier(pl.LightningModule):
         self.train_loss, self.train_correct, self.train_images = torch.zeros(()), torch.zeros(()), 0
         self.val_batches: list[Batch] = []
         self.restored_schedule: dict[str, Any] | None = None
+        self.judge: Callable[[Tensor], Tensor] | None = None  # logits of validation images, many batches at a time
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, n_outputs) of images (N, H, W, C), uint8."""
@@ -86,8 +87,9 @@ class Classifier(pl.LightningModule):
         return self.criterion(logits.to(self.dtype), labels, self.class_weights)
 
     def on_train_epoch_start(self) -> None:
-        self.train_loss = torch.zeros((), device=self.device)
-        self.train_correct = torch.zeros((), device=self.device)
+        # In place where they are on the device already: a captured step adds to these very tensors.
+        self.train_loss = self.train_loss.to(self.device).zero_()
+        self.train_correct = self.train_correct.to(self.device).zero_()
         self.train_images = 0
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -100,13 +102,13 @@ class Classifier(pl.LightningModule):
     def track(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a training batch towards the epoch's training loss and accuracy."""
         # Sums on the device, read once per epoch: logging each step would cost more than a small net's arithmetic.
-        self.train_loss += loss.detach() * len(labels)
-        self.train_correct += correct(logits.detach(), labels)
+        self.train_loss.add_(loss.detach() * len(labels))
+        self.train_correct.add_(correct(logits.detach(), labels))
         self.train_images += len(labels)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
-        self.val_batches.append((self(images), labels))
+        self.val_batches.append(((self.judge or self)(images), labels))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits: Tensor = self(batch[0])
@@ -153,6 +155,10 @@ class Classifier(pl.LightningModule):
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(*arguments, **options)
+        self.after_step()
+
+    def after_step(self) -> None:
+        """Set the rate of the next step of the optimiser, where the schedule is one of steps."""
         if self.per_batch and self.schedule is not None:
             self.schedule.step()
 

@@ -7,20 +7,18 @@ from typing import Any
 import pytorch_lightning as pl
 
 from medcls.errors import UserError
-from medcls.runs.folder import RunFolder
-from medcls.runs.history import COLUMNS, Row, write_history
+from medcls.runs.history import COLUMNS, Row
 
 
 class History(pl.Callback):
-    """Keeps a row per epoch, in checkpoints too, and writes history.csv after each.
+    """Keeps a row per epoch, in checkpoints too.
 
     Columns: epoch (from 1), those of ``COLUMNS``, whatever else was logged as val_<name>, lr (of that epoch) and
     seconds (since the end of the epoch before, so that checkpoints and logs count).
     Raises UserError when a loss is no longer finite.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
         self.rows: list[Row] = []
         self.began = 0.0
 
@@ -38,8 +36,7 @@ class History(pl.Callback):
                 f"training diverged in epoch {row['epoch']}: training loss {row['train_loss']}, validation loss "
                 f"{row['val_loss']}.\n  Expected finite losses: lower lr (now {row['lr']})."
             )
-        write_history(self.folder.history, [*self.rows, row])
-        self.rows.append(row)  # then, lest a signal in between leaves fewer rows than the status of the run will say
+        self.rows.append(row)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
