@@ -134,7 +134,9 @@ def mistakes(rng, name, world):
         if name in ("audit", "preview"):  # which do not train
             return kind, [rng.choice(["data.root=nowhere", "data.manifest=bad.csv", "data.classes={c:c,d:d}"])]
         if name == "predict":
-            return kind, [rng.choice(["data.root=nowhere", "run=nowhere", f"run={world['foreign']}", "variant=nowhere"])]
+            return kind, [
+                rng.choice(["data.root=nowhere", "run=nowhere", f"run={world['foreign']}", "variant=nowhere"])
+            ]
         return kind, rng.choice(CONTRADICTIONS).split()
     if kind == "empty":
         return kind, [rng.choice([f"{rng.choice(TEXTS + INTEGERS)}={quotes}" for quotes in ("", "''", '""')])]
