@@ -217,6 +217,16 @@ def audit(root: Path, image_size: int, working: Path) -> dict[str, Any]:
     return findings
 
 
+def group_with(copies: dict[str, Any], pair: Pair) -> set[str]:
+    """Names of all images that the first of a pair is a copy of, directly or through others."""
+    group, size = {min(pair)}, 0
+    links = [names_of(listed) for listed in copies["listed"] if not listed["doubtful"]]
+    while size < len(group):
+        size = len(group)
+        group |= {name for link in links if link & group for name in link}
+    return group
+
+
 def names_of(pair: dict[str, Any]) -> Pair:
     """The two file names of a pair."""
     return frozenset(pair[which]["name"] for which in ("first", "second"))
@@ -234,6 +244,7 @@ def patients_of(source: Path, table: str | None) -> dict[str, str]:
 def report(copies: dict[str, Any], planted: dict[Pair, str], patients: dict[str, str]) -> None:
     """Print how many of each kind were found, as copies or doubtful, and what else was reported."""
     told = {names_of(pair): pair["doubtful"] for pair in copies["listed"]}
+    told |= {pair: False for pair in planted if pair not in told and pair <= group_with(copies, pair)}
     of_kind = Counter(planted.values())
     sure, doubtful = (
         Counter(kind for pair, kind in planted.items() if told.get(pair) is what) for what in (False, True)

@@ -17,12 +17,14 @@ from conftest import SCRIPT, TINY
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance, ImageOps
+from pixels.dicom import dicom
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 from test_errors import can_mount, on_small_disk
 
 import medcls.audit.findings
+from medcls.audit.file_facts import read_facts
 from medcls.sources.simulated import simulated_images, simulated_table
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
@@ -699,6 +701,13 @@ def test_sizes_modes_and_formats_are_counted(audit, root):
     assert files["sizes"] == {"160x160": 59, "300x200": 1, "130x140": 1}
     assert files["modes"] == {"RGB": 60, "L": 1}
     assert files["formats"] == {"PNG": 60, "JPEG": 1}
+
+
+def test_a_dicom_without_its_preamble_has_the_facts_of_one_with_it(tmp_path):
+    samples = np.zeros((30, 40), np.uint16)
+    for head in ("whole", "no preamble", "bare", "no syntax"):
+        (tmp_path / head).write_bytes(dicom(samples, head=head, BitsStored=12))
+        assert read_facts(tmp_path / head)[:4] == (40, 30, "MONOCHROME2, 12 bits", "DICOM")
 
 
 @pytest.mark.parametrize(

@@ -99,12 +99,14 @@ def world(make_folder, tmp_path):
 
 def base(rng, world):
     """A command with words that are right, and whether it trains."""
-    name = rng.choice(["train", "train", "train", "sweep", "audit", "preview"])
+    name = rng.choice(["train", "train", "train", "sweep", "audit", "preview", "predict"])
     folder = f"{world['tmp']}/runs/{rng.randrange(10**9)}"
     if name == "train":
         return name, [*FAST, f"hydra.run.dir={folder}"]
     if name == "sweep":
         return name, [*FAST, "seed=0,1", f"hydra.sweep.dir={folder}"]
+    if name == "predict":
+        return name, [f"run={OLD / 'finished'}", f"data.root={world['images']}", "labelled=false", f"output={folder}"]
     return name, [*IMAGES.format(**world).split(), "image_size=32", f"--folder={folder}"]
 
 
@@ -131,6 +133,10 @@ def mistakes(rng, name, world):
     if kind == "contradiction":
         if name in ("audit", "preview"):  # which do not train
             return kind, [rng.choice(["data.root=nowhere", "data.manifest=bad.csv", "data.classes={c:c,d:d}"])]
+        if name == "predict":
+            return kind, [
+                rng.choice(["data.root=nowhere", "run=nowhere", f"run={world['foreign']}", "variant=nowhere"])
+            ]
         return kind, rng.choice(CONTRADICTIONS).split()
     if kind == "empty":
         return kind, [rng.choice([f"{rng.choice(TEXTS + INTEGERS)}={quotes}" for quotes in ("", "''", '""')])]
@@ -158,7 +164,7 @@ def right_line(rng, world):
     )
     kept = [word for word in words if not more.startswith(word.partition("=")[0] + "=") or name != "train"]
     if name != "train":
-        more = "audit.shortcut_auroc=0.9" if name in ("audit", "preview") else "lr=1e-2"
+        more = {"sweep": "lr=1e-2", "predict": "trainer.threads=1"}.get(name, "audit.shortcut_auroc=0.9")
     return Line([name, *kept, more.strip("'")], False, "right")
 
 
@@ -191,6 +197,9 @@ def damaged_line(rng, world):
         lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
         lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefghi", "bcdefghij", strict=True)]
         file.write_text("\n".join(lines))
+    if rng.random() < 0.25:
+        words = [f"run={folder}", f"data.root={world['images']}", "labelled=false", f"output={folder}_judged"]
+        return Line(["predict", *words], False, f"damaged: {how}")
     if source != "sweep":
         return Line(["train", f"resume={folder}", "epochs=4"], False, f"damaged: {how}")
     again = [*SWEEP.split(), f"hydra.sweep.dir={folder}"]
@@ -215,6 +224,10 @@ def foreign_line(rng, world):
             ["sweep", *FAST, f"hydra.sweep.dir={world['foreign']}"],
             ["audit", "data=folder", f"data.root={world['foreign']}"],
             ["audit", "--folder", ""],
+            ["predict", "run=", f"data.root={world['images']}"],
+            ["predict", f"run={world['foreign']}", f"data.root={world['images']}"],
+            ["predict", f"run={OLD / 'finished'}", f"data.root={world['foreign']}"],
+            ["predict", f"run={OLD / 'finished'}", f"data.root={world['images']}", f"output={world['foreign']}"],
             ["preview", f"{world['foreign']}/notes.txt"],
             ["preview", f"{world['foreign']}/nowhere.png"],
             ["train", *FAST, "data=folder", f"data.root={world['images']}", "data.manifest=bad.csv"],

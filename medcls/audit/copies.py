@@ -86,7 +86,8 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough
     if len(positions) > 1:
         began = time.monotonic()
         thumbnails = Thumbnails.of(Chosen(images, positions))
-        found += quick_pass(Chosen(images, positions), sides[positions], thumbnails)
+        alike = quick_pass(Chosen(images, positions), sides[positions], thumbnails)
+        found += [pair for pair in alike if pair.verdict.evident]
         log.info(
             "audit: %d images have a copy with the same pixels, turned, mirrored, resized or recompressed (%.0f s)%s",
             len(images) - len(np.unique(group_all(picture, found))),
@@ -95,7 +96,8 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough
         )
         if thorough:
             kept = np.flatnonzero(group_all(picture, found)[positions] == positions)
-            found += thorough_pass(Chosen(images, positions[kept]), sides[positions[kept]], thumbnails.take(kept))
+            chosen = Chosen(images, positions[kept])
+            found += thorough_pass(chosen, sides[chosen.positions], thumbnails.take(kept), alike)
     return as_copies(picture, flat, found)
 
 
@@ -106,22 +108,29 @@ def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
-    """Copies that lie as their originals do, turned by quarters or mirrored."""
+    """Copies that lie as their originals do, turned by quarters or mirrored; some only may be such."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
     pairs = []
     for first, second, orientation in thumbnails.alike():
         mirrored, start = start_of(orientation)
         pairs.append(Pair(first, second, mirrored, start=start))
-    found = copies_of(images, judge, pairs, "Comparing pairs that look alike")
-    return [pair for pair in found if pair.verdict.evident]
+    return copies_of(images, judge, pairs, "Comparing pairs that look alike")
 
 
-def thorough_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
-    """Copies of any kind."""
+def thorough_pass(
+    images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails, alike: Sequence[Found]
+) -> list[Found]:
+    """Copies of any kind; ``alike``: pairs that may be copies, looked at again beside better look-alikes."""
     features = find_features(images)
     neighbours = find_neighbours(features)
     judge = Judge(Pictures(images, features), sides, thumbnails, neighbours)
-    return copies_of(images, judge, [Pair(*pair) for pair in neighbours.pairs()], "Comparing pairs of shared features")
+    pairs = [Pair(*pair) for pair in neighbours.pairs()]
+    place = {int(position): i for i, position in enumerate(images.positions)}
+    for first, second, verdict in alike:
+        if first in place and second in place:
+            mirrored, start = verdict.pair.mirrored, verdict.pair.start
+            pairs.append(Pair(place[first], place[second], mirrored, start=start))
+    return copies_of(images, judge, pairs, "Comparing pairs of shared features")
 
 
 def copies_of(images: Chosen, judge: Judge, pairs: Sequence[Pair], what: str) -> list[Found]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageOps
 
-from medcls.formats.kinds import PILLOW_FORMATS
+from medcls.formats.kinds import PILLOW_FORMATS, is_dicom
 from medcls.formats.pillow import reading
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,14 @@ def read_facts(path: Path) -> FileFacts:
 
 
 def dicom_facts(path: Path, size: int) -> FileFacts:
-    """Facts of a DICOM file; for any other file only its suffix and size."""
+    """Facts of a DICOM file, with or without its preamble; for any other file only its suffix and size."""
     unknown = FileFacts(format=path.suffix.lstrip(".").upper(), bytes=size)
     try:
         import pydicom
 
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_DICOM_TAGS])
+        with path.open("rb") as file:
+            known = is_dicom(file.read(132))
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*_DICOM_TAGS], force=known)
         mode = f"{header.PhotometricInterpretation}, {header.BitsStored} bits"
         return FileFacts(int(header.Columns), int(header.Rows), mode, "DICOM", size)
     except Exception:

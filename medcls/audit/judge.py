@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +19,10 @@ LEAST_OWN = 0.4  # correlation of what each image has for itself
 LEAST_LEAD = 0.35  # over the best look-alike, by Fisher's transform
 LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
 MANY_VOTES = 10.0
+LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead
 SURE_SUM = 1.25  # of the two, below which a pair is doubtful
 EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
+EARLY_SIMILAR, EARLY_BEHIND = 0.97, 0.05  # similarity that is enough early; or share in which look-alikes agree better
 SURE, SURE_SMALL = 0.8, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
 SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
@@ -28,6 +31,9 @@ LOOKALIKES = 8
 
 _SMOOTH = SIDE / 64  # pixels, standard deviation over which an image's own share of its detail is estimated
 _EVEN = 0.05  # squared detail that no share is estimated from
+_AROUND = SIDE // 6 | 1  # pixels, side of the square over which agreement at a place is measured
+_NOTHING = 1e-3  # squared detail that nothing is compared by
+_CLEAR = 0.05  # difference of two such correlations that counts
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,9 @@ class Verdict:
     """What came of comparing a pair.
 
     ``own``: correlation of what each image has for itself; ``lead``: how much better they agree than with look-alikes;
-    ``small``: whether either file is.
+    ``small``: whether either file is. ``ahead``, ``behind``: share of the image in which the two agree better than
+    with any look-alike, less twice that in which they agree worse, for the image of which it is more; and the latter
+    share, for the image of which that is more. In a frame that many images share neither counts.
     """
 
     pair: Pair
@@ -57,17 +65,22 @@ class Verdict:
     own: float
     lead: float
     small: bool
+    ahead: float = 0.0
+    behind: float = 0.0
 
     @property
     def same(self) -> bool:
         """Whether the two show the same picture, or nearly so."""
         least = LEAST_SUM if self.pair.votes >= MANY_VOTES else FEW_SUM
-        return self.own >= LEAST_OWN and self.lead >= LEAST_LEAD and self.own + self.lead >= least
+        leads = self.lead >= LEAST_LEAD and self.own + self.lead >= least
+        ahead = self.pair.votes >= MANY_VOTES and self.ahead >= LEAST_AHEAD
+        return self.own >= LEAST_OWN and (leads or ahead)
 
     @property
     def evident(self) -> bool:
         """Whether they do beyond doubt, so that one of them may stand for both."""
-        return self.same and self.own + self.lead >= EARLY_SUM
+        nowhere_else = self.fit.similarity >= EARLY_SIMILAR or self.behind <= EARLY_BEHIND
+        return self.same and self.own + self.lead >= EARLY_SUM and nowhere_else
 
     @property
     def doubtful(self) -> bool:
@@ -86,7 +99,18 @@ class Verdict:
         return similarity < (SURE_MIRRORED if move.only_mirrored else SURE_EDITED)
 
 
-Own = tuple[Plane, Plane]  # what an image has for itself, and which share of its detail that is, 0 to 1
+@dataclass(frozen=True)
+class Beside:
+    """An image beside its look-alikes, planes of (S, S).
+
+    ``rest``: the detail that it has for itself; ``share``: which share of its detail that is, 0 to 1; ``best``:
+    similarity of the best look-alike; ``agreement``: around each place, with the look-alike that agrees best there.
+    """
+
+    rest: Plane
+    share: Plane
+    best: float = 0.0
+    agreement: NDArray[np.float16] | None = None
 
 
 class Judge:
@@ -111,48 +135,78 @@ class Judge:
             return verdict
         return self.compared(pair, fit, [self.moved(i) for i in (pair.first, pair.second)])
 
-    def compared(self, pair: Pair, fit: Fit, alone: list[tuple[Own, float]]) -> Verdict:
-        """The verdict, given what either image has for itself and how similar its best look-alike is."""
-        (own_a, best_a), (own_b, best_b) = alone
+    def compared(self, pair: Pair, fit: Fit, alone: list[Beside]) -> Verdict:
+        """The verdict, given both images beside their look-alikes."""
+        first, second = alone
         a, b = self.pictures.seen(pair.first), self.pictures.facing(pair.second, pair.mirrored)
-        if pair.mirrored:
-            own_b = (mirrored(own_b[0]), mirrored(own_b[1]))
-        there = both_seen(a[1], b[1], fit.warp).astype(np.float32)
+        seen = both_seen(a[1], b[1], fit.warp)
+        there = seen.astype(np.float32)
+        own_b = (mirrored(part) if pair.mirrored else part for part in (second.rest, second.share))
         plane, rest, share = (lay(part, fit.warp) for part in (b[0], *own_b))
-        of_a, of_b = there * own_a[1] ** 2, there * share**2
-        own = max(correlation(own_a[0], plane, of_a), correlation(own_a[0], rest, of_a))
-        own += max(correlation(a[0], rest, of_b), correlation(own_a[0], rest, of_b))
-        lead = atanh(fit.similarity) - (atanh(best_a) + atanh(best_b)) / 2
-        return Verdict(pair, fit, own / 2, lead, bool(self.small[[pair.first, pair.second]].any()))
+        of_a, of_b = there * first.share**2, there * share**2
+        own = max(correlation(first.rest, plane, of_a), correlation(first.rest, rest, of_a))
+        own += max(correlation(a[0], rest, of_b), correlation(first.rest, rest, of_b))
+        lead = atanh(fit.similarity) - (atanh(first.best) + atanh(second.best)) / 2
+        small = bool(self.small[[pair.first, pair.second]].any())
+        if first.agreement is None or second.agreement is None:
+            return Verdict(pair, fit, own / 2, lead, small)
+        theirs = mirrored(second.agreement) if pair.mirrored else second.agreement
+        more = around(a[0], plane, there) - np.stack([first.agreement, lay(theirs, fit.warp)])
+        better, worse = ((part[:, seen].mean(axis=1)) for part in (more > _CLEAR, more < -_CLEAR))
+        return Verdict(pair, fit, own / 2, lead, small, float((better - 2 * worse).max()), float(worse.max()))
 
-    def _as_they_lie(self, image: int) -> tuple[Own, float]:
-        """What an image has for itself beside those that look most like it as they lie; no lead is taken of those."""
+    def _as_they_lie(self, image: int) -> Beside:
+        """An image beside those that look most like it as they lie; no lead is taken of those."""
+        plane, _ = self.pictures.seen(image)
+        return Beside(*own(plane, [self.pictures.seen(k)[0] for k in self.alike(image)]))
+
+    def alike(self, image: int) -> list[int]:
+        """The images that look most like one as they lie, without those that may be copies."""
         near = self.thumbnails.nearest([image], SKIPPED + LOOKALIKES + 1)[1][0, SKIPPED + 1 :]
-        return own(self.pictures.seen(image)[0], [self.pictures.seen(int(k))[0] for k in near if k >= 0]), 0.0
+        return [k for k in near.tolist() if k >= 0]
 
-    def _moved(self, image: int) -> tuple[Own, float]:
+    def _moved(self, image: int) -> Beside:
         """The same, also beside the look-alikes that were found for it, laid over it."""
-        (plain, best), moved = self.as_they_lie(image), []
+        plain, best, moved = self.as_they_lie(image), 0.0, []
+        plane, there = self.pictures.seen(image)
+        agreement = np.zeros_like(plane)
+        for other in self.alike(image):
+            found, seen = self.pictures.seen(other)
+            np.maximum(agreement, around(plane, found, (there & seen).astype(np.float32)), out=agreement)
         for other, mirror, start in self.found.lookalikes(image, SKIPPED, LOOKALIKES):
             if (fit := self.pictures.laid(image, other, mirror, start)) is None:
                 continue
-            moved.append(lay(self.pictures.facing(other, mirror)[0], fit.warp))
+            found, seen = self.pictures.facing(other, mirror)
+            moved.append(lay(found, fit.warp))
+            shared = both_seen(there, seen, fit.warp).astype(np.float32)
+            np.maximum(agreement, around(plane, moved[-1], shared), out=agreement)
             if fit.overlap >= LEAST_OVERLAP:
                 best = max(best, fit.similarity)
         if len(moved) < 3:
-            return plain, best
-        other_own = own(self.pictures.seen(image)[0], moved)
-        less = plain[1] <= other_own[1]
-        return (np.where(less, plain[0], other_own[0]), np.minimum(plain[1], other_own[1])), best
+            return Beside(plain.rest, plain.share, best, agreement.astype(np.float16))
+        rest, share = own(plane, moved)
+        less = plain.share <= share
+        rest = np.where(less, plain.rest, rest)
+        return Beside(rest, np.minimum(plain.share, share), best, agreement.astype(np.float16))
 
 
-def own(plane: Plane, others: Sequence[Plane]) -> Own:
+def own(plane: Plane, others: Sequence[Plane]) -> tuple[Plane, Plane]:
     """What the detail of an image has beyond the median of others, and which share of its detail that is."""
     if not others:
         return plane, np.ones_like(plane)
     rest = plane - np.median(np.stack(others), axis=0).astype(np.float32)
     share = blurred(rest * rest, _SMOOTH) / (blurred(plane * plane, _SMOOTH) + _EVEN)
     return rest, np.clip(share, 0, 1).astype(np.float32)
+
+
+def around(a: Plane, b: Plane, there: Plane) -> Plane:
+    """Correlation of two images around each place, 0 where there is nothing to compare."""
+
+    def mean(plane: Plane) -> Plane:
+        return np.asarray(cv2.boxFilter(plane * there, -1, (_AROUND, _AROUND)), np.float32)
+
+    agreement: Plane = mean(a * b) / np.sqrt(mean(a * a) * mean(b * b) + _NOTHING)
+    return agreement * there
 
 
 def atanh(similarity: float) -> float:

@@ -13,7 +13,7 @@ from medcls.audit.search import Index, make_index, search_threads
 
 _NEAREST = 10  # neighbours of each feature that may vote
 _FAINT = 0.1  # votes below are noise
-_BLOCK = 500  # images searched at a time
+_BLOCK = 100  # images searched at a time
 KEPT = 32  # neighbours kept of each image, copies and look-alikes
 LEAST_VOTES = 3.0  # of two images that may be copies
 

@@ -1,7 +1,6 @@
-"""Long work in threads, with a progress bar on a terminal and a line every two seconds elsewhere."""
+"""Long work in threads that says how far it is, and a line every two seconds where nothing else says so."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +8,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from medcls.host.repeat import repeating
 from medcls.process import opencv_in_one_thread, usable_cores
+from medcls.sources import progress
 
 log = logging.getLogger(__name__)
 
-_EVERY = 2.0  # seconds between two lines
 _AT_A_TIME = 256  # items handed to the threads, so that results do not pile up
 
 Item = TypeVar("Item")
@@ -42,37 +40,18 @@ def run_in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Ite
 
 def shown(results: Iterable[Result], what: str, count: int) -> Iterator[Result]:
     """The same results; says now and then how many of ``count`` there are."""
-    if sys.stderr.isatty():
-        for result in tqdm(results, what, count, leave=False):
-            _said.at = time.monotonic()
-            yield result
-        return
-    began = time.monotonic()
-    for done, result in enumerate(results, 1):
-        if (now := time.monotonic()) - _said.at >= _EVERY and done < count:
-            log.info("audit: %s, %d of %d, about %.0f s left", what, done, count, (now - began) / done * (count - done))
-            _said.at = now
-        yield result
-
-
-class _Said:
-    """When something was last said."""
-
-    at = 0.0
-
-
-_said = _Said()
+    return progress.shown(results, f"audit: {what}", count)
 
 
 @contextmanager
 def heartbeat(what: str) -> Iterator[None]:
     """Say every two seconds that work goes on while the block runs, where nothing else says so."""
-    _said.at = began = time.monotonic()
+    progress.said.at = began = time.monotonic()
 
     def beat() -> None:
-        if (now := time.monotonic()) - _said.at >= _EVERY:
+        if (now := time.monotonic()) - progress.said.at >= progress.EVERY:
             log.info("audit: %s, %.0f s so far", what, now - began)
-            _said.at = now
+            progress.said.at = now
 
-    with repeating(_EVERY / 4, beat):
+    with repeating(progress.EVERY / 4, beat):
         yield

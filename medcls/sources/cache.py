@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import filelock
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from medcls.atomic import write_text, writing
 from medcls.formats.budget import FILES
 from medcls.formats.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
 from medcls.formats.gray import Window
 from medcls.process import usable_cores
+from medcls.sources.progress import shown
 
 log = logging.getLogger(__name__)
 
@@ -187,12 +187,11 @@ def _decoded(
 
 def _in_parallel(work: Callable[[int], _File], count: int, root: Path) -> Iterator[_File]:
     # Threads suffice: Pillow and hashlib release the interpreter lock while they work.
-    terminal = sys.stderr.isatty()
-    if not terminal:
+    if not sys.stderr.isatty():
         log.info("%s: reading %d images", root, count)
     pool = ThreadPoolExecutor(usable_cores())
     try:
-        yield from tqdm(pool.map(work, range(count)), "Reading images", count, unit="image", disable=not terminal)
+        yield from shown(pool.map(work, range(count)), "Reading images", count)
     finally:
         pool.shutdown(cancel_futures=True)  # an interruption does not wait for the remaining images
 
