@@ -76,8 +76,8 @@ def names(root, split="train", token=""):
 
 
 def of(findings):
-    """The two names of each pair -> kind, orientation, and its flags."""
-    return {
+    """The two names of each pair, none of which is listed twice -> kind, orientation, and its flags."""
+    found = {
         (pair["second"]["name"], pair["first"]["name"]): (
             pair["kind"],
             pair["orientation"],
@@ -86,6 +86,8 @@ def of(findings):
         )
         for pair in findings["copies"]["listed"]
     }
+    assert len(found) == len(findings["copies"]["listed"])
+    return found
 
 
 def cropped(image):

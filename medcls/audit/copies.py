@@ -98,7 +98,9 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough
             kept = np.flatnonzero(group_all(picture, found)[positions] == positions)
             chosen = Chosen(images, positions[kept])
             found += thorough_pass(chosen, sides[chosen.positions], thumbnails.take(kept), alike)
-    return as_copies(picture, flat, found)
+    # A doubtful pair of the first pass is judged again in the second, which knows better.
+    once = {(pair.first, pair.second): pair for pair in found}
+    return as_copies(picture, flat, list(once.values()))
 
 
 def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
