@@ -91,9 +91,10 @@ def read_status(folder: RunFolder) -> dict[str, Any]:
 
 def history_so_far(folder: RunFolder) -> list[Row]:
     """Rows of history.csv; none if no epoch is complete. Raises UserError where it is damaged."""
+    done = read_status(folder)["epoch"]  # before the rows: a run that is at work writes it after them
     try:
         rows = read_history(folder.history)
-        if len(rows) < (done := read_status(folder)["epoch"]):
+        if len(rows) < done:
             raise ValueError(f"{len(rows)} of {done} epochs")
         return rows
     except FileNotFoundError:
