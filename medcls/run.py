@@ -14,6 +14,7 @@ from medcls.config import Config
 from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
+from medcls.decision.rule import check_classes
 from medcls.engine.choice import why_single
 from medcls.engine.chunks import ChunkedImages
 from medcls.engine.driver import asking_the_driver
@@ -31,6 +32,7 @@ from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
 from medcls.runs.predictions import positive_index
+from medcls.runs.run import validation_images
 from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
@@ -65,6 +67,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
+        check_classes(config.threshold, image_set.table.classes)
         history = History()
         if resumed:
             restore_history(history, folder, image_set, config.epochs)
@@ -124,11 +127,13 @@ def check(config: Config, path: Path) -> "list[Metric]":
 
 
 def tell_end(metrics: Mapping[str, Any], config: Config, folder: RunFolder, overrides: list[str]) -> None:
-    """Print the closing table, and what to do next."""
+    """Print the closing table, that of a threshold where one is asked for, and what to do next."""
+    from medcls.decision.tables import print_at_threshold
     from medcls.report.closing_table import print_closing_table
     from medcls.report.next_steps import print_next_steps
 
     print_closing_table(metrics, folder.path)
+    print_at_threshold(folder.decision, metrics)
     print_next_steps(metrics, config, folder, overrides)
 
 
@@ -216,6 +221,7 @@ def train_and_score(
         with asking_the_driver():
             trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
+    from medcls.decision.record import decide_on, write_decision
     from medcls.evaluation.constant import says_nothing
     from medcls.evaluation.run_metrics import headline, score_run
     from medcls.report.run_pictures import draw_run
@@ -228,6 +234,8 @@ def train_and_score(
 
         where = config.data.name, find_root(config.data), config.data.medmnist.size
         metrics["medmnist"] = official_scores(*where, predictions["test"].probabilities)
+    decision = decide_on(predictions["val"], config.threshold, validation_images(metrics))
+    write_decision(folder.decision, decision, predictions)
     draw_run(metrics, predictions, history.rows, folder.path)
     write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:

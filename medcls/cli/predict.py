@@ -19,7 +19,9 @@ PAGE = Page(
     config="predict",
     words="run=<run> data.root=<images> [key=value ...]",
     keys=(
-        *("run", "variant", "data.root", "output", "labelled", "data", "data.classes", "data.manifest"),
+        *("run", "variant", "data.root", "output", "labelled", "calibrate"),
+        *("threshold.sensitivity", "threshold.specificity", "threshold.rule", "threshold.cost", "threshold.value"),
+        *("threshold.prevalence", "data", "data.classes", "data.manifest"),
         *("data.columns.path", "data.columns.label", "data.columns.group", "data.group_pattern"),
         *("data.allow_outside_root", "data.max_pixels", "data.cache_dir", "audit", "audit.on_leak", "audit.search"),
         *("trainer.accelerator", "trainer.threads", "allow"),
@@ -28,6 +30,7 @@ PAGE = Page(
         ("run=runs/<run> data.root=images", "a folder of images, with or without classes"),
         ("run=runs/<run> data.root=photo.png", "one file"),
         ("run=runs/<sweep> data.root=images output=judged", "all seeds and folds of a sweep, together"),
+        ("run=runs/<run> data.root=images threshold.sensitivity=0.95", "at a threshold fixed on validation images"),
         ("run=runs/a,runs/b data.root=images", "two runs, together"),
         ("run=runs/<run> data.root=images 'data.classes={benign: nevus}'", "what is called otherwise there"),
     ],

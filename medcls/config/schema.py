@@ -46,6 +46,23 @@ class AuditConfig(Section):
     shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1)]
 
 
+class ThresholdConfig(Section):
+    """At most one rule, kept on validation images alone; prevalence: of the population that rule and values are for."""
+
+    sensitivity: Annotated[float, Field(gt=0, le=1)] | None
+    specificity: Annotated[float, Field(gt=0, le=1)] | None
+    rule: Literal["argmax", "youden"] | None
+    cost: Above0 | None
+    value: Annotated[float, Field(gt=0, lt=1)] | None
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None
+
+    @model_validator(mode="after")
+    def one_rule(self) -> "ThresholdConfig":
+        if len(self.model_dump(exclude={"prevalence"}, exclude_none=True)) > 1:
+            raise ValueError("one of sensitivity, specificity, rule, cost and value, the others null")
+        return self
+
+
 class ReachConfig(Section):
     """A question of convergence: in which epoch does each variant reach a value, or the last one of another variant."""
 
@@ -111,6 +128,7 @@ class Config(Section):
     optimizer: OptimizerConfig
     scheduler: ScheduleConfig
     trainer: TrainerConfig
+    threshold: Annotated[ThresholdConfig, MACHINERY]
     classifier: ClassifierConfig
     callbacks: Annotated[list[Target], Knob(on_page=False)]
     logger: Annotated[LoggerConfig, MACHINERY]

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medcls.evaluation.bootstrap import bootstrap_interval
 from medcls.evaluation.formulas import check_predictions
@@ -19,15 +20,20 @@ from medcls.runs.predictions import Predictions
 
 
 def intervals(
-    predictions: Predictions, metrics: Sequence[Metric] = tuple(METRICS.values()), level: float = LEVEL
+    predictions: Predictions,
+    metrics: Sequence[Metric] = tuple(METRICS.values()),
+    level: float = LEVEL,
+    predicted: NDArray[np.int64] | None = None,
 ) -> dict[str, Interval]:
     """Every metric by name with its interval, from predictions of images or of the folds of a cross-validation.
 
+    predicted: the class (N,) that each image is taken for, where that is not the most probable one; metrics of the
+    user's own are not told of it.
     Limits are NaN, and ``why`` says so, where no method holds; never of zero width. docs/statistics.md has the methods,
     and how often they cover. Raises ValueError as ``scores`` does, UserError where a metric of the user's own fails.
     """
     check_predictions(predictions.labels, predictions.probabilities)
-    units = Units.of(predictions)
+    units = Units.of(predictions, predicted)
     return {metric.name: _interval(metric, predictions, units, level) for metric in metrics}
 
 

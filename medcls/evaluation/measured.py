@@ -54,8 +54,10 @@ class Units:
     predicted: Numbers
 
     @classmethod
-    def of(cls, predictions: Predictions) -> "Units":
-        predicted = np.asarray(predictions.probabilities.argmax(axis=1))
+    def of(cls, predictions: Predictions, predicted: Numbers | None = None) -> "Units":
+        """Of the images of ``predictions``; without ``predicted`` the most probable class is."""
+        if predicted is None:
+            predicted = np.asarray(predictions.probabilities.argmax(axis=1))
         return cls(number_patients(predictions.patients), fold_numbers(predictions), predicted)
 
     @property

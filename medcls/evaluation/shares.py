@@ -62,6 +62,11 @@ def measure_f1(predictions: Predictions, classes: Sequence[int] | None = None, u
     return _mean(units, cells, needed=[labels == k for k in chosen], f1=True)
 
 
+def measure_share(units: Units, images: Mask, hit: Mask) -> Measured:
+    """Share of ``images`` (N,) that count as hits (N,); NaN of none."""
+    return _mean(units, [(images, hit)])
+
+
 def _mean(units: Units, cells: Sequence[Cell], *, needed: Sequence[Mask] | None = None, f1: bool = False) -> Measured:
     """Mean of the shares of ``cells`` in each fold, by the effective number of images that its variance tells of.
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import torch
 from medcls.atomic import write_json
 from medcls.config.targets import targets_in
 from medcls.data.listing import listing
+from medcls.decision.pictures import draw_quality
+from medcls.decision.tables import print_quality
 from medcls.errors import Stopped, UserError
 from medcls.evaluation.metrics import Metric
 from medcls.evaluation.own_metrics import own_metrics
+from medcls.predict.deciding import Deciding, deciding
 from medcls.predict.elsewhere import compared
 from medcls.predict.inputs import Inputs, list_inputs
 from medcls.predict.judging import Judged, device_of, judge_files, remove_parts
@@ -47,12 +51,13 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     of_run = ensemble.nets[0].run.config if ensemble.nets[0].run else {}
     inputs = list_inputs(config.data, ensemble.classes, classes_of(of_run), config.labelled)
     own = metrics_of_own(ensemble, allowed)
+    how = deciding(ensemble, config.threshold, given, config.calibrate)
     folder = PredictFolder(config.output or Path("runs") / f"predict_{inputs.title}_by_{ensemble.title}")
     folder.check({}, inputs, config.data)  # before the images are compared, which takes a while
     trained = [training_images(net, cache_folder(config.data.cache_dir), allowed) for net in ensemble.nets]
     inputs, notice = never_seen(inputs, trained, config)
     batch_size = config.batch_size if "batch_size" in given else batch_size_of(of_run)
-    asked = what_was_asked(ensemble, inputs, batch_size, notice)
+    asked = what_was_asked(ensemble, inputs, batch_size, notice, how)
     folder.check(asked, inputs, config.data)
     folder.path.mkdir(parents=True, exist_ok=True)
     with locked(folder.path, "another process is predicting into this folder"):
@@ -60,7 +65,7 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
         if summary is None:
             write_json(folder.asked, asked)
             judged = judged_so_far_and_now(folder, inputs, ensemble, batch_size, config)
-            summary = finish(folder, inputs, judged, ensemble, trained[0], own, notice)
+            summary = finish(folder, inputs, judged, ensemble, trained[0], own, notice, how)
         remove_parts(folder.parts)
     tell_end(folder, summary)
     return 1 if summary["unreadable"] else 0
@@ -107,6 +112,7 @@ def finish(
     trained: TrainingImages | str,
     own: Sequence[Metric],
     notice: str | None,
+    how: Deciding,
 ) -> dict[str, Any]:
     """Write what the folder is for; returns the summary. Raises UserError where no file can be read."""
     unreadable = {name: why for name, why in zip(inputs.names, judged.reasons, strict=True) if why}
@@ -121,20 +127,26 @@ def finish(
         inputs, judged = inputs.select(keep), judged.select(keep)
     found = ordinary(judged, ensemble, trained)
     found.warn(str(inputs.root))
-    write_table_of(folder.predictions, inputs, judged, ensemble, found)
+    write_table_of(folder.predictions, inputs, judged, ensemble, found, how)
     mean = mean_and_spread(judged.probabilities)[0]
-    log.info("chosen: %s", chosen_counts(mean, ensemble.classes))
+    log.info("chosen: %s", chosen_counts(how.decide(mean), ensemble.classes))
     if inputs.labels is not None:
         groups = inputs.groups if any(inputs.groups) else ()
         external = Predictions(inputs.title, inputs.names, inputs.labels, mean, ensemble.positive_index, groups)
-        write_json(folder.metrics, compared(external, ensemble, own, notice))
+        title = f"{'SIMULATED ' if ensemble.simulated else ''}{ensemble.title} on {inputs.title}"
+        shown = replace(external, probabilities=how.shown(mean))
+        prevalence = how.prevalence if how.stated else None
+        draw_quality(shown, ensemble.classes, title, folder.path, threshold=how.shown_threshold, prevalence=prevalence)
+        write_json(folder.metrics, compared(external, ensemble, own, notice, how))
     return write_summary(folder, inputs, ensemble, found, unreadable)
 
 
 def tell_end(folder: PredictFolder, summary: Mapping[str, Any]) -> None:
     """Say how many images were judged, what the nets are worth on them, and where the folder is."""
     if folder.metrics.is_file():
-        print_side_by_side(read_json(folder.metrics, dict[str, Any]))
+        metrics = read_json(folder.metrics, dict[str, Any])
+        print_side_by_side(metrics)
+        print_quality(metrics)
     elif summary["simulated"]:
         log.warning("SIMULATED: a net was trained on simulated images; these probabilities say nothing about patients.")
     log.info("%d of %d images judged", summary["judged"], summary["images"])

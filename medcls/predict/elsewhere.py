@@ -6,20 +6,26 @@ from typing import Any
 
 import numpy as np
 
+from medcls.decision.quality import quality
 from medcls.evaluation.intervals import as_json, class_table, intervals
 from medcls.evaluation.metrics import METRICS, Metric
 from medcls.evaluation.pooled import pool
+from medcls.predict.deciding import Deciding
 from medcls.predict.nets import Ensemble
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import validation_images
 
 
-def compared(external: Predictions, ensemble: Ensemble, own: Sequence[Metric], notice: str | None) -> dict[str, Any]:
+def compared(
+    external: Predictions, ensemble: Ensemble, own: Sequence[Metric], notice: str | None, how: Deciding
+) -> dict[str, Any]:
     """Content of metrics.json: every metric with its interval, on the external images and on the nets' own.
 
     own: metrics of the user's own. Raises UserError where one of them fails.
     """
     inside, why = internal(ensemble)
+    sides = {"external": (external, "external images")} | ({} if inside is None else {"internal": inside})
+    quality = {name: quality_of(one, how) for name, (one, _) in sides.items()}
     return {
         "simulated": ensemble.simulated,
         "notice": notice,
@@ -27,18 +33,30 @@ def compared(external: Predictions, ensemble: Ensemble, own: Sequence[Metric], n
         "classes": list(ensemble.classes),
         "positive": ensemble.positive,
         "nets": [str(net.checkpoint) for net in ensemble.nets],
-        "external": measured(external, "external images", own),
-        "internal": None if inside is None else measured(*inside, own),
+        "deciding": how.described(),
+        "external": measured(external, "external images", own, how),
+        "internal": None if inside is None else measured(*inside, own, how),
+        "quality": quality,
         "no_internal": why,
         "per_class": class_table(external, ensemble.classes),
     }
 
 
-def measured(predictions: Predictions, images: str, own: Sequence[Metric]) -> dict[str, Any]:
+def quality_of(predictions: Predictions, how: Deciding) -> dict[str, Any]:
+    """What the probabilities as shown, and the decisions, are worth beyond the metrics."""
+    predicted = how.decide(predictions.probabilities)
+    shown = replace(predictions, probabilities=how.shown(predictions.probabilities))
+    return {name: as_json(one) for name, one in quality(shown, predicted, how.prevalence).items()}
+
+
+def measured(predictions: Predictions, images: str, own: Sequence[Metric], how: Deciding) -> dict[str, Any]:
     """Metrics with intervals of some images, and how many there are of how many patients (None where unknown)."""
     patients = predictions.n_patients if any(predictions.groups) else None
     counts = {"images": images, "n": len(predictions.labels), "n_patients": patients}
-    return counts | {name: as_json(one) for name, one in intervals(predictions, [*METRICS.values(), *own]).items()}
+    predicted = how.decide(predictions.probabilities)
+    shown = replace(predictions, probabilities=how.shown(predictions.probabilities))
+    found = intervals(shown, [*METRICS.values(), *own], predicted=predicted)
+    return counts | {name: as_json(one) for name, one in found.items()}
 
 
 def internal(ensemble: Ensemble) -> tuple[tuple[Predictions, str] | None, str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medcls.atomic import write_json
 from medcls.config import DataConfig
 from medcls.errors import UserError
+from medcls.predict.deciding import Deciding
 from medcls.predict.inputs import Inputs
 from medcls.predict.judging import Judged
 from medcls.predict.nets import Ensemble, mean_and_spread
@@ -20,8 +21,6 @@ from medcls.quoting import typed
 from medcls.runs.folder import write_table
 from medcls.runs.reading import read_json
 from medcls.sources.location import check_outside_images
-
-THRESHOLD = 0.5  # of the positive class; of more classes the most probable is chosen
 
 
 class PredictFolder:
@@ -60,7 +59,9 @@ class PredictFolder:
         return read_json(self.summary, dict[str, Any]) if self.summary.is_file() else None
 
 
-def what_was_asked(ensemble: Ensemble, inputs: Inputs, batch_size: int, notice: str | None) -> dict[str, Any]:
+def what_was_asked(
+    ensemble: Ensemble, inputs: Inputs, batch_size: int, notice: str | None, how: Deciding
+) -> dict[str, Any]:
     """What a second start must have in common with the first to finish it; plain values."""
     return {
         "nets": [net.digest for net in ensemble.nets],
@@ -70,6 +71,9 @@ def what_was_asked(ensemble: Ensemble, inputs: Inputs, batch_size: int, notice: 
         "image_size_channels_and_window": json.loads(json.dumps(ensemble.how)),
         "batch_size": batch_size,
         "notice": notice,
+        "threshold": how.threshold.value,
+        "temperature": None if how.temperature is None else how.temperature.value,
+        "prevalence": how.prevalence if how.stated else None,
     }
 
 
@@ -87,23 +91,21 @@ def digest_of(inputs: Inputs) -> str:
     return lines.hexdigest()
 
 
-def decide(mean: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The class (N,) of each image: the most probable; of two that is ``THRESHOLD``, as in metrics."""
-    return np.asarray(mean.argmax(axis=1), np.int64)
-
-
-def write_table_of(path: Path, inputs: Inputs, judged: Judged, ensemble: Ensemble, ordinary: Ordinary) -> None:
+def write_table_of(
+    path: Path, inputs: Inputs, judged: Judged, ensemble: Ensemble, ordinary: Ordinary, how: Deciding
+) -> None:
     """Write predictions.csv, a row for each readable image; columns as docs/predict.md has them."""
-    mean, spread = mean_and_spread(judged.probabilities)
-    chosen = decide(mean)
-    rule: Any = THRESHOLD if len(ensemble.classes) == 2 else "argmax"
+    own = mean_and_spread(judged.probabilities)[0]
+    chosen, two = how.decide(own), len(ensemble.classes) == 2
+    threshold: float | str = (how.shown_threshold or 0.5) if two else "argmax"
+    mean, spread = how.shown(own), mean_and_spread(how.shown(judged.probabilities))[1]
     rows = []
     for i, name in enumerate(inputs.names):
         row: dict[str, Any] = {"sample": name}
         row |= {} if inputs.labels is None else {"label": ensemble.classes[inputs.labels[i]]}
         row |= {"group": inputs.groups[i]} if any(inputs.groups) else {}
         row |= {f"p_{of}": float(value) for of, value in zip(ensemble.classes, mean[i], strict=True)}
-        row |= {"predicted": ensemble.classes[chosen[i]], "threshold": rule}
+        row |= {"predicted": ensemble.classes[chosen[i]], "threshold": threshold}
         row |= {"sd": float(spread[i, chosen[i]])} if len(ensemble.nets) > 1 else {}
         row |= {"distance": "" if ordinary.distances is None else float(ordinary.distances[i])}
         rows.append(row | {"out_of_range": " ".join(ordinary.remarks[i])})
@@ -129,7 +131,7 @@ def write_summary(
     return content
 
 
-def chosen_counts(mean: NDArray[np.float64], classes: Sequence[str]) -> str:
+def chosen_counts(chosen: NDArray[np.int64], classes: Sequence[str]) -> str:
     """How many images each class was chosen for, in words."""
-    counts = np.bincount(decide(mean), minlength=len(classes))
+    counts = np.bincount(chosen, minlength=len(classes))
     return ", ".join(f"{count} {name}" for name, count in zip(classes, counts, strict=True))

@@ -10,7 +10,7 @@ from medcls.config.schema import Config
 from medcls.config.section import Flag
 from medcls.errors import UserError
 
-OWN = ("run", "variant", "output", "labelled")
+OWN = ("run", "variant", "output", "labelled", "calibrate", "threshold")
 _TAKEN = (*OWN, "data", "audit", "allow", "batch_size", "trainer.accelerator", "trainer.threads")
 # How images are made into what the net was trained on, and what training alone needs.
 _DECIDED = ("channels", "window", "split", "positive", "on_unreadable", "simulated", "default_root")
@@ -20,13 +20,14 @@ class ConfigWithPredict(Config):
     """The configuration of a run, of which predicting takes where the images are and where to compute.
 
     run: runs, sweeps or checkpoints; variant: of a sweep; output: folder for what is written; labelled: whether the
-    images have classes, None where that is to be found out.
+    images have classes, None where that is to be found out; calibrate: whether the temperature of the runs is used.
     """
 
     run: Annotated[list[Path], Field(min_length=1)]
     variant: str | None
     output: Path | None
     labelled: Flag | None
+    calibrate: Flag
 
 
 def check_keys(overrides: Sequence[str]) -> set[str]:

@@ -51,6 +51,7 @@ class RunFolder:
         self.status = path / "status.json"
         self.history = path / "history.csv"
         self.metrics = path / "metrics.json"
+        self.decision = path / "decision.json"
         self.predictions = path / "predictions.csv"
         self.best = path / "checkpoints" / "best.ckpt"
         self.last = path / "checkpoints" / "last.ckpt"

@@ -29,8 +29,9 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     """Report on the runs in ``folder``, which gets report.md, report.html, results.csv, pictures/ and tables/.
 
     Pictures are there as PNG, SVG and PDF, the tables of the report as CSV and LaTeX. Also pooled.csv where the runs
-    are folds of cross-validations, which count as one then; of a single run, its own pictures. columns: functions of
-    the user's own (see ``own_columns``); what the folder itself names is never run.
+    are folds of cross-validations, which count as one then; of a single run, its own pictures and what its
+    probabilities and its threshold are worth. columns: functions of the user's own (see ``own_columns``); what the
+    folder itself names is never run.
 
     Uses sweep.json where there is one, else the variants that the configurations of the runs differ in. Runs that
     failed, were stopped or left damaged files are listed as such.
@@ -45,10 +46,13 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     ranking = rank(sweep, verdicts)
     head = head_of(sweep, verdicts, ranking, validated)
     (folder / "pictures").mkdir(exist_ok=True)
+    sections = build_sections(sweep, verdicts, ranking, validated, own)
     if sweep.runs[0].folder == folder and sweep.runs[0].done:  # the report of one run
+        from medcls.sweep_report.decisions import decisions  # logistic regressions, which take a second to import
+
         run = sweep.runs[0]
         draw_run(run.metrics, run.predictions, run.history, folder / "pictures", vector=True)
-    sections = build_sections(sweep, verdicts, ranking, validated, own)
+        sections.insert(0, decisions(run))
     write_tables(sections, folder / "tables")
     page = write_document(folder, page_of(sweep, head), sections)
     return Report(page, on_terminal(sweep, head))

@@ -1,0 +1,1 @@
+"""From probabilities to decisions: a threshold and a temperature fixed on validation images, and their worth."""

@@ -1,0 +1,28 @@
+"""What a finished run fixed on its validation images, from its folder."""
+
+from pydantic import ValidationError
+
+from medcls.config.messages import explain_invalid
+from medcls.config.schema import Config, ThresholdConfig
+from medcls.decision.record import Decision, decide_on, read_decision
+from medcls.runs.folder import RunFolder
+from medcls.runs.run import Run, validation_images
+
+NO_RULE = ThresholdConfig.model_validate(dict.fromkeys(ThresholdConfig.model_fields))
+
+
+def rule_of_run(run: Run) -> ThresholdConfig:
+    """The section of the run's configuration; of an older run none. Raises UserError where it holds anything else."""
+    values = run.config.get("threshold")
+    if values is None:
+        return NO_RULE
+    try:
+        return ThresholdConfig.model_validate(values)
+    except ValidationError as error:
+        raise explain_invalid(error, Config, run.config) from error
+
+
+def decision_of(run: Run) -> Decision:
+    """Content of decision.json; of a run older than that file, the same anew from its validation predictions."""
+    stored = read_decision(RunFolder(run.folder).decision)
+    return stored or decide_on(run.predictions["val"], rule_of_run(run), validation_images(run.metrics))

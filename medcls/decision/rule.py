@@ -1,0 +1,33 @@
+"""A rule that a threshold is chosen by, in words, and whether it can be used. Imports nothing slow."""
+
+from collections.abc import Mapping, Sequence
+
+from medcls.config.schema import ThresholdConfig
+from medcls.errors import UserError
+
+
+def rule_of(threshold: ThresholdConfig) -> dict[str, float | str]:
+    """The one key that is a rule, with its value; empty for the more probable class."""
+    rule: dict[str, float | str] = threshold.model_dump(exclude={"prevalence"}, exclude_none=True)
+    return {} if rule == {"rule": "argmax"} else rule
+
+
+def in_words(rule: Mapping[str, float | str]) -> str:
+    """A rule as it is typed."""
+    return (
+        ", ".join(
+            f"threshold.{key}={value:g}" if isinstance(value, float) else f"threshold.{key}={value}"
+            for key, value in rule.items()
+        )
+        or "threshold.rule=argmax"
+    )
+
+
+def check_classes(threshold: ThresholdConfig, classes: Sequence[str]) -> None:
+    """Raise UserError where a rule or a prevalence of the positive class is given for other than two classes."""
+    given = threshold.model_dump(exclude_none=True)
+    if given and given != {"rule": "argmax"} and len(classes) != 2:
+        raise UserError(
+            f"threshold.{next(iter(given))}: for two classes, of which one is positive; found {len(classes)}. Of more, "
+            "the most probable is chosen. Leave it out, or make two of them by data.classes."
+        )

@@ -1,0 +1,50 @@
+"""Limits of a parameter of a likelihood that hold where few images tell of it."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import t
+
+from medcls.evaluation.measured import LEAST, Units, drawn, trust
+
+Float = NDArray[np.float64]
+Score = Callable[[float], tuple[Float, float]]
+
+
+def few_misplaced(units: Units, labels: NDArray[np.int64]) -> str:
+    """In words that too few images are misplaced for an interval of calibration to hold; "" where enough are."""
+    unit = "patients" if units.clustered else "images"
+    return f"fewer than five misplaced {unit}" if count_misplaced(units, labels) < LEAST else ""
+
+
+def count_misplaced(units: Units, labels: NDArray[np.int64]) -> int:
+    """Number of patients with an image whose most probable class is not its own."""
+    return len(np.unique(units.patient[units.predicted != labels]))
+
+
+def score_limits(
+    score: Score, value: float, bounds: tuple[float, float], units: Units, doubtful: float, level: float
+) -> tuple[float, float]:
+    """The values from which the estimate ``value`` is just as far as their own information allows (Rao, 1948).
+
+    An error at the estimate would be far too small where nearly all images are told apart. score: at a value, that of
+    each image (N,), whose sum falls with it, and the information; bounds: beyond which no limit is looked for.
+    The variance over patients, relative to the information, is taken at the estimate, and drawn to that of images which
+    are alike within patients where few are ``doubtful``, a number of images.
+    """
+    of_images, information = score(value)
+    n, sizes = units.n_patients, np.bincount(units.patient)
+    meat = float((units.summed(of_images) ** 2).sum()) * n / (n - 1)
+    prior = float((sizes**2).sum() / sizes.sum())
+    inflation = drawn(trust(4 * doubtful), meat / information, prior) if information > 0 else prior
+    critical = float(t.ppf((1 + level) / 2, n - 1))
+
+    def beyond(at: float) -> float:
+        of_images, information = score(at)
+        return abs(float(of_images.sum())) - critical * math.sqrt(inflation * max(information, 0.0))
+
+    low, high = (float(brentq(beyond, value, end)) if beyond(end) > 0 else float(end) for end in bounds)
+    return low, high

@@ -1,0 +1,176 @@
+"""What nets fixed on their validation images, put to use: the threshold, the temperature, the class of each image."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.config.schema import ThresholdConfig
+from medcls.decision.of_run import NO_RULE, decision_of, rule_of_run
+from medcls.decision.record import Decision, decide_on, prevalence_of
+from medcls.decision.rule import check_classes, in_words, rule_of
+from medcls.decision.temperature import Temperature
+from medcls.decision.threshold import Threshold
+from medcls.errors import UserError
+from medcls.predict.nets import Ensemble
+from medcls.runs.predictions import Predictions
+from medcls.runs.run import Run, validation_images
+
+log = logging.getLogger(__name__)
+
+ARGMAX = "Or take the more probable class: threshold.rule=argmax"
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """How the nets' mean probabilities are shown and what is decided by them, all fixed on validation images.
+
+    temperature: None where probabilities are left as they are; prevalence: of the positive of two classes, ``stated``
+    or as in validation, None where unknown; fixed_on: what the images are called, "" where nothing is fixed on any.
+    """
+
+    positive: int
+    threshold: Threshold
+    temperature: Temperature | None
+    prevalence: float | None
+    stated: bool
+    fixed_on: str
+
+    def shown(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """Probabilities (..., C) as they are written and measured."""
+        return probabilities if self.temperature is None else self.temperature.calibrate(probabilities)
+
+    def decide(self, mean: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+        """The class (N,) by the nets' own mean probabilities (N, C)."""
+        return self.threshold.decide(mean, self.positive)
+
+    @property
+    def shown_threshold(self) -> float | None:
+        """From which shown probability on the positive class is chosen; None: the most probable class is."""
+        if self.threshold.value is None:
+            return None
+        pair = np.full(2, 1 - self.threshold.value)
+        pair[self.positive] = self.threshold.value
+        return float(self.shown(pair)[self.positive])
+
+    def described(self) -> dict[str, Any]:
+        """What metrics.json says of it."""
+        return {
+            "threshold": self.shown_threshold,
+            "rule": self.threshold.rule,
+            "temperature": None if self.temperature is None else self.temperature.value,
+            "fixed_on": self.fixed_on or None,
+            "prevalence": self.prevalence,
+            "prevalence_stated": self.stated,
+        }
+
+
+def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str], calibrate: bool) -> Deciding:
+    """What the command's rule, else that of the runs, gives on the runs' validation images; stored by a single run.
+
+    given: keys of the command. Raises UserError where a rule or a temperature cannot be had.
+    """
+    check_classes(command, ensemble.classes)
+    check_given(command, given)
+    runs = [net.run for net in ensemble.nets if net.run is not None and net.run.done]
+    asked = merged(command, common_rule(runs))
+    needed = bool(rule_of(asked)) and asked.value is None
+    if len(runs) < len(ensemble.nets) and (needed or calibrate):
+        what = in_words(rule_of(asked)) if needed else "calibrate=true"
+        raise UserError(f"{what}: a net is of no finished run, so there are no validation images to fix it on.")
+    if not needed and not calibrate:
+        prevalence = asked.prevalence or (prevalence_of(runs[0].predictions["val"]) if runs else None)
+        threshold, stated = Threshold(rule_of(asked), asked.value), asked.prevalence is not None
+        return Deciding(ensemble.positive_index, threshold, None, prevalence, stated, "")
+    if len(runs) == 1 and asked == rule_of_run(runs[0]):
+        fixed = decision_of(runs[0])
+    else:
+        fixed = decide_on(validation_of(runs), asked, validation_images(runs[0].metrics))
+    check_fixed(fixed, calibrate)
+    return Deciding(
+        ensemble.positive_index,
+        fixed.threshold,
+        fixed.temperature if calibrate else None,
+        fixed.prevalence,
+        fixed.prevalence_stated,
+        fixed.chosen_on,
+    )
+
+
+def check_given(command: ThresholdConfig, given: Collection[str]) -> None:
+    """Raise UserError for a rule that is set to null, which would leave that of the runs."""
+    nothing = [key for key in given if key.startswith("threshold.") and key != "threshold.prevalence"]
+    if nothing and not command.model_dump(exclude={"prevalence"}, exclude_none=True):
+        raise UserError(f"{nothing[0]}: found null, expected a value. {ARGMAX}")
+
+
+def check_fixed(fixed: Decision, calibrate: bool) -> None:
+    """Say what was fixed. Raises UserError where the rule or the temperature could not be."""
+    threshold, temperature = fixed.threshold, fixed.temperature
+    if threshold.why:
+        raise UserError(f"{threshold.by}: no threshold, {threshold.why}. Choose another rule. {ARGMAX}")
+    if threshold.value is not None:
+        log.info("threshold %.4g: %s on %s", threshold.value, threshold.by, fixed.chosen_on)
+    if not calibrate:
+        return
+    if temperature.value is None:
+        raise UserError(f"calibrate: no temperature could be fitted: {temperature.why}. Leave it out.")
+    log.info("temperature %.4g, fitted on %d %s", temperature.value, temperature.n, fixed.chosen_on)
+    if temperature.saturated:
+        log.warning(
+            "calibrate: do not trust the temperature: of %d of %d images that it was fitted on, the probabilities are "
+            "rounded to 0 and 1.",
+            *(temperature.saturated, temperature.n),
+        )
+
+
+def merged(command: ThresholdConfig, stored: ThresholdConfig) -> ThresholdConfig:
+    """The rule of the command, else the stored one; the same of the prevalence."""
+    rule = command if command.model_dump(exclude={"prevalence"}, exclude_none=True) else stored
+    prevalence = stored.prevalence if command.prevalence is None else command.prevalence
+    return rule.model_copy(update={"prevalence": prevalence})
+
+
+def common_rule(runs: Sequence[Run]) -> ThresholdConfig:
+    """The rule that all runs were trained with. Raises UserError where they differ."""
+    rules = [rule_of_run(run) for run in runs] or [NO_RULE]
+    for run, rule in zip(runs, rules, strict=False):
+        if rule != rules[0]:
+            raise UserError(
+                f"run: {runs[0].folder} and {run.folder} have other thresholds ({in_words(rule_of(rules[0]))} and "
+                f"{in_words(rule_of(rule))}). Name one for all, such as threshold.sensitivity=0.95. {ARGMAX}"
+            )
+    return rules[0]
+
+
+def validation_of(runs: Sequence[Run]) -> Predictions:
+    """What the runs say of their validation images: of each the mean of the nets that it was a validation image of.
+
+    So no net judges an image that it was trained on, whether runs have the same images or each a fold's.
+    Raises UserError for runs on different images.
+    """
+    found = [run.predictions["val"] for run in runs]
+    if len(found) == 1:
+        return found[0]
+    rows: dict[str, list[tuple[Predictions, int]]] = {}
+    for one in found:
+        for i, name in enumerate(one.names):
+            rows.setdefault(name, []).append((one, i))
+    first = {name: of[0] for name, of in rows.items()}
+    if len({one.data for one in found}) > 1 or any(
+        one.labels[i] != first[name][0].labels[first[name][1]] for name, of in rows.items() for one, i in of
+    ):
+        raise UserError(
+            f"run: {runs[0].folder} and the others have validation images of different data, on which no common "
+            f"threshold or temperature can be fixed. {ARGMAX}"
+        )
+    return replace(
+        found[0],
+        names=tuple(rows),
+        labels=np.array([one.labels[i] for one, i in first.values()]),
+        probabilities=np.array([np.mean([one.probabilities[i] for one, i in of], axis=0) for of in rows.values()]),
+        groups=tuple(one.patients[i] for one, i in first.values()) if any(one.groups for one in found) else (),
+    )

@@ -1,0 +1,190 @@
+"""medcls predict at a threshold and a temperature: fixed on the runs' validation images, whatever is judged."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import TINY
+from PIL import Image
+from test_decisions import permute, rule
+
+from medcls.decision.temperature import fit_temperature
+from medcls.decision.threshold import choose_threshold
+from medcls.errors import UserError
+from medcls.predict.deciding import validation_of
+from medcls.runs.predictions import Predictions
+from medcls.runs.run import Run, read_run
+
+PREDICT = "medcls.predict"
+FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=4", "lr=3e-3"]
+
+
+@pytest.fixture
+def external(tmp_path):
+    """Ten images of each class, unlike enough those of training to be no copies."""
+    root, rng = tmp_path / "external", np.random.default_rng(9)
+    for name, level in (("a", 110), ("b", 140)):
+        (root / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = rng.normal(level, 25, (40, 40)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def trained(make_folder, train):
+    """Runs whose validation images are in part of the wrong class, so that a temperature is to be found."""
+
+    def make(*overrides, counts=None, **options):
+        root = make_folder(counts=counts or {"train": 12, "val": 12}, **options)
+        mislabel(root)
+        done = train(*FOLDER, f"data.root={root}", *overrides)
+        assert done.status == 0, done.err
+        return done.folder
+
+    return make
+
+
+def mislabel(root):
+    """Exchange the classes of three validation images of each."""
+    for name in ("0.jpg", "4.jpg", "5.png"):
+        one, other = root / "val/a" / name, root / "val/b" / name
+        one.rename(root / "moved")
+        other.rename(one)
+        (root / "moved").rename(other)
+
+
+def rows_of(file):
+    with file.open(newline="") as text:
+        return list(csv.DictReader(text))
+
+
+def validation(folder):
+    return read_run(folder, "run", "run", 0, {}).predictions["val"]
+
+
+def test_threshold_and_temperature_of_a_run_are_used_whatever_the_labels_of_the_images(trained, command, external):
+    run = trained("threshold.sensitivity=0.8")
+    stored = json.loads((run / "decision.json").read_text())
+    decided = []
+    for output in ("one", "other"):
+        done = command(
+            PREDICT, f"run={run}", f"data.root={external}", f"output={output}", "calibrate=true", "audit=none"
+        )
+        assert done.status == 0, done.err
+        decided.append({pixels_of(row, external): row for row in rows_of(done.folder / output / "predictions.csv")})
+        metrics = json.loads((done.folder / output / "metrics.json").read_text())
+        permute(external, np.random.default_rng(0))
+    one, other = decided
+    for digest, row in one.items():
+        assert {key: row[key] for key in ("p_b", "predicted", "threshold")} == {
+            key: other[digest][key] for key in ("p_b", "predicted", "threshold")
+        }
+        # As the net has it, at the stored temperature; the decision is that of the stored threshold.
+        odds = np.log(float(row["p_b"]) / float(row["p_a"])) * stored["temperature"]["value"]
+        assert row["predicted"] == ("b" if 1 / (1 + np.exp(-odds)) >= stored["threshold"]["value"] else "a")
+        assert row["predicted"] == ("b" if float(row["p_b"]) >= float(row["threshold"]) else "a")
+    called = [row["predicted"] == row["label"] for row in other.values() if row["label"] == "b"]
+    assert metrics["external"]["sensitivity"]["value"] == pytest.approx(np.mean(called))
+    assert metrics["deciding"]["rule"] == {"sensitivity": 0.8}
+    assert (done.folder / "one/decision_curve.png").is_file()
+
+
+def pixels_of(row, root):
+    """The pixels behind a row, since permuting renames files."""
+    return (root / row["sample"]).read_bytes()
+
+
+def test_rule_of_the_command_is_kept_on_validation_images_of_old_runs_and_of_several_nets(
+    make_folder, train, command, external, caplog
+):
+    root = make_folder(counts={"train": 12, "val": 12})
+    mislabel(root)
+    runs = [train(*FOLDER, f"data.root={root}", f"seed={seed}").folder for seed in (0, 1)]
+    (runs[0] / "decision.json").unlink()
+    both = [validation(run) for run in runs]
+    mean = Predictions(
+        both[0].data, both[0].names, both[0].labels, np.mean([one.probabilities for one in both], axis=0), 1
+    )
+    for named, of in ((f"{runs[0]}", both[0]), (f"{runs[0]},{runs[1]}", mean)):
+        words = [f"run={named}", f"data.root={external}", "labelled=false", f"output=o{len(named)}"]
+        done = command(PREDICT, *words, "threshold.rule=youden")
+        assert done.status == 0, done.err
+        threshold = choose_threshold(of, rule(rule="youden"))
+        rows = rows_of(done.folder / f"o{len(named)}/predictions.csv")
+        assert {float(row["threshold"]) for row in rows} == {threshold.value}
+        assert all((row["predicted"] == "b") == (float(row["p_b"]) >= threshold.value) for row in rows)
+    other = command(PREDICT, *words, "threshold.rule=argmax")
+    assert (other.status, "holds predictions of other threshold" in other.err) == (2, True), other.err
+    with caplog.at_level("INFO"):
+        done = command(PREDICT, *words[:-1], "output=calibrated", "calibrate=true")
+    assert done.status == 0, done.err
+    assert f"temperature {fit_temperature(mean).value:.4g}, fitted on 24 validation images" in caplog.text
+
+
+def test_folds_are_fixed_on_what_each_net_had_as_validation():
+    """Inner validation of folds overlaps; of each image only the nets count that it was a validation image of."""
+
+    def run(names, p, labels):
+        p = np.array(p)
+        found = Predictions("d", tuple(names), np.array(labels), np.stack([1 - p, p], 1), 1)
+        return Run("r", None, "v", 0, {}, None, "done", "", predictions={"val": found})
+
+    pooled = validation_of([run("xy", [0.2, 0.6], [0, 1]), run("yz", [0.8, 0.4], [1, 0])])
+    assert pooled.names == ("x", "y", "z")
+    np.testing.assert_allclose(pooled.probabilities[:, 1], [0.2, 0.7, 0.4])
+    np.testing.assert_array_equal(pooled.labels, [0, 1, 0])
+    with pytest.raises(UserError, match="different data"):
+        validation_of([run("xy", [0.2, 0.6], [0, 1]), run("yz", [0.8, 0.4], [0, 0])])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run={run} threshold.sensitivity=null", "threshold.sensitivity: found null, expected a value"),
+        ("run={alone} threshold.sensitivity=0.9", "a net is of no finished run, so there are no validation images"),
+        ("run={alone} calibrate=true", "calibrate=true: a net is of no finished run"),
+        ("run={run} threshold.cost=2 threshold.value=0.2", "expected one of sensitivity, specificity, rule, cost"),
+        ("run={other}", "threshold.cost=3: no threshold, as planted. Choose another rule"),
+        ("run={run},{other} calibrate=true", "have other thresholds (threshold.rule=argmax and threshold.cost=3)"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused_before_anything_is_written(
+    trained, command, external, tmp_path, words, told
+):
+    run, other = trained(), trained("threshold.cost=3", "seed=3")
+    stored = json.loads((other / "decision.json").read_text())
+    stored["threshold"] |= {"value": None, "why": "as planted"}
+    (other / "decision.json").write_text(json.dumps(stored))
+    alone = tmp_path / "alone.ckpt"
+    alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+    words = words.format(run=run, alone=alone, other=other).split()
+    done = command(PREDICT, *words, f"data.root={external}", "output=out", "labelled=false")
+    assert (done.status, told in done.err) == (2, True), done.err
+    assert not (done.folder / "out").exists()
+
+
+def test_several_classes_have_a_temperature_and_no_threshold(trained, command, external):
+    run = trained("loss=one_vs_rest", classes=("a", "b", "c"), counts={"train": 8, "val": 8})
+    words = [f"run={run}", f"data.root={external}", "labelled=false"]
+    done = command(PREDICT, *words, "output=calibrated", "calibrate=true")
+    assert done.status == 0, done.err
+    stored = json.loads((run / "decision.json").read_text())
+    assert stored["temperature"]["independent"]
+    assert {row["threshold"] for row in rows_of(done.folder / "calibrated/predictions.csv")} == {"argmax"}
+    refused = command(PREDICT, *words, "output=refused", "threshold.rule=youden")
+    assert (refused.status, "for two classes" in refused.err) == (2, True)
+
+
+def test_report_of_a_run_shows_what_its_probabilities_and_its_threshold_are_worth(trained, command):
+    run = trained("threshold.sensitivity=0.8", counts={"train": 8, "val": 12, "test": 12})
+    done = command("sweep", f"report={run}")
+    assert done.status == 0, done.err
+    text = (run / "report.md").read_text()
+    threshold = json.loads((run / "decision.json").read_text())["threshold"]["value"]
+    assert f"Threshold {threshold:.4g}, by threshold.sensitivity=0.8 on validation images." in text
+    for title in ("Brier score", "calibration slope", "PPV", "sensitivity at specificity 0.9", "average precision"):
+        assert f"| {title} |" in text
+    names = ("reliability", "reliability_test", "decision_curve_test", "precision_recall")
+    assert all((run / f"pictures/{name}.svg").is_file() for name in names)
