@@ -2,8 +2,8 @@
 
 import math
 
+from medcls.document.blocks import Block, Item, Items, Note, Section, Table, Text
 from medcls.evaluation.metrics import title_of
-from medcls.sweep_report.blocks import Block, Item, Items, Note, Section, Table, Text
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.ranking import show_difference
 from medcls.sweep_report.verdicts import Verdict, Verdicts, describe, images_of, scope, show_p

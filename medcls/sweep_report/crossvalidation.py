@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medcls.document.blocks import Block, Note, Section, Table, Text
 from medcls.evaluation.interval import LEVEL, Interval
 from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import COMPARED, METRICS
 from medcls.runs.folder import write_table
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import value_of
-from medcls.sweep_report.blocks import Block, Note, Section, Table, Text
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.over_seeds import spread
 from medcls.sweep_report.trials import Trial, trials

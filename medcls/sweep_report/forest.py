@@ -5,10 +5,10 @@ from textwrap import fill
 
 from matplotlib.figure import Figure
 
+from medcls.document.blocks import Picture
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import title_of
 from medcls.report.png import COLOURS, write_picture
-from medcls.sweep_report.blocks import Picture
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.ranking import Ranking
 

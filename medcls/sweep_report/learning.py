@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from medcls.document.blocks import Block, Note, Section, Table, Text
 from medcls.runs.history import column
 from medcls.runs.run import Run
-from medcls.sweep_report.blocks import Block, Note, Section, Table, Text
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.over_seeds import spread
 from medcls.sweep_report.overfitting import Epochs, epochs_until, epochs_until_rise, loss_gap, target_value

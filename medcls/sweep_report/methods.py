@@ -1,7 +1,7 @@
 """The section of a sweep's report that says how its numbers were computed."""
 
+from medcls.document.blocks import Note, Section
 from medcls.evaluation.interval import LEVEL
-from medcls.sweep_report.blocks import Note, Section
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.verdicts import Verdicts
 

@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
+from medcls.document.blocks import Block, Note, Section, Table
 from medcls.evaluation.choice import Choice, judge_choice
 from medcls.evaluation.effects import over_seeds_and_images
 from medcls.evaluation.interval import LEVEL, Interval
 from medcls.evaluation.intervals import intervals
 from medcls.evaluation.metrics import METRICS, title_of
 from medcls.runs.predictions import Predictions
-from medcls.sweep_report.blocks import Block, Note, Section, Table
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.silent import silent_nets
 from medcls.sweep_report.trials import Trial, trials

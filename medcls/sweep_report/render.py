@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from medcls.atomic import write_text
+from medcls.document.blocks import Section
 from medcls.report.png import DPI
 from medcls.sweep_report.answers import Head
-from medcls.sweep_report.blocks import Section
 from medcls.sweep_report.design import Sweep
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medcls.config.targets import Target
+from medcls.document.paper_tables import write_tables
 from medcls.report.run_pictures import draw_run
 from medcls.sweep_report.answers import head_of, on_terminal
 from medcls.sweep_report.crossvalidation import cross_validate, write_pooled
 from medcls.sweep_report.design import read_sweep
 from medcls.sweep_report.own_columns import own_columns
-from medcls.sweep_report.paper_tables import write_tables
 from medcls.sweep_report.ranking import rank
 from medcls.sweep_report.render import page_of, write_document
 from medcls.sweep_report.results_csv import write_results
@@ -48,7 +48,7 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     (folder / "pictures").mkdir(exist_ok=True)
     sections = build_sections(sweep, verdicts, ranking, validated, own)
     if sweep.runs[0].folder == folder and sweep.runs[0].done:  # the report of one run
-        from medcls.sweep_report.decisions import decisions  # logistic regressions, which take a second to import
+        from medcls.decision.section import decisions  # logistic regressions, which take a second to import
 
         run = sweep.runs[0]
         draw_run(run.metrics, run.predictions, run.history, folder / "pictures", vector=True)

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from medcls.document.blocks import Note, Picture, Section, Table, Text
 from medcls.evaluation.metrics import COMPARED, title_of
-from medcls.sweep_report.blocks import Note, Picture, Section, Table, Text
 from medcls.sweep_report.comparisons import in_words_section, tests_section
 from medcls.sweep_report.crossvalidation import Validated, cross_validation
 from medcls.sweep_report.design import Sweep

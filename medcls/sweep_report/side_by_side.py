@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from medcls.document.blocks import Note, Section, Table, Text
+from medcls.document.paper_tables import write_tables
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import title_of
 from medcls.sweep_report.answers import Head, head_of
-from medcls.sweep_report.blocks import Note, Section, Table, Text
 from medcls.sweep_report.design import Sweep, read_sweep
 from medcls.sweep_report.forest import plot_forest
-from medcls.sweep_report.paper_tables import write_tables
 from medcls.sweep_report.ranking import Ranking, rank, ranking_section, show_interval
 from medcls.sweep_report.render import Page, write_document
 from medcls.sweep_report.verdicts import Verdicts, images_of, judge

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from medcls.document.blocks import Block, Note, Section, Table, Text
 from medcls.evaluation.metrics import title_of
-from medcls.sweep_report.blocks import Block, Note, Section, Table, Text
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.over_seeds import Spread, VariantSummary, reported, show_spread, summarise
 from medcls.sweep_report.own_columns import OwnColumn

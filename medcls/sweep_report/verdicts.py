@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
+from medcls.document.blocks import Item
 from medcls.evaluation.compare import Comparison, adjust, compare
 from medcls.evaluation.effects import compare_effects
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import COMPARED, METRICS, title_of
 from medcls.evaluation.planning import POWER
-from medcls.sweep_report.blocks import Item
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.family import Pair, with_each
 from medcls.sweep_report.silent import silent_nets

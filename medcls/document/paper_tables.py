@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medcls.atomic import write_text
+from medcls.document.blocks import Section, Table
 from medcls.runs.folder import write_table
-from medcls.sweep_report.blocks import Section, Table
 
 # What LaTeX would take for a command; dashes and signs as it sets them.
 _LATEX = {c: f"\\{c}" for c in "&%$#_{}"} | {

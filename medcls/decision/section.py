@@ -8,11 +8,11 @@ from medcls.decision.pictures import draw_quality
 from medcls.decision.quality import quality
 from medcls.decision.record import Decision
 from medcls.decision.tables import TITLES
+from medcls.document.blocks import Block, Note, Picture, Section, Table, Text
 from medcls.evaluation.interval import Interval
 from medcls.report.closing_table import cell
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run, validation_images
-from medcls.sweep_report.blocks import Block, Note, Picture, Section, Table, Text
 
 _ALT = {
     "reliability": "Share of images of the class over its probability, with 95% intervals",
