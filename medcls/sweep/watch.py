@@ -77,7 +77,9 @@ class Watch:
         for job in jobs:
             losses = [loss_text(value) for value in (job.train_loss, job.val_loss, job.best)]
             left = duration(job.left) if job.state == "running" else ""
-            table.add_row(job.name, job.state, f"{job.epoch}/{job.epochs}", *losses, left, style=STYLES[job.state])
+            # The title says it once, and eighty columns hold a name without it.
+            name = job.name.removesuffix("_SIMULATED") if "SIMULATED" in self.title else job.name
+            table.add_row(name, job.state, f"{job.epoch}/{job.epochs}", *losses, left, style=STYLES[job.state])
         return table
 
     def left(self, jobs: Sequence[Progress]) -> str:
