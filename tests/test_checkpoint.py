@@ -16,6 +16,7 @@ CONTRACT = {
     "config.yaml",
     "environment.json",
     "data.json",
+    "decision.json",
     "status.json",
     "history.csv",
     "metrics.json",
