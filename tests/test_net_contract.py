@@ -93,3 +93,5 @@ def test_training_reduces_the_loss_and_the_checkpoint_gives_the_predictions_back
     assert min(losses[1:]) < losses[0]
     classifier = load_classifier(result.folder / "checkpoints/best.ckpt", allow=["mynet.SmallResNet"])
     assert classifier(torch.zeros(2, 32, 32, 1, dtype=torch.uint8)).shape == (2, 1)
+    white = classifier(torch.full((1, 32, 32, 1), 255, dtype=torch.uint8))
+    torch.testing.assert_close(white, classifier.net(torch.ones(1, 1, 32, 32)))  # nets see 0 ... 1
