@@ -5,44 +5,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
 
+from medcls.assembly import Training, assemble
 from medcls.atomic import write_json
 from medcls.audit.gate import Audit, audited
 from medcls.config import Config
-from medcls.data.datamodule import ImageDataModule
 from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
 from medcls.decision.rule import check_classes
-from medcls.engine.choice import why_single
-from medcls.engine.chunks import ChunkedImages
 from medcls.engine.driver import asking_the_driver
-from medcls.engine.lone_image import check_batch_size, takes_one_image
-from medcls.engine.rates import LendRates
-from medcls.engine.steps import take_many_steps
+from medcls.engine.lone_image import check_batch_size
 from medcls.errors import Stopped, UserError
-from medcls.evaluation.plateau import Plateau, constant_of
+from medcls.evaluation.plateau import constant_of
 from medcls.host.environment import describe_environment
-from medcls.host.progress import Progress
 from medcls.host.quiet import quiet_lightning
 from medcls.host.stop import stopping_in_order
 from medcls.host.terminal import command_line
 from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row, is_over
-from medcls.runs.predictions import positive_index
 from medcls.runs.run import validation_images
 from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
-from medcls.tensorboard.callback import TensorBoard
-from medcls.training.build import build_callbacks, build_classifier, build_loggers, build_trainer, check_parts
-from medcls.training.checkpoints import KeepBestAndLast
-from medcls.training.classifier import Classifier, MetricFunction
+from medcls.training.build import check_parts
+from medcls.training.classifier import Classifier
 from medcls.training.device import check_device
 from medcls.training.history import History
-from medcls.training.randomness import SeedEpochs
 from medcls.training.resume import continued_config, restore_history
 
 if TYPE_CHECKING:
@@ -74,34 +64,17 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
-        classifier = build_classifier(config, image_set)
-        classifier.metrics = per_epoch(own, classifier)
-        own_callbacks = build_callbacks(config)
-        needs_single, rates = why_single(config.trainer, classifier, own_callbacks), LendRates()
-        data = (ImageDataModule if needs_single else ChunkedImages)(
-            image_set, config, len(history.rows), join_lone=joins_lone_image(config, classifier, image_set)
-        )
-        board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
-        progress = Progress(history, image_set.table.simulated, show)
-        plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
-        watching = [SeedEpochs(config.seed), rates, history, progress, late, plateau, *([board] if board else [])]
-        keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
-        callbacks = [*watching, *own_callbacks, keep]
-        trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, path), path)
-        if isinstance(data, ChunkedImages):
-            take_many_steps(trainer, classifier, data, rates)
-        else:
-            log.info("one step at a time, which is slower: %s", needs_single)
+        training = assemble(config, folder, image_set, history, own, late, swept=swept, show=show)
         if resumed:
             folder.write_config(config.plain())
             folder.write_status("running", len(history.rows))
         else:
             begin(folder, config, image_set, audit, overrides)
-        describe(config, classifier, image_set, path)
+        describe(config, training.classifier, image_set, path)
         try:
-            metrics = train_and_score(trainer, classifier, data, folder, history, board, own)
+            metrics = train_and_score(training, folder, own)
         except BaseException as error:
-            record_end(folder, error, keep.kept, config.epochs)
+            record_end(folder, error, training.keep.kept, config.epochs)
             raise
         folder.write_status("done", len(history.rows))
         if show:
@@ -184,38 +157,9 @@ def check_own(config: Config) -> "list[Metric]":
     return own_metrics(config.metrics)
 
 
-def joins_lone_image(config: Config, classifier: Classifier, image_set: ImageSet) -> bool:
-    """Whether a last training batch of one image must be part of the one before, which is then logged."""
-    n_images = len(image_set.indices("train"))
-    if config.batch_size == 1 or n_images % config.batch_size != 1:
-        return False
-    shape = {"in_channels": config.data.channels, "image_size": config.image_size}
-    if takes_one_image(classifier.net, **shape):
-        return False
-    log.info("the last of %d training images joins the batch before it: batch norm needs at least two", n_images)
-    return True
-
-
-def per_epoch(own: "Sequence[Metric]", classifier: Classifier) -> Mapping[str, MetricFunction]:
-    """What the classifier computes of the user's own metrics after each epoch."""
-    if not own:
-        return {}
-    from medcls.evaluation.own_metrics import as_functions
-
-    hparams = classifier.hparams
-    return as_functions(own, positive_index(hparams["classes"], hparams["positive"]))
-
-
-def train_and_score(
-    trainer: pl.Trainer,
-    classifier: Classifier,
-    data: ImageDataModule,
-    folder: RunFolder,
-    history: History,
-    board: TensorBoard | None,
-    own: "Sequence[Metric]",
-) -> dict[str, Any]:
+def train_and_score(training: Training, folder: RunFolder, own: "Sequence[Metric]") -> dict[str, Any]:
     """Train what is left to train, then score; returns the content of metrics.json."""
+    trainer, classifier, data, history, board, _ = training
     config = data.config
     if not is_over(history.rows, config.epochs, config.trainer.patience):
         with asking_the_driver():
