@@ -1,5 +1,6 @@
 """Many steps at a time give the numbers of one step per batch of Lightning's, bit for bit, and make way where asked."""
 
+import csv
 import random
 import sys
 import textwrap
@@ -42,6 +43,22 @@ def test_many_steps_at_a_time_equal_one_per_batch(knobs, train):
     del ours["config"], expected["config"]
     assert [name for name in expected if not same(ours[name], expected[name])] == []
     assert len({row["val_loss"] for row in rows_of(many)}) == 3
+
+
+@pytest.mark.parametrize("steps", ["auto", "single"])
+def test_rate_after_each_epoch_is_that_of_pytorchs_schedule_after_as_many_steps(steps, train):
+    result = train(*RUN, *COUNTS, *ONE_CYCLE, f"trainer.steps={steps}")
+    assert result.status == 0, result.err
+    with (result.folder / "history.csv").open() as file:
+        found = [float(row["lr"]) for row in csv.DictReader(file)]
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-2)
+    schedule, expected = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=33), []
+    for step in range(1, 34):
+        optimizer.step()
+        schedule.step()
+        if step % 11 == 0:
+            expected.append(optimizer.param_groups[0]["lr"])
+    assert found == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(("first", "then"), [("single", "auto"), ("auto", "single")])
