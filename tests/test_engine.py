@@ -1,6 +1,7 @@
 """Many steps at a time give the numbers of one step per batch of Lightning's, bit for bit, and make way where asked."""
 
 import csv
+import math
 import random
 import sys
 import textwrap
@@ -59,6 +60,14 @@ def test_rate_after_each_epoch_is_that_of_pytorchs_schedule_after_as_many_steps(
         if step % 11 == 0:
             expected.append(optimizer.param_groups[0]["lr"])
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("steps", ["auto", "single"])
+def test_cosine_lasts_as_long_as_the_run(steps, train):
+    result = train(*RUN, *COUNTS, "scheduler=cosine", "scheduler.min_lr=0", f"trainer.steps={steps}")
+    with (result.folder / "history.csv").open() as file:
+        found = [float(row["lr"]) for row in csv.DictReader(file)]
+    assert found == pytest.approx([1e-2 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)])
 
 
 @pytest.mark.parametrize(("first", "then"), [("single", "auto"), ("auto", "single")])
