@@ -28,11 +28,11 @@ def test_training_begins_without_the_libraries_of_other_metrics():
 @pytest.mark.parametrize(
     "asked",
     [
-        "import torchmetrics",
-        "from torchmetrics import Accuracy",
+        pytest.param("import torchmetrics", marks=pytest.mark.slow),
+        pytest.param("from torchmetrics import Accuracy", marks=pytest.mark.slow),
         "from torchmetrics.functional import accuracy, bleu_score",
-        "import torchmetrics.image",
-        "import torchmetrics.functional",
+        pytest.param("import torchmetrics.image", marks=pytest.mark.slow),
+        pytest.param("import torchmetrics.functional", marks=pytest.mark.slow),
     ],
 )
 def test_torchmetrics_is_whole_for_users_who_ask_for_it(asked):

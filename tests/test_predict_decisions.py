@@ -177,6 +177,7 @@ def test_several_classes_have_a_temperature_and_no_threshold(trained, command, e
     assert (refused.status, "for two classes" in refused.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_report_of_a_run_shows_what_its_probabilities_and_its_threshold_are_worth(trained, command):
     run = trained("threshold.sensitivity=0.8", counts={"train": 8, "val": 12, "test": 12})
     done = command("sweep", f"report={run}")
