@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from medcls.errors import Stopped
+from medcls.host.signals import handling_signals
 
 
 class StopLate(pl.Callback):
@@ -51,11 +52,9 @@ def stopping_in_order() -> Iterator[StopLate]:
         if not isinstance(lost.exc_value, Stopped):
             report_others(lost)
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     report_others, sys.unraisablehook = sys.unraisablehook, report
     try:
-        yield late
+        with handling_signals(stop):
+            yield late
     finally:
         sys.unraisablehook = report_others
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,16 +1,15 @@
 """Jobs on this machine: children of this process, some at a time."""
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from types import FrameType
 
 from medcls.errors import Stopped
+from medcls.host.signals import handling_signals
 from medcls.sweep.child import Child
 from medcls.sweep.ends import mark_for_resuming, record_exit, record_failure
 from medcls.sweep.frozen_job import exit_with_status
@@ -137,14 +136,3 @@ def memory(gpu: str) -> tuple[int, int]:
     except (OSError, ValueError, subprocess.CalledProcessError):
         return 1, 0
     return used, free
-
-
-@contextmanager
-def handling_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Have ``handler`` called on SIGINT and SIGTERM while the block runs."""
-    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
