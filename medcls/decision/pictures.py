@@ -1,6 +1,6 @@
 """Pictures of probabilities and of decisions by them: reliability, decision curve, precision and recall."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 
@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
 from medcls.decision.net_benefit import net_benefit
-from medcls.decision.over_thresholds import average_precision
 from medcls.decision.reliability import reliability
-from medcls.evaluation.interval import LEVEL, Interval
+from medcls.evaluation.interval import LEVEL
 from medcls.report.png import COLOURS, line_style, write_picture
 from medcls.runs.predictions import Predictions
 
@@ -26,15 +25,20 @@ def draw_quality(
     folder: Path,
     ending: str = "",
     *,
+    average_precision: Mapping[str, float],
     threshold: float | None = None,
     prevalence: float | None = None,
     vector: bool = False,
 ) -> dict[str, str]:
     """Write reliability, precision_recall and, of two classes, decision_curve into a folder; returns kind -> file name.
 
-    ending: of the names, before .png; threshold: marked in the decision curve; prevalence: that this is for.
+    ending: of the names, before .png; average_precision: value, low and high, which take long to compute; threshold:
+    marked in the decision curve; prevalence: that this is for.
     """
-    drawn = {"reliability": _reliability(found, classes), "precision_recall": _precision_recall(found, classes)}
+    drawn = {
+        "reliability": _reliability(found, classes),
+        "precision_recall": _precision_recall(found, classes, average_precision),
+    }
     if len(classes) == 2 and (curve := _decision_curve(found, classes, threshold, prevalence)) is not None:
         drawn["decision_curve"] = curve
     names = {}
@@ -74,7 +78,7 @@ def _reliability(found: Predictions, classes: Sequence[str]) -> Figure:
     return figure
 
 
-def _precision_recall(found: Predictions, classes: Sequence[str]) -> Figure:
+def _precision_recall(found: Predictions, classes: Sequence[str], average: Mapping[str, float]) -> Figure:
     """Precision over recall of the positive of two classes, else of each class against the rest."""
     figure, axes = _panel()
     counts = np.bincount(found.labels, minlength=len(classes))
@@ -85,10 +89,9 @@ def _precision_recall(found: Predictions, classes: Sequence[str]) -> Figure:
         precision, recall, _ = precision_recall_curve(found.labels == k, found.probabilities[:, k])
         axes.plot(recall, precision, drawstyle="steps-post", label=fill(f"{classes[k]}", 30), **line_style(i))
         axes.plot([0, 1], [counts[k] / counts.sum()] * 2, color=line_style(i)["color"], linestyle=":", linewidth=1)
-    area = average_precision(found)
     axes.set(xlim=(-0.015, 1.015), ylim=(-0.015, 1.015), xlabel="recall (sensitivity)", ylabel="precision (PPV)")
     mean = "" if len(classes) == 2 else f"mean of {len(classes)} classes: "
-    axes.set_title(f"{mean}average precision {_shown(area)}; dotted: by chance", fontsize=10)
+    axes.set_title(f"{mean}average precision {_shown(average)}; dotted: by chance", fontsize=10)
     if axes.lines:
         axes.legend(loc="lower left", framealpha=1)
     return figure
@@ -116,5 +119,5 @@ def _decision_curve(
     return figure
 
 
-def _shown(area: Interval) -> str:
-    return f"{area.value:.3f}" + ("" if np.isnan(area.low) else f" [{area.low:.3f}, {area.high:.3f}]")
+def _shown(one: Mapping[str, float]) -> str:
+    return f"{one['value']:.3f}" + ("" if np.isnan(one["low"]) else f" [{one['low']:.3f}, {one['high']:.3f}]")

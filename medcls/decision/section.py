@@ -37,6 +37,7 @@ def decisions(run: Run) -> Section:
             f"{title}: {called[split]}",
             run.folder / "pictures",
             "_test" * (split == "test"),
+            average_precision=asdict(columns[called[split]]["average_precision"]),
             threshold=decision.threshold.value,
             prevalence=decision.prevalence if decision.prevalence_stated else None,
             vector=True,

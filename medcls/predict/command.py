@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +133,17 @@ def finish(
         groups = inputs.groups if any(inputs.groups) else ()
         external = Predictions(inputs.title, inputs.names, inputs.labels, mean, ensemble.positive_index, groups)
         title = f"{'SIMULATED ' if ensemble.simulated else ''}{ensemble.title} on {inputs.title}"
-        shown = replace(external, probabilities=how.shown(mean))
-        prevalence = how.prevalence if how.stated else None
-        draw_quality(shown, ensemble.classes, title, folder.path, threshold=how.shown_threshold, prevalence=prevalence)
-        write_json(folder.metrics, compared(external, ensemble, own, notice, how))
+        metrics = compared(external, ensemble, own, notice, how)
+        draw_quality(
+            how.applied(external)[0],
+            ensemble.classes,
+            title,
+            folder.path,
+            average_precision=metrics["quality"]["external"]["average_precision"],
+            threshold=how.shown_threshold,
+            prevalence=how.prevalence if how.stated else None,
+        )
+        write_json(folder.metrics, metrics)
     return write_summary(folder, inputs, ensemble, found, unreadable)
 
 

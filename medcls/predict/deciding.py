@@ -47,6 +47,11 @@ class Deciding:
         """The class (N,) by the nets' own mean probabilities (N, C)."""
         return self.threshold.decide(mean, self.positive)
 
+    def applied(self, predictions: Predictions) -> tuple[Predictions, NDArray[np.int64]]:
+        """Predictions with probabilities as shown, and the classes (N,) decided by their own."""
+        own = predictions.probabilities
+        return replace(predictions, probabilities=self.shown(own)), self.decide(own)
+
     @property
     def shown_threshold(self) -> float | None:
         """From which shown probability on the positive class is chosen; None: the most probable class is."""

@@ -25,7 +25,7 @@ def compared(
     """
     inside, why = internal(ensemble)
     sides = {"external": (external, "external images")} | ({} if inside is None else {"internal": inside})
-    quality = {name: quality_of(one, how) for name, (one, _) in sides.items()}
+    found = {name: measured(*of_side, own, how) for name, of_side in sides.items()}
     return {
         "simulated": ensemble.simulated,
         "notice": notice,
@@ -34,29 +34,29 @@ def compared(
         "positive": ensemble.positive,
         "nets": [str(net.checkpoint) for net in ensemble.nets],
         "deciding": how.described(),
-        "external": measured(external, "external images", own, how),
-        "internal": None if inside is None else measured(*inside, own, how),
-        "quality": quality,
+        "external": found["external"][0],
+        "internal": found["internal"][0] if inside else None,
+        "quality": {name: worth for name, (_, worth) in found.items()},
         "no_internal": why,
         "per_class": class_table(external, ensemble.classes),
     }
 
 
-def quality_of(predictions: Predictions, how: Deciding) -> dict[str, Any]:
-    """What the probabilities as shown, and the decisions, are worth beyond the metrics."""
-    predicted = how.decide(predictions.probabilities)
-    shown = replace(predictions, probabilities=how.shown(predictions.probabilities))
-    return {name: as_json(one) for name, one in quality(shown, predicted, how.prevalence).items()}
+def measured(
+    predictions: Predictions, images: str, own: Sequence[Metric], how: Deciding
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of some images: metrics with intervals, and what probabilities and decisions are worth beyond these.
 
-
-def measured(predictions: Predictions, images: str, own: Sequence[Metric], how: Deciding) -> dict[str, Any]:
-    """Metrics with intervals of some images, and how many there are of how many patients (None where unknown)."""
+    With the metrics how many images there are, of how many patients (None where unknown).
+    """
     patients = predictions.n_patients if any(predictions.groups) else None
     counts = {"images": images, "n": len(predictions.labels), "n_patients": patients}
-    predicted = how.decide(predictions.probabilities)
-    shown = replace(predictions, probabilities=how.shown(predictions.probabilities))
-    found = intervals(shown, [*METRICS.values(), *own], predicted=predicted)
-    return counts | {name: as_json(one) for name, one in found.items()}
+    shown, predicted = how.applied(predictions)
+    metrics = intervals(shown, [*METRICS.values(), *own], predicted=predicted)
+    worth = quality(shown, predicted, how.prevalence)
+    return counts | {name: as_json(one) for name, one in metrics.items()}, {
+        name: as_json(one) for name, one in worth.items()
+    }
 
 
 def internal(ensemble: Ensemble) -> tuple[tuple[Predictions, str] | None, str]:
