@@ -37,7 +37,7 @@ from typing import Any
 from contenders.job import BATCH_SIZE, IMAGE_SIZE, NETS
 from images import prepare
 from machine import describe_machine, machine_line
-from training import image_counts, names_among, overrides, rotated, surroundings
+from training import image_counts, median_and_range, names_among, overrides, rotated, surroundings
 
 SWEEP = Path(__file__).resolve().parent.parent / "sweep.py"
 JOB, ONE, ONE_THREAD, SEVERAL = "one job", "one at a time", "one at a time, one thread", "several at a time"
@@ -188,7 +188,7 @@ def report(measured: Rounds, options: argparse.Namespace, machine: str) -> None:
 def ratio(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> str:
     """Ratio of the seconds, round by round: median and range."""
     found = [our["seconds"] / their["seconds"] for our, their in zip(ours, theirs, strict=True)]
-    return f"{statistics.median(found):.2f} ({min(found):.2f} - {max(found):.2f})"
+    return median_and_range(found)
 
 
 if __name__ == "__main__":

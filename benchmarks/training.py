@@ -29,7 +29,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -272,7 +272,12 @@ def ratio(rounds: list[dict[str, Any]], peer_rounds: list[dict[str, Any]]) -> st
     """Our seconds divided by the peer's, round by round: median and range."""
     pairs = zip(rounds, peer_rounds, strict=True)
     found = [statistics.median(counted(our)) / statistics.median(counted(their)) for our, their in pairs]
-    return f"{statistics.median(found):.2f} ({min(found):.2f} - {max(found):.2f})"
+    return median_and_range(found)
+
+
+def median_and_range(ratios: Sequence[float]) -> str:
+    """As tables show ratios of rounds."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} - {max(ratios):.2f})"
 
 
 if __name__ == "__main__":

@@ -55,6 +55,17 @@ def environment(tmp_path, monkeypatch):
     monkeypatch.delenv("MEDCLS_DATA", raising=False)
 
 
+def write_noise(root, levels, count, seed):
+    """A folder of ``count`` noisy images of 40 x 40 pixels for each class, which ``levels`` gives a mean brightness."""
+    rng = np.random.default_rng(seed)
+    for name, level in levels.items():
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = rng.normal(level, 25, (40, 40)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
 @pytest.fixture
 def make_folder(tmp_path):
     """Factory of image folders, JPEG and PNG in turn; the later a class, the brighter its images.

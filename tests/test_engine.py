@@ -1,6 +1,5 @@
 """Many steps at a time give the numbers of one step per batch of Lightning's, bit for bit, and make way where asked."""
 
-import csv
 import math
 import random
 import sys
@@ -50,8 +49,7 @@ def test_many_steps_at_a_time_equal_one_per_batch(knobs, train):
 def test_rate_after_each_epoch_is_that_of_pytorchs_schedule_after_as_many_steps(steps, train):
     result = train(*RUN, *COUNTS, *ONE_CYCLE, f"trainer.steps={steps}")
     assert result.status == 0, result.err
-    with (result.folder / "history.csv").open() as file:
-        found = [float(row["lr"]) for row in csv.DictReader(file)]
+    found = [float(row["lr"]) for row in rows_of(result.folder)]
     optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-2)
     schedule, expected = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=33), []
     for step in range(1, 34):
@@ -65,8 +63,7 @@ def test_rate_after_each_epoch_is_that_of_pytorchs_schedule_after_as_many_steps(
 @pytest.mark.parametrize("steps", ["auto", "single"])
 def test_cosine_lasts_as_long_as_the_run(steps, train):
     result = train(*RUN, *COUNTS, "scheduler=cosine", "scheduler.min_lr=0", f"trainer.steps={steps}")
-    with (result.folder / "history.csv").open() as file:
-        found = [float(row["lr"]) for row in csv.DictReader(file)]
+    found = [float(row["lr"]) for row in rows_of(result.folder)]
     assert found == pytest.approx([1e-2 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in range(3)])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import SCRIPT, TINY
+from conftest import SCRIPT, TINY, write_noise
 from PIL import Image
 from pydicom.data import get_testdata_file
 
@@ -178,13 +178,7 @@ def test_folds_are_judged_beside_what_each_image_got_from_the_net_that_had_not_s
 @pytest.fixture
 def elsewhere(tmp_path):
     """Images that no net has seen, under other names of the classes."""
-    root, rng = tmp_path / "elsewhere", np.random.default_rng(7)
-    for name, level in (("dark", 60), ("bright", 200)):
-        (root / name).mkdir(parents=True)
-        for i in range(6):
-            pixels = rng.normal(level, 25, (40, 40)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
-    return root
+    return write_noise(tmp_path / "elsewhere", {"dark": 60, "bright": 200}, 6, seed=7)
 
 
 def test_external_images_are_judged_beside_the_runs_own(trained, command, elsewhere):

@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TINY
-from PIL import Image
+from conftest import TINY, write_noise
 from test_decisions import permute, rule
 
 from medcls.decision.temperature import fit_temperature
@@ -23,13 +22,7 @@ FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=4", "lr=3e-
 @pytest.fixture
 def external(tmp_path):
     """Ten images of each class, unlike enough those of training to be no copies."""
-    root, rng = tmp_path / "external", np.random.default_rng(9)
-    for name, level in (("a", 110), ("b", 140)):
-        (root / name).mkdir(parents=True)
-        for i in range(10):
-            pixels = rng.normal(level, 25, (40, 40)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.png")
-    return root
+    return write_noise(tmp_path / "external", {"a": 110, "b": 140}, 10, seed=9)
 
 
 @pytest.fixture
