@@ -180,10 +180,12 @@ def train_and_score(training: Training, folder: RunFolder, own: "Sequence[Metric
         metrics["medmnist"] = official_scores(*where, predictions["test"].probabilities)
     decision = decide_on(predictions["val"], config.threshold, validation_images(metrics))
     write_decision(folder.decision, decision, predictions)
-    draw_run(metrics, predictions, history.rows, folder.path)
+    if config.logger.pictures:
+        draw_run(metrics, predictions, history.rows, folder.path)
     write_json(folder.metrics, metrics)  # last, since with it the run counts as scored
     if board:
-        board.add_pictures(metrics["best"]["epoch"], [folder.path / "confusion.png", folder.path / "roc.png"])
+        if config.logger.pictures:
+            board.add_pictures(metrics["best"]["epoch"], [folder.path / "confusion.png", folder.path / "roc.png"])
         board.write_hparams(metrics["best"]["epoch"], headline(metrics))
     return metrics
 

@@ -14,6 +14,7 @@ TINY = [
     "epochs=2",
     "batch_size=4",
     "logger=none",
+    "logger.pictures=false",
     "trainer.accelerator=cpu",
     "trainer.threads=1",
     "data.simulated.counts.train=[6,6]",

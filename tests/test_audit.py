@@ -356,7 +356,7 @@ NOTICES = {
 @pytest.mark.parametrize("choice", NOTICES)
 def test_run_with_leaks_says_so_wherever_its_metrics_appear(train, leaking, titles, choice):
     overrides = [*TINY, "data=folder", f"data.root={leaking.root}", f"audit.on_leak={choice}"]
-    result = train(*overrides, "epochs=1")
+    result = train(*overrides, "epochs=1", "logger.pictures=true")
     assert result.status == 0, result.err
     notice = NOTICES[choice]
     assert notice in (result.folder / "train.log").read_text()

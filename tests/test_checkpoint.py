@@ -72,7 +72,7 @@ def finished(run, shared):
     folder = shared / "run"
     if not folder.exists():
         stateful = ["scheduler=plateau", "augment=study", "loss.class_weights=balanced"]
-        run(*stateful, "audit.enabled=true", f"hydra.run.dir={folder}")
+        run(*stateful, "audit.enabled=true", "logger.pictures=true", f"hydra.run.dir={folder}")
     return folder
 
 

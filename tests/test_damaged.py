@@ -172,7 +172,7 @@ def test_folder_of_any_name_is_trained_on_and_resumed(train, make_folder, tmp_pa
 
 def test_names_of_classes_are_text_in_pictures_and_tables(train, make_folder):
     names = [r"$\bad{x$", "<b>|é 骨", "_under", "a\\_b"]
-    result = train(*FAST, "data=folder", f"data.root={make_folder(classes=names)}")
+    result = train(*FAST, "logger.pictures=true", "data=folder", f"data.root={make_folder(classes=names)}")
     assert result.status == 0, result.err
     with (result.folder / "predictions.csv").open(encoding="utf-8") as file:
         assert {row["label"] for row in csv.DictReader(file)} == set(names)

@@ -30,7 +30,7 @@ def test_training_begins_without_the_libraries_of_other_metrics():
     [
         pytest.param("import torchmetrics", marks=pytest.mark.slow),
         pytest.param("from torchmetrics import Accuracy", marks=pytest.mark.slow),
-        "from torchmetrics.functional import accuracy, bleu_score",
+        pytest.param("from torchmetrics.functional import accuracy, bleu_score", marks=pytest.mark.slow),
         pytest.param("import torchmetrics.image", marks=pytest.mark.slow),
         pytest.param("import torchmetrics.functional", marks=pytest.mark.slow),
     ],

@@ -70,7 +70,9 @@ def without_seconds(history):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
-@pytest.mark.parametrize("home", HOMES)
+@pytest.mark.parametrize(
+    "home", [pytest.param(home, marks=[pytest.mark.slow] if home.endswith("results") else []) for home in HOMES]
+)
 def test_doctests_of_the_face_are_true(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

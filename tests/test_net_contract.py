@@ -77,7 +77,10 @@ def test_image_too_small_is_a_readable_error_and_the_smallest_works(family, opti
     assert build(family, options, fits[0]).eval()(torch.rand(2, 1, fits[0], fits[0])).shape == (2, 1)
 
 
-@pytest.mark.parametrize(("family", "options"), NETS)
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [pytest.param(*net, marks=[pytest.mark.slow] if net[0] == "torchvision" else []) for net in NETS],
+)
 def test_training_reduces_the_loss_and_the_checkpoint_gives_the_predictions_back(train, family, options):
     from medcls.training.classifier import load_classifier
 

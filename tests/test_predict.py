@@ -67,6 +67,12 @@ def trained(make_folder, train):
     return make
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """What the refusals share, since they change nothing: filled by the first of them."""
+    return {}
+
+
 KINDS = {
     "gray": (lambda root: None, [], ("a", "b")),
     "colour": (to_colour, ["data.channels=3"], ("a", "b")),
@@ -336,8 +342,8 @@ def test_predicting_killed_and_started_again_equals_uninterrupted(trained, comma
         ("run={run} data.root={images} labelled=false outptu=x", "Did you mean output?"),
     ],
 )
-def test_mistake_gets_one_message_and_nothing_is_written(trained, command, elsewhere, words, told):
-    run, _ = trained("epochs=1")
+def test_mistake_gets_one_message_and_nothing_is_written(trained, command, elsewhere, shared, words, told):
+    run = shared["run"] if shared else shared.setdefault("run", trained("epochs=1")[0])
     before = sorted(path for path in run.parent.rglob("*") if "cache" not in path.parts)
     done = command(PREDICT, *words.format(run=run, images=elsewhere).split())
     assert (done.status, told in done.err) == (2, True), done.err

@@ -39,6 +39,12 @@ def trained(make_folder, train):
     return make
 
 
+@pytest.fixture(scope="module")
+def shared():
+    """What the refusals share, since they change nothing: filled by the first of them."""
+    return {}
+
+
 def mislabel(root):
     """Exchange the classes of three validation images of each."""
     for name in ("0.jpg", "4.jpg", "5.png"):
@@ -144,15 +150,16 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
     ],
 )
 def test_what_cannot_be_decided_is_refused_before_anything_is_written(
-    trained, command, external, tmp_path, words, told
+    trained, command, external, tmp_path, shared, words, told
 ):
-    run, other = trained(), trained("threshold.cost=3", "seed=3")
-    stored = json.loads((other / "decision.json").read_text())
-    stored["threshold"] |= {"value": None, "why": "as planted"}
-    (other / "decision.json").write_text(json.dumps(stored))
-    alone = tmp_path / "alone.ckpt"
-    alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
-    words = words.format(run=run, alone=alone, other=other).split()
+    if not shared:
+        run, other, alone = trained(), trained("threshold.cost=3", "seed=3"), tmp_path / "alone.ckpt"
+        stored = json.loads((other / "decision.json").read_text())
+        stored["threshold"] |= {"value": None, "why": "as planted"}
+        (other / "decision.json").write_text(json.dumps(stored))
+        alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+        shared.update(run=run, other=other, alone=alone)
+    words = words.format(**shared).split()
     done = command(PREDICT, *words, f"data.root={external}", "output=out", "labelled=false")
     assert (done.status, told in done.err) == (2, True), done.err
     assert not (done.folder / "out").exists()

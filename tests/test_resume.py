@@ -253,7 +253,7 @@ def test_command_named_when_stopped_goes_on_with_the_run(images, train, signal_w
 
 
 def test_run_stopped_while_being_scored_is_scored_when_resumed(images, train, left_alone, signal_when, tmp_path):
-    run = [*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12"]
+    run = [*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12", "logger.pictures=true"]  # so that scoring takes long
     folder = tmp_path / "interrupted"
     signal_when(signal.SIGTERM, lambda: (folder / "predictions.csv").exists())
     assert train(*run, f"hydra.run.dir={folder}").status == 143

@@ -4,7 +4,10 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -113,6 +116,17 @@ def test_sweep_survives_the_death_of_the_process_that_its_jobs_are_forked_from(s
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_jobs_run_the_code_of_the_command_and_not_that_of_another_medcls(tmp_path):
+    """A checkout that is not installed, where another is."""
+    for part in ("medcls", "conf"):
+        shutil.copytree(SWEEP.parent / part, tmp_path / part)
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from medcls.sweep.child import call; "
+    code += """print(call(eval, "__import__('sys').modules['medcls.run'].__file__"))"""
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], cwd="/", capture_output=True, text=True, check=True)
+    assert ended.stdout == f"{tmp_path}/medcls/run.py\n"
+
+
 def test_second_ctrl_c_kills_the_jobs_and_the_same_command_resumes(started, folder):
     (work := folder.parent / "stubborn.py").write_text(STUBBORN)
     line = [*TINY, "epochs=30", "lr=1e-3,1e-4", TWO_AT_A_TIME, "callbacks=[{_target_: stubborn.Callback}]"]

@@ -31,10 +31,11 @@ class TrainerConfig(Section):
 
 
 class LoggerConfig(Section):
-    """What TensorBoard gets."""
+    """What a run draws, and what TensorBoard gets."""
 
     tensorboard: Flag
     images: Count
+    pictures: Annotated[Flag, UNSEEN]
 
 
 class AuditConfig(Section):

@@ -27,7 +27,8 @@ def next_steps(
     train, path = command_line("train"), folder.path
     if path.is_relative_to(Path.cwd()):  # shorter
         path = path.relative_to(Path.cwd())
-    yield "pictures", f"{', '.join(sorted(file.name for file in path.glob('*.png')))} in that folder"
+    if config.logger.pictures:
+        yield "pictures", f"{', '.join(sorted(file.name for file in path.glob('*.png')))} in that folder"
     if config.logger.tensorboard:
         yield "TensorBoard", f"tensorboard --logdir {shlex.quote(str(path.parent))}"
     if simulated:

@@ -2,10 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from typing import IO, Any, TypeVar
@@ -16,17 +16,19 @@ FORKS = get_context("forkserver")
 Result = TypeVar("Result")
 
 
-@cache
 def start_server() -> None:
-    """Have a process begin to import what children need; returns at once."""
+    """Have a process begin to import what children need, unless one has; returns at once."""
     FORKS.set_forkserver_preload(["medcls.sweep.preloaded"])
     # It inherits the folder, whose modules Python would take before the standard library's; Ctrl-C is for this process.
     working, handler = os.getcwd(), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))  # the same medcls, where several are installed
     os.chdir(os.sep)
     try:
         forkserver.ensure_running()
     finally:
         os.chdir(working)
+        os.environ.pop("PYTHONPATH") if path is None else os.environ.update(PYTHONPATH=path)
         signal.signal(signal.SIGINT, handler)
 
 

@@ -32,16 +32,16 @@ def run_frozen(sweep: SweepFolder, name: str, allowed: Collection[str]) -> None:
 
     allowed: code of the user's own that the command which launched the sweep names.
     """
-    folder, config = sweep.run_folder(name), sweep.frozen(name, allowed)
-    if config is None:
-        raise UserError(f"{sweep.jobs / name}.yaml: missing. Re-run the command that made the sweep.")
-    overrides = next(job["overrides"] for job in sweep.read()["jobs"] if job["name"] == name)
-    swept = sweep.swept_keys()
+    folder = sweep.run_folder(name)
     folder.path.mkdir(exist_ok=True)
     with logging_to(folder.path / "train.log"):
         try:
             from medcls.run import run  # takes seconds to import
 
+            config, swept = sweep.frozen(name, allowed), sweep.swept_keys()
+            if config is None:
+                raise UserError(f"{sweep.jobs / name}.yaml: missing. Re-run the command that made the sweep.")
+            overrides = next(job["overrides"] for job in sweep.read()["jobs"] if job["name"] == name)
             wait_until_free(folder, PATIENCE)
             if folder.config.exists():
                 config, overrides = resuming(config, folder)
