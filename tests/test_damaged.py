@@ -44,8 +44,14 @@ def test_resuming_names_a_damaged_file(train, old, name, how):
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("name", ["sweep.json", "jobs/*.yaml", "*/status.json", "*/history.csv"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        pytest.param(name, how, marks=[] if i % len(SPOILT) == j else pytest.mark.slow)
+        for i, name in enumerate(["sweep.json", "jobs/*.yaml", "*/status.json", "*/history.csv"])
+        for j, how in enumerate(SPOILT)
+    ],
+)
 def test_relaunching_a_sweep_names_a_damaged_file_before_a_job_starts(command, old, name, how):
     folder = old("sweep")
     file = sorted(folder.glob(name))[0]

@@ -22,7 +22,8 @@ def start_server() -> None:
     # It inherits the folder, whose modules Python would take before the standard library's; Ctrl-C is for this process.
     working, handler = os.getcwd(), signal.signal(signal.SIGINT, signal.SIG_IGN)
     path = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))  # the same medcls, where several are installed
+    # The same medcls, where several are installed.
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
     os.chdir(os.sep)
     try:
         forkserver.ensure_running()
