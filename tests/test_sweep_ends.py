@@ -88,6 +88,7 @@ def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folde
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_no_process_of_a_sweep_outlives_it_when_it_is_killed_and_its_jobs_shut_down_cleanly(started, folder):
     process = started(*TINY, TWO_AT_A_TIME, "epochs=2000", "lr=1e-3,1e-4,1e-5,1e-6")
     eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
