@@ -88,7 +88,6 @@ def test_ctrl_c_loses_nothing_and_the_same_command_resumes(started, sweep, folde
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_no_process_of_a_sweep_outlives_it_when_it_is_killed_and_its_jobs_shut_down_cleanly(started, folder):
     process = started(*TINY, TWO_AT_A_TIME, "epochs=2000", "lr=1e-3,1e-4,1e-5,1e-6")
     eventually(lambda: len(list(folder.glob("*/history.csv"))) == 2)
@@ -117,7 +116,6 @@ def test_sweep_survives_the_death_of_the_process_that_its_jobs_are_forked_from(s
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_jobs_run_the_code_of_the_command_and_not_that_of_another_medcls(tmp_path):
     """A checkout that is not installed, where another is."""
     for part in ("medcls", "conf"):
@@ -128,6 +126,7 @@ def test_jobs_run_the_code_of_the_command_and_not_that_of_another_medcls(tmp_pat
     assert ended.stdout == f"{tmp_path}/medcls/run.py\n"
 
 
+@pytest.mark.slow
 def test_second_ctrl_c_kills_the_jobs_and_the_same_command_resumes(started, folder):
     (work := folder.parent / "stubborn.py").write_text(STUBBORN)
     line = [*TINY, "epochs=30", "lr=1e-3,1e-4", TWO_AT_A_TIME, "callbacks=[{_target_: stubborn.Callback}]"]
