@@ -19,7 +19,15 @@ import numpy as np
 
 SWEEP = Path(__file__).parents[1] / "sweep.py"
 FIXED = ["model=lenet", "model.n_base=4", "image_size=32", "batch_size=16", "lr=1e-3", "epochs=6", "data.split.folds=5"]
-QUIET = ["data=folder", "audit=none", "logger=none", "trainer.accelerator=cpu", "trainer.threads=1"]
+QUIET = [
+    "data=folder",
+    "audit=none",
+    "logger=none",
+    "logger.pictures=false",
+    "sweep.jobs=2",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+]
 
 
 def write_manifest(file: Path, images: list[Path], root: Path, rng: random.Random) -> None:
