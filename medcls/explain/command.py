@@ -175,7 +175,9 @@ def _page(
         ),
     ]
     log.info("%s", answer)
-    return write_document(folder, Page(Head(answer, (), (), ""), ensemble.simulated, (), title), sections)
+    return write_document(
+        folder, Page(Head(answer, (), (), ""), ensemble.simulated, (), title, subject="Maps"), sections
+    )
 
 
 def _chosen(ensemble: Ensemble, images: Images) -> list[tuple[str, float]]:
