@@ -4,7 +4,7 @@ import logging
 import sys
 
 from medcls.cli.page import Page
-from  import overrides_with_runs
+from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 from medcls.errors import UserError
 
@@ -29,7 +29,7 @@ def run(given: Words) -> int:
     from medcls.predict.schema import ConfigWithPredict
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_with_runs(given.others)
+    overrides = overrides_of(given.others)
     keys = [override.partition("=")[0] for override in overrides]
     if unknown := [key for key in keys if key not in TAKEN]:
         raise UserError(f"{unknown[0]}: not for baseline, where the run decides it. Expected {', '.join(TAKEN)}.")

@@ -4,7 +4,7 @@ import logging
 import sys
 
 from medcls.cli.page import Page
-from  import overrides_with_runs
+from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 PAGE = Page(
@@ -34,7 +34,7 @@ def run(given: Words) -> int:
     from medcls.export.schema import ConfigWithExport, check_keys
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_with_runs(given.others)
+    overrides = overrides_of(given.others)
     config = check_against(ConfigWithExport, composed("export", overrides, "export", ConfigWithExport))
     keys = check_keys(overrides)
 
