@@ -1,0 +1,103 @@
+"""The study from its command to its page: every chosen task run, or resumed, and every claim judged."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from medcls.errors import Stopped
+from medcls.runs.folder import locked
+from medcls.study.plan_file import write_plan
+from medcls.study.schema import StudyConfig
+from medcls.study.shared import finished_source, has_begun, take_over
+from medcls.study.tasks import Task, plan_tasks, sources
+from medcls.sweep.answer import report
+from medcls.sweep.child import call, start_server
+from medcls.sweep.launch_settings import LaunchSettings
+from medcls.sweep.run_sweep import check_plan, command_words, print_failures, run_missing
+from medcls.sweep.sweep_folder import SweepFolder
+
+PAGE = "study.md"
+
+
+def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
+    """Run what is missing of the chosen tasks, report on each, write the page; returns the exit status.
+
+    overrides: for the sweeps of all tasks; again: the command that resumes the study.
+    Raises UserError before anything is written, Stopped when asked to stop.
+    """
+    start_server()
+    tasks = plan_tasks(config, overrides)
+    checked = {task.name: check_plan(task.plan) for task in tasks.values() if task.chosen}
+    config.folder.mkdir(parents=True, exist_ok=True)
+    with locked(config.folder, "another study is running here"):
+        write_plan(config.folder, tasks)
+        running = Running(config.folder, tasks, checked, again)
+        failed = 0
+        try:
+            for name in checked:
+                print(f"\ntask {name}", flush=True)
+                failed += running.run_task(name)
+                answer(config.folder, config.page)
+        except Stopped:
+            answer(config.folder, config.page)
+            raise
+    return 1 if failed else 0
+
+
+def answer(folder: Path, page: Path | None) -> None:
+    """Write the page on what the folder of a study holds and say where it is.
+
+    Raises UserError where there is no study, or nothing to say in the place of an earlier page.
+    """
+    call(write_answers, folder, page or folder / PAGE)
+
+
+def write_answers(folder: Path, page: Path) -> None:
+    """The same in a process that has imported what judging needs."""
+    from medcls.study.page import write_page
+
+    counts = write_page(folder, page)
+    print(f"study: {page}\n{counts}", flush=True)
+
+
+class Running:
+    """The sweeps of a study at work; checked: folder and launch settings of each chosen task."""
+
+    def __init__(
+        self, folder: Path, tasks: dict[str, Task], checked: dict[str, tuple[SweepFolder, LaunchSettings]], again: str
+    ) -> None:
+        self.folder, self.tasks, self.checked, self.again = folder, tasks, checked, again
+
+    def run_task(self, name: str) -> int:
+        """Run the missing jobs of a task and report on it; returns how many failed."""
+        plan, (folder, _) = self.tasks[name].plan, self.checked[name]
+        self.run_jobs(name, list(plan.configs))
+        failed = print_failures(folder, plan)
+        call(report, folder.path, next(iter(plan.configs.values())).columns)
+        return failed
+
+    def run_jobs(self, name: str, jobs: Collection[str]) -> None:
+        """Run jobs of a task, after those of other chosen tasks that are their beginning."""
+        task, (folder, settings) = self.tasks[name], self.checked[name]
+        found = {job: sources(self.tasks, name, job) for job in jobs if not has_begun(folder, job)}
+        first: dict[str, list[str]] = {}
+        for of_job in found.values():
+            wanted = next((source for source in of_job if source.task in self.checked), None)
+            if wanted:
+                first.setdefault(wanted.task, []).append(wanted.job)
+        for other, twins in first.items():
+            self.run_jobs(other, twins)
+        shared = {}
+        for job, of_job in found.items():
+            config = task.plan.configs[job]
+            if source := finished_source(self.folder, of_job, config, task.identities[job]):
+                shared[job], stored = source
+                # Rounding depends on the number of threads: it stays that of the run that is taken over.
+                trainer = config.trainer.model_copy(update={"threads": stored.trainer.threads})
+                task.plan.configs[job] = config.model_copy(update={"trainer": trainer})
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with folder.locked():
+            folder.write(task.plan.contract([*command_words(), *task.arguments]), task.plan.configs)
+            for job, source in shared.items():
+                take_over(self.folder, source, folder.run_folder(job))
+            run_missing(folder, task.plan, settings, jobs, self.again)
+
