@@ -25,8 +25,11 @@ PAGE = Page(
     ),
     examples=[
         ("study.skin=/path/to/Skin study.bone=/path/to/Bone study.xray=/path/to/X_ray", "all of it: days on two cores"),
-        ("study.skin=/path/to/Skin study.tasks=[5a,5b] audit.on_leak=drop sweep.jobs=2", "two tasks, two jobs at a time"),
-        ("study.tasks=[1c] epochs=3 'study.also={\"1c\":[image_size=64]}'", "shorter; one task on smaller images"),
+        (
+            "study.skin=/path/to/Skin study.tasks=[5a,5b] audit.on_leak=drop sweep.jobs=2",
+            "two tasks",
+        ),
+        ("epochs=3 'study.also.task1b=[\"image_size=64\"]'", "shorter, and one task on smaller images"),
         ("report=runs/study study.page=docs/study.md", "only the page, from what was run so far"),
     ],
 )
@@ -42,7 +45,7 @@ def run(given: Words) -> int:
     from medcls.study.schema import ConfigWithStudy
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    own = [word for word in given.others if word.startswith(OWN)]
+    own = [word for word in given.others if word.lstrip("+~").startswith(OWN)]
     others = [word for word in given.others if word not in own]
     config = check_against(ConfigWithStudy, composed("study", own, "study", ConfigWithStudy)).study
     if named := [word for word in others if word.startswith(REPORT)]:

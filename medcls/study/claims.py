@@ -99,7 +99,7 @@ def _rises(claim: ClaimConfig, sweep: Sweep) -> Answer:
     found = {name: epochs_until_rise(sweep.done(name)) for name in claim.of}
     agree = [(epoch is not None) == (claim.direction == "rises") for of in found.values() for epoch in of.found]
     texts = [show_epochs(epochs) for epochs in found.values()]
-    return Answer(_all(agree), f"validation loss rises from epoch {_each(claim.of, texts)}; {_count(agree)}")
+    return Answer(_all(agree), f"epoch from which the validation loss rises: {_each(claim.of, texts)}; {_count(agree)}")
 
 
 def _reached(claim: ClaimConfig, sweep: Sweep) -> Answer:
@@ -111,7 +111,7 @@ def _reached(claim: ClaimConfig, sweep: Sweep) -> Answer:
     best = np.nanmin if column(curve).lower_is_better else np.nanmax
     tops = [spread([float(best(_values(run, claim))) for run in sweep.done(name)]) for name in claim.of]
     top = _each(claim.of, [show_spread(of, 3) for of in tops])
-    return Answer(_all(agree), f"{_title(claim)} {value:g} in epoch {_each(claim.of, texts)}; best of any epoch {top}")
+    return Answer(_all(agree), f"epoch of {_title(claim)} {value:g}: {_each(claim.of, texts)}; best of any epoch {top}")
 
 
 def _sooner(claim: ClaimConfig, sweep: Sweep) -> Answer:
@@ -123,7 +123,7 @@ def _sooner(claim: ClaimConfig, sweep: Sweep) -> Answer:
     epochs = [dict(zip(_runs(sweep, name), of.found, strict=True)) for name, of in zip(claim.of, found, strict=True)]
     both = _both(*epochs)
     agree = [end is not None and (start is None or end < start) for start, end in both if (start, end) != (None, None)]
-    numbers = f"{_title(claim)} {value:.3f} in epoch {show_epochs(found[1])} vs. {show_epochs(found[0])}"
+    numbers = f"epoch of {_title(claim)} {value:.3f}: {show_epochs(found[1])} vs. {show_epochs(found[0])}"
     if not agree:
         return Answer("not judgeable", f"{_title(claim)} {value:.3f} is reached by neither")
     undecided = len(both) - len(agree)

@@ -41,7 +41,9 @@ def in_words(effort: Effort, n_runs: int) -> str:
     text = f"{effort.epochs} epochs trained in {effort.seconds:,.0f} s ({duration(effort.seconds)})"
     if effort.epochs:
         text += f", {effort.seconds / effort.epochs:.2f} s each"
-    shared = [f"{count} of {n_runs} runs are, or go on from, those of task {task}" for task, count in effort.shared.items()]
+    shared = [
+        f"{count} of {n_runs} runs are, or go on from, those of task {task}" for task, count in effort.shared.items()
+    ]
     return "; ".join([text, *shared])
 
 
@@ -82,6 +84,7 @@ def to_do(task: PlannedTask, done: Mapping[str, int], seconds: Mapping[str, floa
     total, shared = sum(epochs.values()), sum(job["shared"] > done.get(job["name"], 0) for job in missing)
     text = f"{len(missing)} runs of {' or '.join(sorted(lengths, key=int))} epochs"
     text += f", {shared} of which begin with runs of other tasks: {total} epochs" if shared else f", {total} epochs"
+    missing = [job for job in missing if epochs[job["name"]]]
     known = [epochs[job["name"]] * seconds[job["cost"]] for job in missing if job["cost"] in seconds]
     if len(known) < len(missing):
         return f"{text}; seconds unknown, since no epoch of {'such nets' if not known else 'all of them'} was measured"

@@ -25,8 +25,7 @@ HEAD = """\
 # The study, run again
 
 What the study claimed, and what the same experiments find here, from the folders of their runs alone. A claimed
-difference is judged by the test that its experiment names beforehand ([statistics.md](statistics.md)): held where it is
-shown, not held where the opposite or equivalence is shown, else not shown. A claim about curves is held where the runs of
+difference is judged by the test that its experiment names beforehand (docs/statistics.md): held where it is shown, not held where the opposite or equivalence is shown, else not shown. A claim about curves is held where the runs of
 all seeds agree, not held where all disagree, else not shown. Not judgeable: too few runs, or nothing to compare. Values
 are means ± standard deviations over seeds, of the best epoch where the last is not named; "[ ]" are 95 % intervals of
 differences over other seeds and other images; p is adjusted for all tests of that experiment (Holm). The values of other
@@ -67,7 +66,9 @@ def write_page(folder: Path, page: Path) -> str:
     counts = Counter(answer.word for of in answers.values() for answer in of if answer)
     judged = [f"{counts[word]} {word}" for word in WORDS if counts[word]]
     unknown = sum(answer is None for of in answers.values() for answer in of)
-    return f"{sum(map(len, answers.values()))} claims: {', '.join([*judged, *([f'{unknown} {NOT_RUN}'] * bool(unknown))])}"
+    return (
+        f"{sum(map(len, answers.values()))} claims: {', '.join([*judged, *([f'{unknown} {NOT_RUN}'] * bool(unknown))])}"
+    )
 
 
 def read_task(folder: Path, name: str, task: PlannedTask) -> Found:
@@ -97,7 +98,7 @@ def warnings(found: list[Found]) -> list[str]:
 
 def overview(found: list[Found], answers: Mapping[str, list[Answer | None]]) -> str:
     """One row per task."""
-    rows = ["| task | runs finished | " + " | ".join(WORDS) + " | seconds of training | machine |"]
+    rows = ["| task | runs finished | " + " | ".join(WORDS) + " | seconds of training, all runs | machine |"]
     rows.append("|" + "---|" * (4 + len(WORDS)))
     for task in found:
         counts = Counter(answer.word for answer in answers[task.name] if answer)
@@ -132,7 +133,7 @@ def images(found: list[Found]) -> str:
 
 def section(found: Found, answers: list[Answer | None], others: list[Found], seconds: Mapping[str, float]) -> str:
     """A task: its command, what it took or would take, and the verdict on each of its claims."""
-    lines = [f"## {found.name}: {found.task['question']}", "", "```bash", command(found.task), "```", ""]
+    lines = [f"## {found.name}: {found.task['question']}", "", "```bash", command(found), "```", ""]
     if found.sweep is not None:
         runs = [run for run in found.sweep.runs if run.done]
         lines += [f"{len(runs)} runs: {in_words(effort_of(runs), len(runs))}, on {machines(runs)}."]
@@ -158,15 +159,16 @@ def answer_reliability(found: Found, others: list[Found], seconds: Mapping[str, 
     if folds.sweep is not None:
         runs = [run for run in folds.sweep.runs if run.done]
         items[-1] += f" {len(runs)} runs: {in_words(effort_of(runs), len(runs))}, on {machines(runs)}."
-    items[-1] += f" `{command(folds.task)}`"
+    items[-1] += f" `{command(folds)}`"
     return [f"- {item}" for item in items]
 
 
-def command(task: PlannedTask) -> str:
+def command(found: Found) -> str:
     """What runs a task by itself, with /path/to/Skin in the place of paths."""
+    task = found.task
     places = [f"/path/to/{PLACES.get(name, name)}" for name in task["data"]]
     words = [_without_path(word) for word in task["words"] if not word.startswith(("data.cache_dir=", "hydra"))]
-    if any(word.startswith("data.root=") for word in words):
+    if any(word.startswith("data.root=") for word in words) or (found.sweep and found.sweep.simulated):
         return shlex.join(["python", "sweep.py", *words])
     if len(task["data"]) == 1:
         return shlex.join(["python", "sweep.py", words[0], f"data.root={places[0]}", *words[1:]])

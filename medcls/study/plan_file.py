@@ -12,8 +12,8 @@ from medcls.config import Config
 from medcls.config.schema import ClaimConfig
 from medcls.errors import UserError
 from medcls.runs.reading import read_json
-from medcls.study.schema import FOLDS
-from medcls.study.tasks import Task, sources
+from medcls.study.schema import FOLDS, TASKS
+from medcls.study.tasks import Jobs, Task, sources
 
 FILE = "study.json"
 # What hardly matters for how long an epoch takes.
@@ -45,28 +45,23 @@ class StudyFile(TypedDict):
     tasks: dict[str, PlannedTask]
 
 
-def write_plan(folder: Path, tasks: Mapping[str, Task]) -> None:
-    """Write study.json; a task that was run before and is not chosen now stays as it was run."""
-    before = read_plan(folder) if (folder / FILE).is_file() else {}
-    content = {}
-    for name, task in tasks.items():
-        kept = name in before and not task.chosen and (folder / name / "sweep.json").is_file()
-        content[name] = before[name] if kept else planned(tasks, task)
+def write_plan(folder: Path, tasks: Mapping[str, Task], before: Mapping[str, PlannedTask]) -> None:
+    """Write study.json; before: what it said of tasks that are not run now, and says on."""
+    content = {name: planned(tasks, tasks[name]) if name in tasks else before[name] for name in TASKS}
     write_json(folder / FILE, {"tasks": {name: _plain(task) for name, task in content.items()}})
 
 
-def planned(tasks: Mapping[str, Task], task: Task) -> PlannedTask:
+def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
     """A task as study.json keeps it."""
     jobs: list[PlannedJob] = []
-    for name, config in task.plan.configs.items():
-        others = sources(tasks, task.name, name)
-        shared = max((source.epochs for source in others), default=0)
+    for name, config in task.configs.items():
+        shared = max((source.epochs for source in sources(tasks, task.name, name)), default=0)
         jobs.append({"name": name, "epochs": config.epochs, "shared": shared, "cost": cost(config)})
     return {
         "question": task.plan.sweep.question or "",
-        "claims": [] if task.name == FOLDS else task.plan.sweep.claims,  # of task 3
+        "claims": [] if task.name == FOLDS else task.plan.sweep.claims,  # which task 3 has
         "words": task.arguments,
-        "data": list(dict.fromkeys(config.data.name for config in task.plan.configs.values())),
+        "data": list(dict.fromkeys(config.data.name for config in task.configs.values())),
         "jobs": jobs,
     }
 

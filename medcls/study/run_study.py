@@ -3,16 +3,16 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from medcls.errors import Stopped
+from medcls.errors import Stopped, UserError
 from medcls.runs.folder import locked
-from medcls.study.plan_file import write_plan
-from medcls.study.schema import StudyConfig
+from medcls.study.plan_file import FILE, PlannedTask, planned, read_plan, write_plan
+from medcls.study.schema import TASKS, StudyConfig
 from medcls.study.shared import finished_source, has_begun, take_over
-from medcls.study.tasks import Task, plan_tasks, sources
+from medcls.study.tasks import Jobs, Source, Task, jobs_on_disk, plan_task, plan_tasks, sources
 from medcls.sweep.answer import report
 from medcls.sweep.child import call, start_server
 from medcls.sweep.launch_settings import LaunchSettings
-from medcls.sweep.run_sweep import check_plan, command_words, print_failures, run_missing
+from medcls.sweep.run_sweep import check_plan, command_words, is_finished, print_failures, run_missing
 from medcls.sweep.sweep_folder import SweepFolder
 
 PAGE = "study.md"
@@ -26,21 +26,38 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
     """
     start_server()
     tasks = plan_tasks(config, overrides)
-    checked = {task.name: check_plan(task.plan) for task in tasks.values() if task.chosen}
+    checked = {name: check_plan(task.plan) for name, task in tasks.items()}
+    before = plan_others(config, tasks)
     config.folder.mkdir(parents=True, exist_ok=True)
     with locked(config.folder, "another study is running here"):
-        write_plan(config.folder, tasks)
+        write_plan(config.folder, tasks, before)
         running = Running(config.folder, tasks, checked, again)
         failed = 0
         try:
             for name in checked:
                 print(f"\ntask {name}", flush=True)
                 failed += running.run_task(name)
-                answer(config.folder, config.page)
+                answer_so_far(config)
         except Stopped:
-            answer(config.folder, config.page)
+            answer_so_far(config)
             raise
     return 1 if failed else 0
+
+
+def plan_others(config: StudyConfig, tasks: Collection[str]) -> dict[str, PlannedTask]:
+    """The tasks that are not run now: as they were when they were, else as the study has them."""
+    before = read_plan(config.folder) if (config.folder / FILE).is_file() else {}
+    missing = [name for name in TASKS if name not in {*tasks, *before}]
+    others = {name: plan_task(config, name, list(TASKS[name])) for name in missing}
+    return before | {name: planned(others, task) for name, task in others.items()}
+
+
+def answer_so_far(config: StudyConfig) -> None:
+    """Write the page; where there is nothing to say yet, say so instead."""
+    try:
+        answer(config.folder, config.page)
+    except UserError as error:
+        print(error, flush=True)
 
 
 def answer(folder: Path, page: Path | None) -> None:
@@ -66,6 +83,9 @@ class Running:
         self, folder: Path, tasks: dict[str, Task], checked: dict[str, tuple[SweepFolder, LaunchSettings]], again: str
     ) -> None:
         self.folder, self.tasks, self.checked, self.again = folder, tasks, checked, again
+        allowed = set().union(*(config.own_code for task in tasks.values() for config in task.configs.values()))
+        others = [name for name in TASKS if name not in tasks and (folder / name).is_dir()]
+        self.jobs: dict[str, Jobs] = {**tasks, **{name: jobs_on_disk(folder, name, allowed) for name in others}}
 
     def run_task(self, name: str) -> int:
         """Run the missing jobs of a task and report on it; returns how many failed."""
@@ -76,13 +96,13 @@ class Running:
         return failed
 
     def run_jobs(self, name: str, jobs: Collection[str]) -> None:
-        """Run jobs of a task, after those of other chosen tasks that are their beginning."""
+        """Run jobs of a task, after the missing ones of other chosen tasks that are their beginning."""
         task, (folder, settings) = self.tasks[name], self.checked[name]
-        found = {job: sources(self.tasks, name, job) for job in jobs if not has_begun(folder, job)}
+        found = {job: sources(self.jobs, name, job) for job in jobs if not has_begun(folder, job)}
         first: dict[str, list[str]] = {}
         for of_job in found.values():
             wanted = next((source for source in of_job if source.task in self.checked), None)
-            if wanted:
+            if wanted and not self.is_finished(wanted):
                 first.setdefault(wanted.task, []).append(wanted.job)
         for other, twins in first.items():
             self.run_jobs(other, twins)
@@ -101,3 +121,7 @@ class Running:
                 take_over(self.folder, source, folder.run_folder(job))
             run_missing(folder, task.plan, settings, jobs, self.again)
 
+    def is_finished(self, source: Source) -> bool:
+        """Whether the run that another begins with is done."""
+        run = self.checked[source.task][0].run_folder(source.job)
+        return is_finished(run, self.tasks[source.task].plan.configs[source.job])

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from medcls.config.schema import Config
 from medcls.config.section import Section
 
-RELIABLE, FOLDS = "3", "3-folds"  # the task that also asks whether its result is reliable, and what answers that
+RELIABLE, FOLDS = "3", "3_folds"  # the task that also asks whether its result is reliable, and what answers that
 # Task -> its sweep, in the order they are run.
 TASKS = {
     "2": ("experiment=task2_bone",),
@@ -52,7 +52,14 @@ class StudyConfig(Section):
     tasks: Annotated[list[Task], Field(min_length=1)] | None
     folder: Path
     page: Path | None
-    also: dict[Task, list[str]]
+    also: dict[str, list[str]]
+
+    @field_validator("also")
+    @classmethod
+    def of_a_task(cls, also: dict[str, list[str]]) -> dict[str, list[str]]:
+        if set(also) != {f"task{name}" for name in TASKS}:
+            raise ValueError(f"overrides of each task: task{', task'.join(TASKS)}")
+        return also
 
 
 class ConfigWithStudy(Config):

@@ -26,7 +26,9 @@ class Shared(TypedDict):
     epochs: int
 
 
-def finished_source(folder: Path, found: list[Source], config: Config, wanted: Identity) -> tuple[Source, Config] | None:
+def finished_source(
+    folder: Path, found: list[Source], config: Config, wanted: Identity
+) -> tuple[Source, Config] | None:
     """The longest finished run that ``config`` can go on from, with its configuration; None where there is none.
 
     wanted: identity of ``config`` as it was composed, which may leave the number of threads open.

@@ -1,7 +1,8 @@
 """The tasks of the study, each planned as the sweep that it is, and which of their runs are the same."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from medcls.config.knobs import changeable
 from medcls.errors import UserError
 from medcls.study.schema import TASKS, StudyConfig
 from medcls.sweep.plan import Plan, plan_sweep
-from medcls.sweep.sweep_folder import flat
+from medcls.sweep.sweep_folder import SweepFolder, flat
 from medcls.sweep.variants import in_grammar
 
 Identity = tuple[tuple[str, str], ...]
@@ -28,29 +29,35 @@ class Source:
 
 
 @dataclass
-class Task:
-    """A task with its planned sweep; arguments: those of medcls sweep; chosen: it is to be run.
-
-    identities: by job, what must be equal for two runs to be the same one, for as long as the shorter lasts.
-    """
+class Jobs:
+    """The runs of a task: configurations and identities, by job."""
 
     name: str
+    configs: Mapping[str, Config]
+    identities: dict[str, Identity] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.identities = {job: identity(config) for job, config in self.configs.items()}
+
+
+@dataclass
+class Task(Jobs):
+    """A task with its planned sweep; arguments: those of medcls sweep, but for its folder."""
+
     arguments: list[str]
     plan: Plan
-    chosen: bool
-    identities: dict[str, Identity] = field(default_factory=dict)
 
 
 def plan_tasks(study: StudyConfig, overrides: Sequence[str]) -> dict[str, Task]:
-    """All tasks of the study, on the images that it names; overrides: for every sweep.
+    """The tasks that are to be run, on the images that the study names; overrides: for every sweep.
 
-    Raises UserError for a folder that is not there, for overrides that a sweep refuses, and where some of the chosen
-    tasks would train on images and others on simulated ones.
+    Raises UserError for a folder that is not there, for overrides that a sweep refuses, and where some tasks would
+    train on images and others on simulated ones.
     """
     if wrong := [word for word in overrides if word.lstrip("+~").partition("=")[0] in OURS]:
         raise UserError(
             f"{wrong[0]}: decided by the study, for each task. Expected study.folder=<folder>, study.skin=/path/to/Skin,"
-            " or for one task alone study.also='{\"1b\": [image_size=64]}'"
+            " or for one task alone 'study.also.task1b=[\"image_size=64\"]'"
         )
     for name, variable in ROOTS.items():
         root = getattr(study, name)
@@ -59,24 +66,45 @@ def plan_tasks(study: StudyConfig, overrides: Sequence[str]) -> dict[str, Task]:
                 raise UserError(f"study.{name}: no folder {root}. Name the one that holds train/ and test/.")
             os.environ[variable] = str(root)
     tasks = {}
-    for name, own in TASKS.items():
-        arguments = [*own, *overrides, *study.also.get(name, [])]
-        place = f"hydra.sweep.dir={in_grammar(str(study.folder / name))}"
-        try:
-            plan = plan_sweep([*arguments, place])
-        except UserError as error:
-            raise UserError(f"task {name}: {error}") from error
-        identities = {job: identity(config) for job, config in plan.configs.items()}
-        tasks[name] = Task(name, arguments, plan, name in (study.tasks or TASKS), identities)
+    for name in TASKS:  # in this order, however they are listed
+        if name in (study.tasks or TASKS):
+            try:
+                tasks[name] = plan_task(study, name, words_of(name, overrides, study.also[f"task{name}"]))
+            except UserError as error:
+                raise UserError(f"task {name}: {error}") from error
     check_images(tasks)
     return tasks
 
 
+def words_of(name: str, overrides: Sequence[str], alone: Sequence[str]) -> list[str]:
+    """Overrides of a task's sweep; of those with one key the last: its own, after those of all tasks."""
+    experiment, *fixed = TASKS[name]
+    return list({word.partition("=")[0]: word for word in (experiment, *overrides, *fixed, *alone)}.values())
+
+
+def plan_task(study: StudyConfig, name: str, arguments: list[str]) -> Task:
+    """One task. Raises UserError for what its sweep refuses."""
+    plan = plan_sweep([*arguments, f"hydra.sweep.dir={in_grammar(str(study.folder / name))}"])
+    return Task(name, dict(plan.configs), arguments, plan)
+
+
+def jobs_on_disk(folder: Path, name: str, allowed: Collection[str]) -> Jobs:
+    """The runs of a task that was begun before and is not run now; none of those that cannot be read.
+
+    allowed: code of the user's own that the command names.
+    """
+    sweep, configs = SweepFolder(folder / name), {}
+    for file in sorted(sweep.jobs.glob("*.yaml")):
+        with suppress(UserError):
+            configs[file.stem] = sweep.frozen(file.stem, allowed)
+    return Jobs(name, {job: config for job, config in configs.items() if config})
+
+
 def check_images(tasks: Mapping[str, Task]) -> None:
-    """Raise UserError where some data sets of the chosen tasks are there and others would be simulated."""
+    """Raise UserError where some data sets are there and others would be simulated."""
     there, simulated = set[str](), set[str]()
     for task in tasks.values():
-        for config in task.plan.configs.values() if task.chosen else ():
+        for config in task.configs.values():
             (simulated if config.data.uses_simulation else there).add(config.data.name)
     if there and simulated:
         missing = sorted(simulated)
@@ -95,17 +123,15 @@ def identity(config: Config) -> Identity:
     return tuple((key, repr(value)) for key, value in flat(config.plain()) if key not in free)
 
 
-def sources(tasks: Mapping[str, Task], name: str, job: str) -> list[Source]:
+def sources(tasks: Mapping[str, Jobs], name: str, job: str) -> list[Source]:
     """Runs of other tasks that are the beginning of a job or, in an earlier task, all of it; the longest first."""
-    order, task = list(tasks), tasks[name]
-    epochs = task.plan.configs[job].epochs
-    found = [
-        Source(other.name, twin, length)
-        for other in tasks.values()
-        if other is not task
-        for twin, same in other.identities.items()
-        if same == task.identities[job]
-        and ((length := other.plan.configs[twin].epochs) < epochs)
-        | (length == epochs and order.index(other.name) < order.index(name))
-    ]
+    order, task = list(TASKS), tasks[name]
+    epochs, identical = task.configs[job].epochs, task.identities[job]
+    found = []
+    for other in tasks.values():
+        earlier = order.index(other.name) < order.index(name)
+        for twin in [twin for twin, same in other.identities.items() if same == identical and other is not task]:
+            length = other.configs[twin].epochs
+            if length < epochs or (length == epochs and earlier):
+                found.append(Source(other.name, twin, length))
     return sorted(found, key=lambda source: (-source.epochs, order.index(source.task)))

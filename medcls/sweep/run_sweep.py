@@ -103,9 +103,7 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
         )
 
 
-def run_missing(
-    folder: SweepFolder, plan: Plan, settings: LaunchSettings, wanted: Collection[str], again: str
-) -> None:
+def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, wanted: Collection[str], again: str) -> None:
     """Launch those of the wanted jobs that are not finished and wait for them.
 
     Raises Stopped when asked to stop, after printing ``again``, the command that resumes them.
