@@ -10,7 +10,9 @@ from pathlib import Path
 from medcls.atomic import write_text
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
+from medcls.runs.history import SPLITS
 from medcls.runs.reading import read_json
+from medcls.runs.run import Run
 from medcls.study.claims import WORDS, Answer, judge_claim
 from medcls.study.effort import effort_of, epoch_seconds, in_words, machines, to_do
 from medcls.study.plan_file import PlannedTask, read_plan
@@ -25,11 +27,12 @@ HEAD = """\
 # The study, run again
 
 What the study claimed, and what the same experiments find here, from the folders of their runs alone. A claimed
-difference is judged by the test that its experiment names beforehand (docs/statistics.md): held where it is shown, not held where the opposite or equivalence is shown, else not shown. A claim about curves is held where the runs of
-all seeds agree, not held where all disagree, else not shown. Not judgeable: too few runs, or nothing to compare. Values
-are means ± standard deviations over seeds, of the best epoch where the last is not named; "[ ]" are 95 % intervals of
-differences over other seeds and other images; p is adjusted for all tests of that experiment (Holm). The values of other
-images are not those of the study's; effects can be compared."""
+difference is judged by the test that its experiment names beforehand (docs/statistics.md): held where it is shown, not
+held where the opposite or equivalence is shown, else not shown. A claim about curves is held where the runs of all seeds
+agree, not held where all disagree, else not shown. Not judgeable: too few runs, or nothing to compare. Values are means
+± standard deviations over seeds, of the best epoch where the last is not named; "[ ]" are 95 % intervals of differences
+over other seeds and other images; p is adjusted for all tests of that experiment (Holm). Values on other images are not
+comparable with the study's own, effects are."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,8 @@ def write_page(folder: Path, page: Path) -> str:
     counts = Counter(answer.word for of in answers.values() for answer in of if answer)
     judged = [f"{counts[word]} {word}" for word in WORDS if counts[word]]
     unknown = sum(answer is None for of in answers.values() for answer in of)
-    return (
-        f"{sum(map(len, answers.values()))} claims: {', '.join([*judged, *([f'{unknown} {NOT_RUN}'] * bool(unknown))])}"
-    )
+    judged += [f"{unknown} {NOT_RUN}"] if unknown else []
+    return f"{sum(map(len, answers.values()))} claims: {', '.join(judged)}"
 
 
 def read_task(folder: Path, name: str, task: PlannedTask) -> Found:
@@ -111,24 +113,25 @@ def overview(found: list[Found], answers: Mapping[str, list[Answer | None]]) -> 
 
 def images(found: list[Found]) -> str:
     """What every data set holds, as the runs recorded it."""
-    known: dict[str, None] = {}
-    for task in found:
-        for run in task.sweep.runs if task.sweep else ():
-            data = RunFolder(run.folder).data
-            if not (run.done and run.config and data.is_file()) or run.fold:
-                continue
-            content, config = read_json(data, dict), run.config
-            counts = [
-                f"{sum(of.values())} for {'training' if split == 'train' else 'validation' if split == 'val' else split} "
-                f"({', '.join(f'{number} {name}' for name, number in of.items())})"
-                for split, of in content["counts"].items()
-            ]
-            notice = f" {run.metrics['notice']}." if run.metrics.get("notice") else ""
-            simulated = "SIMULATED " if content["simulated"] else ""
-            size, precision = config["image_size"], config["trainer"]["precision"]
-            text = f"- {simulated}{config['data']['name']}: {', '.join(counts)}; {size}x{size} pixels, {precision}.{notice}"
-            known.setdefault(text)
+    runs = [run for task in found if task.sweep for run in task.sweep.runs if run.done and run.fold is None]
+    known = dict.fromkeys(filter(None, map(images_of_run, runs)))
     return "\n".join(["**Images.**", "", *known]) if known else ""
+
+
+def images_of_run(run: Run) -> str:
+    """The images of a run in a line; empty where they were not recorded."""
+    try:
+        content, config = read_json(RunFolder(run.folder).data, dict), run.config
+        counts = [
+            f"{sum(of.values())} {SPLITS.get(split, split)} ({', '.join(f'{n} {name}' for name, n in of.items())})"
+            for split, of in content["counts"].items()
+        ]
+        name = f"{'SIMULATED ' if content['simulated'] else ''}{config['data']['name']}"
+        size, precision = config["image_size"], config["trainer"]["precision"]
+    except (OSError, UserError, KeyError, TypeError, AttributeError):
+        return ""
+    notice = f" {run.metrics['notice']}." if run.metrics.get("notice") else ""
+    return f"- {name}: {', '.join(counts)}; {size}x{size} pixels, {precision}.{notice}"
 
 
 def section(found: Found, answers: list[Answer | None], others: list[Found], seconds: Mapping[str, float]) -> str:

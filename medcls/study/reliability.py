@@ -70,4 +70,5 @@ def _in_folds(sweep: Sweep) -> str:
             said.append(f"{name} {show_interval(interval)} (folds: {each})")
         else:
             said.append(f"{name}: {one.why}")
-    return f"{title_of(sweep.metric)} within folds, every image judged by a net that was not trained on it: {'; '.join(said)}."
+    what = f"{title_of(sweep.metric)} within folds, every image judged by a net that was not trained on it"
+    return f"{what}: {'; '.join(said)}."

@@ -106,11 +106,11 @@ class Running:
                 first.setdefault(wanted.task, []).append(wanted.job)
         for other, twins in first.items():
             self.run_jobs(other, twins)
-        shared = {}
+        shared: dict[str, Source] = {}
         for job, of_job in found.items():
             config = task.plan.configs[job]
-            if source := finished_source(self.folder, of_job, config, task.identities[job]):
-                shared[job], stored = source
+            if known := finished_source(self.folder, of_job, config, task.identities[job]):
+                shared[job], stored = known
                 # Rounding depends on the number of threads: it stays that of the run that is taken over.
                 trainer = config.trainer.model_copy(update={"threads": stored.trainer.threads})
                 task.plan.configs[job] = config.model_copy(update={"trainer": trainer})

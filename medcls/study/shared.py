@@ -1,6 +1,7 @@
 """A run that another task of the study has finished, taken over: resumed from a copy, or copied where it is as long."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from typing_extensions import TypedDict
@@ -27,7 +28,7 @@ class Shared(TypedDict):
 
 
 def finished_source(
-    folder: Path, found: list[Source], config: Config, wanted: Identity
+    folder: Path, found: Sequence[Source], config: Config, wanted: Identity
 ) -> tuple[Source, Config] | None:
     """The longest finished run that ``config`` can go on from, with its configuration; None where there is none.
 

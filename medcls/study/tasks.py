@@ -56,8 +56,8 @@ def plan_tasks(study: StudyConfig, overrides: Sequence[str]) -> dict[str, Task]:
     """
     if wrong := [word for word in overrides if word.lstrip("+~").partition("=")[0] in OURS]:
         raise UserError(
-            f"{wrong[0]}: decided by the study, for each task. Expected study.folder=<folder>, study.skin=/path/to/Skin,"
-            " or for one task alone 'study.also.task1b=[\"image_size=64\"]'"
+            f"{wrong[0]}: decided by the study, for each task. Expected study.folder=<folder>, study.skin=<folder>, or "
+            "for one task alone 'study.also.task1b=[\"image_size=64\"]'"
         )
     for name, variable in ROOTS.items():
         root = getattr(study, name)
