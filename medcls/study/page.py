@@ -28,7 +28,7 @@ HEAD = """\
 
 What the study claimed, and what the same experiments find here, from the folders of their runs alone. A claimed
 difference is judged by the test that its experiment names beforehand (docs/statistics.md): held where it is shown, not
-held where the opposite or equivalence is shown, else not shown. A claim about curves is held where the runs of all seeds
+held where the opposite or equivalence is shown, else not shown. A claim about curves is held where runs of all seeds
 agree, not held where all disagree, else not shown. Not judgeable: too few runs, or nothing to compare. Values are means
 ± standard deviations over seeds, of the best epoch where the last is not named; "[ ]" are 95 % intervals of differences
 over other seeds and other images; p is adjusted for all tests of that experiment (Holm). Values on other images are not
