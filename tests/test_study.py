@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPT, SWEEP
 from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 from sweeping import eventually, histories, states
 from test_sweep_report import write_run, write_sweep
 
@@ -67,8 +68,6 @@ def test_every_claim_is_about_what_its_experiment_compares(name):
 )
 def test_a_claim_that_cannot_be_judged_is_refused(claim, message):
     empty = {"question": None, "grid": {}, "variants": {}, "compare": None, "reach": []}
-    from omegaconf import OmegaConf
-
     with pytest.raises(UserError, match=f"sweep.claims.*{message}"):
         check_sweep(OmegaConf.create({**empty, "claims": [{"said": "so", **claim}]}))
 
@@ -161,7 +160,7 @@ def test_a_page_is_not_replaced_by_one_that_says_nothing(tmp_path):
     shutil.rmtree(tmp_path / "2")
     page = tmp_path / "page.md"
     page.write_text("what was found")
-    with pytest.raises(UserError, match="no run of .* is finished"):
+    with pytest.raises(UserError, match=r"no run of .* is finished"):
         write_page(tmp_path, page)
     assert page.read_text() == "what was found"
 
@@ -170,7 +169,7 @@ def test_a_page_is_not_replaced_by_one_that_says_nothing(tmp_path):
     ("words", "message"),
     [
         (["study.skin=nowhere"], "study.skin: no folder nowhere"),
-        (["data.root=here"], "data.root: decided by the study"),
+        (["data.root=here"], "data.root=here: decided by the study"),
         (["study.tasks=[5e]"], "study.tasks"),
         (["study.tasks=[5c]", "lr=-1"], "task 5c: lr: found -1"),
         (["report=nowhere"], "nowhere is not the folder of a study"),

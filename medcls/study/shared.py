@@ -53,7 +53,7 @@ def finished_source(
 def take_over(folder: Path, source: Source, target: RunFolder) -> None:
     """Copy a finished run to where another is wanted, whole or not at all."""
     run = RunFolder(folder / source.task / source.job)
-    part = target.path.with_name(f".{target.path.name}.partial")
+    part = target.path.with_name(f".{target.path.name}.copy")
     shutil.rmtree(part, ignore_errors=True)
     with run.locked():
         shutil.copytree(run.path, part, ignore=shutil.ignore_patterns(".lock", "train.log", FILE))
