@@ -131,7 +131,11 @@ def write_study(folder):
     jobs = [
         {"name": path.name, "epochs": 40, "shared": 0, "cost": "x"} for path in sorted((folder / "2").glob("*_seed-*"))
     ]
-    task = {"question": "Which?", "words": ["experiment=task2_bone", "epochs=40"], "data": ["bone"]}
+    task = {
+        "question": "Which?",
+        "words": ["experiment=task2_bone", "epochs=40"],
+        "data": {"bone": {"AFF": "atypical fracture", "NFF": "normal fracture"}},
+    }
     begun = {**task, "claims": claims, "jobs": jobs}
     waits = {**task, "claims": claims[:1], "jobs": [{"name": "a", "epochs": 100, "shared": 40, "cost": "x"}]}
     unknown = {**task, "claims": claims[:1], "jobs": [{"name": "a", "epochs": 100, "shared": 0, "cost": "y"}]}

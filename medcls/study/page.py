@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medcls.atomic import write_text
+from medcls.config.stored import read_conf
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import SPLITS
@@ -18,6 +19,7 @@ from medcls.study.effort import effort_of, epoch_seconds, in_words, machines, to
 from medcls.study.plan_file import PlannedTask, read_plan
 from medcls.study.reliability import QUESTION, reliability
 from medcls.study.schema import FOLDS, RELIABLE
+from medcls.sweep.variants import in_grammar
 from medcls.sweep_report.design import Sweep, read_sweep
 from medcls.sweep_report.verdicts import Verdicts, judge
 
@@ -169,14 +171,27 @@ def answer_reliability(found: Found, others: list[Found], seconds: Mapping[str, 
 def command(found: Found) -> str:
     """What runs a task by itself, with /path/to/Skin in the place of paths."""
     task = found.task
-    places = [f"/path/to/{PLACES.get(name, name)}" for name in task["data"]]
+    places = {name: f"/path/to/{PLACES.get(name, name)}" for name in task["data"]}
     words = [_without_path(word) for word in task["words"] if not word.startswith(("data.cache_dir=", "hydra"))]
     if any(word.startswith("data.root=") for word in words) or (found.sweep and found.sweep.simulated):
         return shlex.join(["python", "sweep.py", *words])
-    if len(task["data"]) == 1:
-        return shlex.join(["python", "sweep.py", words[0], f"data.root={places[0]}", *words[1:]])
-    roots = [f"MEDCLS_{name.upper()}={place}" for name, place in zip(task["data"], places, strict=True)]
-    return " ".join([*roots, shlex.join(["python", "sweep.py", *words])])
+    if len(places) == 1:
+        ((name, place),) = places.items()
+        words = [words[0], f"data.root={place}", *classes_of(name, task), *words[1:]]
+        return shlex.join(["python", "sweep.py", *words])
+    # Two data sets, whose classes an override would change for both.
+    roots = [f"study.{name}={place}" for name, place in places.items()]
+    classes = [f"study.{word.removeprefix('data.')}" for name in places for word in classes_of(name, task, f".{name}")]
+    return shlex.join(["python", "sweep.py", "study", f"study.tasks=[{found.name}]", *roots, *classes, *words[1:]])
+
+
+def classes_of(name: str, task: PlannedTask, of: str = "") -> list[str]:
+    """The override that gives a data set its classes; none where they are its own."""
+    classes = task["data"][name]
+    own = read_conf(f"data/{name}").get("classes")
+    if not classes or classes == own:
+        return []
+    return [f"data.classes{of}={{{', '.join(f'{token}: {in_grammar(title)}' for token, title in classes.items())}}}"]
 
 
 def _without_path(word: str) -> str:

@@ -30,12 +30,12 @@ class PlannedJob(TypedDict):
 
 
 class PlannedTask(TypedDict):
-    """A task: what it asks and claims, the words of its sweep's command, the names of its data sets, its runs."""
+    """A task: what it asks and claims, the words of its sweep's command, its data sets with their classes, its runs."""
 
     question: str
     claims: list[ClaimConfig]
     words: list[str]
-    data: list[str]
+    data: dict[str, dict[str, str] | None]
     jobs: list[PlannedJob]
 
 
@@ -61,7 +61,7 @@ def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
         "question": task.plan.sweep.question or "",
         "claims": [] if task.name == FOLDS else task.plan.sweep.claims,  # which task 3 has
         "words": task.arguments,
-        "data": list(dict.fromkeys(config.data.name for config in task.configs.values())),
+        "data": {config.data.name: config.data.classes for config in task.configs.values()},
         "jobs": jobs,
     }
 

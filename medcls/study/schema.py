@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
+from medcls.config.data import ClassName
 from medcls.config.schema import Config
 from medcls.config.section import Section
 
@@ -43,12 +44,24 @@ Task = Annotated[
 ]
 
 
+Classes = Annotated[dict[ClassName, ClassName], Field(min_length=2)]
+
+
+class ClassesConfig(Section):
+    """Token -> class by data set, where a folder has others than the study's; None: the study's."""
+
+    skin: Classes | None
+    bone: Classes | None
+    xray: Classes | None
+
+
 class StudyConfig(Section):
-    """Where the images are and the results go; also: overrides of one task alone."""
+    """Where the images are and the results go; also: by task, overrides of that one alone."""
 
     skin: Path | None
     bone: Path | None
     xray: Path | None
+    classes: ClassesConfig
     tasks: Annotated[list[Task], Field(min_length=1)] | None
     folder: Path
     page: Path | None

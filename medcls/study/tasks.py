@@ -85,7 +85,22 @@ def words_of(name: str, overrides: Sequence[str], alone: Sequence[str]) -> list[
 def plan_task(study: StudyConfig, name: str, arguments: list[str]) -> Task:
     """One task. Raises UserError for what its sweep refuses."""
     plan = plan_sweep([*arguments, f"hydra.sweep.dir={in_grammar(str(study.folder / name))}"])
+    for job, config in plan.configs.items():
+        plan.configs[job] = with_classes(config, getattr(study.classes, config.data.name, None))
     return Task(name, dict(plan.configs), arguments, plan)
+
+
+def with_classes(config: Config, classes: Mapping[str, str] | None) -> Config:
+    """The configuration with other classes; the positive one is that in the place of the former.
+
+    An override could not give them to one of two data sets that a sweep compares.
+    """
+    if classes is None:
+        return config
+    former, positive = list((config.data.classes or {}).values()), config.data.positive
+    place = former.index(positive) if positive in former else -1
+    update = {"classes": dict(classes), "positive": list(classes.values())[place] if place >= 0 else None}
+    return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 
 def jobs_on_disk(folder: Path, name: str, allowed: Collection[str]) -> Jobs:
