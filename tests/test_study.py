@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import SCRIPT, SWEEP
-from hydra import initialize_config_dir
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from sweeping import eventually, histories, states
 from test_sweep_report import write_run, write_sweep
@@ -21,7 +21,8 @@ from medcls.config.schema import ClaimConfig, check_sweep
 from medcls.errors import UserError
 from medcls.study.claims import judge_claim
 from medcls.study.page import write_page
-from medcls.study.schema import TASKS
+from medcls.study.schema import TASKS, StudyConfig
+from medcls.study.tasks import plan_tasks
 from medcls.sweep.plan import plan_sweep
 from medcls.sweep_report.design import read_sweep
 from medcls.sweep_report.family import family
@@ -128,14 +129,10 @@ def write_study(folder):
         {"said": "good is better", "direction": "higher", "of": [bad, good]},
         {"said": "good is as good as | other", "direction": "higher", "of": [other, good]},
     ]
-    jobs = [
-        {"name": path.name, "epochs": 40, "shared": 0, "cost": "x"} for path in sorted((folder / "2").glob("*_seed-*"))
-    ]
-    task = {
-        "question": "Which?",
-        "words": ["experiment=task2_bone", "epochs=40"],
-        "data": {"bone": {"AFF": "atypical fracture", "NFF": "normal fracture"}},
-    }
+    runs = sorted((folder / "2").glob("*_seed-*"))
+    jobs = [{"name": run.name, "epochs": 40, "shared": 0, "cost": "x"} for run in runs]
+    data = {"bone": {"AFF": "atypical fracture", "NFF": "normal fracture"}}
+    task = {"question": "Which?", "words": ["experiment=task2_bone", "epochs=40"], "data": data}
     begun = {**task, "claims": claims, "jobs": jobs}
     waits = {**task, "claims": claims[:1], "jobs": [{"name": "a", "epochs": 100, "shared": 40, "cost": "x"}]}
     unknown = {**task, "claims": claims[:1], "jobs": [{"name": "a", "epochs": 100, "shared": 0, "cost": "y"}]}
@@ -153,8 +150,8 @@ def test_page_gives_verdicts_and_what_is_missing_would_take(tmp_path):
     rows = [line for line in text.splitlines() if line.startswith("| good is better")]
     assert [row.split("|")[-2].strip() for row in rows] == ["held", "not run", "not run"]
     assert r"as good as \| other" in text
-    assert "1 runs of 100 epochs, 1 of which begin with runs of other tasks: 60 epochs, about 0 min 30 s" in text
-    assert "1 runs of 100 epochs, 100 epochs; seconds unknown" in text
+    assert "1 run of 100 epochs, 1 of which begin with runs of other tasks: 60 epochs, about 0 min 30 s" in text
+    assert "1 run of 100 epochs, 100 epochs; seconds unknown" in text
     write_page(tmp_path, tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text() == text
 
@@ -244,3 +241,16 @@ def test_killed_study_goes_on_where_it_was(command, tmp_path):
     pages = [(folder / "study.md").read_text() for folder in (tmp_path / "killed", whole.folder / "study")]
     assert seconds.sub("", pages[0]) == seconds.sub("", pages[1])
     assert Path(tmp_path / "killed/5c/report.html").exists()
+
+
+def test_classes_of_one_data_set_change_for_it_alone_whatever_a_sweep_compares():
+    none = {"skin": None, "xray": None}
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        own = OmegaConf.to_container(compose("study").study)
+        other = {"bone": {"OA": "osteoarthritis", "NO": "normal"}}
+        config = StudyConfig.model_validate({**own, "tasks": ["3"], "classes": {**none, **other}})
+        (task,) = plan_tasks(config, ["seed=0"]).values()
+    found = {config.data.name: (config.data.classes, config.data.positive) for config in task.configs.values()}
+    assert found["bone"] == (other["bone"], "osteoarthritis")
+    assert found["skin"] == ({"Mel": "melanoma", "Nev": "nevus"}, "melanoma")

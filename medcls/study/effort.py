@@ -82,7 +82,7 @@ def to_do(task: PlannedTask, done: Mapping[str, int], seconds: Mapping[str, floa
     lengths = {f"{job['epochs']}" for job in missing}
     epochs = {job["name"]: job["epochs"] - max(done.get(job["name"], 0), job["shared"]) for job in missing}
     total, shared = sum(epochs.values()), sum(job["shared"] > done.get(job["name"], 0) for job in missing)
-    text = f"{len(missing)} runs of {' or '.join(sorted(lengths, key=int))} epochs"
+    text = f"{len(missing)} run{'s' if len(missing) > 1 else ''} of {' or '.join(sorted(lengths, key=int))} epochs"
     text += f", {shared} of which begin with runs of other tasks: {total} epochs" if shared else f", {total} epochs"
     missing = [job for job in missing if epochs[job["name"]]]
     known = [epochs[job["name"]] * seconds[job["cost"]] for job in missing if job["cost"] in seconds]
