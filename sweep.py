@@ -10,4 +10,5 @@ from medcls.cli import command
 if __name__ == "__main__":
     if sys.argv[1:2] == ["study"]:
         command("study", sys.argv[2:], f"python {sys.argv[0]} study")
-    command("sweep", sys.argv[1:], f"python {sys.argv[0]}")
+    else:
+        command("sweep", sys.argv[1:], f"python {sys.argv[0]}")

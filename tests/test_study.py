@@ -254,3 +254,14 @@ def test_classes_of_one_data_set_change_for_it_alone_whatever_a_sweep_compares()
     found = {config.data.name: (config.data.classes, config.data.positive) for config in task.configs.values()}
     assert found["bone"] == (other["bone"], "osteoarthritis")
     assert found["skin"] == ({"Mel": "melanoma", "Nev": "nevus"}, "melanoma")
+
+
+def test_runs_that_claims_are_about_can_be_run_alone():
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = StudyConfig.model_validate({**OmegaConf.to_container(compose("study").study), "tasks": ["4", "2"]})
+        tasks = plan_tasks(config, [])
+    assert len(tasks["4"].claimed) == 6
+    corner = {(c.model.n_base, c.lr, c.batch_size) for c in map(tasks["4"].configs.__getitem__, tasks["4"].claimed)}
+    assert corner == {(16, 1e-5, 8)}
+    assert len(tasks["2"].claimed) == 18  # some of its claims are about a setting, over all others

@@ -20,7 +20,10 @@ PAGE = Page(
     ),
     config="study",
     keys=(
-        *(f"study.{name}" for name in ("skin", "bone", "xray", "tasks", "folder", "page", "also")),
+        *(
+            f"study.{name}"
+            for name in ("skin", "bone", "xray", "tasks", "classes.bone", "claimed", "folder", "page", "also")
+        ),
         *("seed", "epochs", "image_size", "trainer.accelerator", "trainer.precision", "audit.on_leak", "sweep.jobs"),
     ),
     examples=[

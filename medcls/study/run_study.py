@@ -1,6 +1,7 @@
 """The study from its command to its page: every chosen task run, or resumed, and every claim judged."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medcls.errors import Stopped, UserError
@@ -36,7 +37,7 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
         try:
             for name in checked:
                 print(f"\ntask {name}", flush=True)
-                failed += running.run_task(name)
+                failed += running.run_task(name, config.claimed)
                 answer_so_far(config)
         except Stopped:
             answer_so_far(config)
@@ -87,11 +88,15 @@ class Running:
         others = [name for name in TASKS if name not in tasks and (folder / name).is_dir()]
         self.jobs: dict[str, Jobs] = {**tasks, **{name: jobs_on_disk(folder, name, allowed) for name in others}}
 
-    def run_task(self, name: str) -> int:
-        """Run the missing jobs of a task and report on it; returns how many failed."""
-        plan, (folder, _) = self.tasks[name].plan, self.checked[name]
-        self.run_jobs(name, list(plan.configs))
-        failed = print_failures(folder, plan)
+    def run_task(self, name: str, only_claimed: bool) -> int:
+        """Run the missing jobs of a task, those that claims are about first, and report; returns how many failed."""
+        task, (folder, _) = self.tasks[name], self.checked[name]
+        plan, claimed = task.plan, task.claimed
+        self.run_jobs(name, claimed)
+        if not only_claimed:
+            self.run_jobs(name, list(plan.configs))
+        wanted = claimed if only_claimed else plan.configs
+        failed = print_failures(folder, replace(plan, configs={job: plan.configs[job] for job in wanted}))
         call(report, folder.path, next(iter(plan.configs.values())).columns)
         return failed
 

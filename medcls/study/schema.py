@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from medcls.config.data import ClassName
 from medcls.config.schema import Config
-from medcls.config.section import Section
+from medcls.config.section import Flag, Section
 
 RELIABLE, FOLDS = "3", "3_folds"  # the task that also asks whether its result is reliable, and what answers that
 # Task -> its sweep, in the order they are run.
@@ -63,6 +63,7 @@ class StudyConfig(Section):
     xray: Path | None
     classes: ClassesConfig
     tasks: Annotated[list[Task], Field(min_length=1)] | None
+    claimed: Flag
     folder: Path
     page: Path | None
     also: dict[str, list[str]]

@@ -47,6 +47,13 @@ class Task(Jobs):
     arguments: list[str]
     plan: Plan
 
+    @property
+    def claimed(self) -> list[str]:
+        """Jobs of the variants that claims name; all of them where a claim is about more, such as a setting."""
+        names = {name for claim in self.plan.sweep.claims for name in claim.of}
+        known = {job.variant for job in self.plan.jobs}
+        return [job.name for job in self.plan.jobs if job.variant in names or not names <= known]
+
 
 def plan_tasks(study: StudyConfig, overrides: Sequence[str]) -> dict[str, Task]:
     """The tasks that are to be run, on the images that the study names; overrides: for every sweep.
