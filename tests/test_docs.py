@@ -112,6 +112,11 @@ def check_predict(words):
     check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
 
 
+def check_study(words):
+    """Keys of the study's own."""
+    check_against(ConfigWithStudy, composed("test", words, "study", ConfigWithStudy))
+
+
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize(("command", "words"), COMMANDS, ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
@@ -128,8 +133,7 @@ def test_command_of_the_documentation_is_accepted(command, words):
     elif command == "sweep" or "multirun" in given.options:
         check_jobs(given.others)
     elif command == "study":
-        own = [word for word in given.others if word.startswith("study.")]
-        check_against(ConfigWithStudy, composed("test", own, "study", ConfigWithStudy))
+        check_study([word for word in given.others if word.startswith("study.")])
         check_jobs(words_of("5a", [word for word in given.others if not word.startswith(("study.", "report="))], ()))
     elif command == "predict":
         check_predict(given.others)
@@ -148,6 +152,9 @@ def test_command_of_the_documentation_is_accepted(command, words):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
+    if words[0].startswith("study."):
+        check_study(words)
+        return
     (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 
 
