@@ -29,14 +29,16 @@ from medcls.export.schema import ConfigWithExport
 from medcls.export.schema import check_keys as check_export_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
+from medcls.study.schema import ConfigWithStudy
+from medcls.study.tasks import words_of
 from medcls.sweep.launch_settings import EXTRAS
 from medcls.sweep.plan import plan_sweep
 
 ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
-    r"(?:python (train|sweep)\.py|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|audit|predict|explain|export|baseline|preview|report))"
+    r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
+    r"|medcls (train|sweep|study|audit|predict|explain|export|baseline|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
@@ -76,7 +78,7 @@ def commands():
     ]
     lines = [line for page in PAGES for line in code(page)]
     lines += [line for text in texts for line in text.read_text(encoding="utf-8").splitlines()]
-    found = [(one[1] or one[2] or one[3], one[4].strip()) for one in map(COMMAND.search, lines) if one]
+    found = [(one[1] or one[2] or one[3] or one[4], one[5].strip()) for one in map(COMMAND.search, lines) if one]
     found += [(name, words) for name in NAMES if name != "completion" for words, _ in module_of(name).PAGE.examples]
     return sorted({(name, filled(words)) for name, words in found if filled(words)})
 
@@ -119,6 +121,11 @@ def check_export(words):
     check_against(ConfigWithExport, composed("test", overrides, "export", ConfigWithExport))
 
 
+def check_study(words):
+    """Keys of the study's own."""
+    check_against(ConfigWithStudy, composed("test", words, "study", ConfigWithStudy))
+
+
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize(("command", "words"), COMMANDS, ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
@@ -134,6 +141,9 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_config(composed("test", [word for word in given.others if word not in folders]))
     elif command == "sweep" or "multirun" in given.options:
         check_jobs(given.others)
+    elif command == "study":
+        check_study([word for word in given.others if word.startswith("study.")])
+        check_jobs(words_of("5a", [word for word in given.others if not word.startswith(("study.", "report="))], ()))
     elif command in ("predict", "baseline"):
         check_predict(given.others)
     elif command == "explain":
@@ -155,6 +165,8 @@ def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
     if words[0].startswith("format="):
         check_export(words)
+    elif words[0].startswith("study."):
+        check_study(words)
         return
     (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 

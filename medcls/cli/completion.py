@@ -74,4 +74,6 @@ def command_in(words: Sequence[str]) -> str:
     if names[0] == "medcls":
         return names[1] if len(names) > 1 else ""
     script = next((name for name in names if name in ("train.py", "sweep.py")), "")
+    if script == "sweep.py" and words[names.index(script) + 1 :][:1] == ["study"]:
+        return "study"
     return script.removesuffix(".py")

@@ -78,6 +78,38 @@ class ReachConfig(Section):
         return self
 
 
+class ClaimConfig(Section):
+    """What was claimed of an experiment; ``medcls/study/claims.py`` judges it.
+
+    of: variants, or values of a setting; of two, the second is said to be higher, lower or sooner than the first.
+    curve: a column of history.csv, or loss_gap, in the last epoch; null: the sweep's metric, as tested.
+    """
+
+    said: str
+    direction: Literal["higher", "lower", "no higher", "rises", "stays", "reached", "sooner"]
+    of: Annotated[list[str], Field(min_length=1)]
+    curve: Literal[("loss_gap", *COLUMNS)] | None = None  # type: ignore[valid-type]
+    value: float | None = None
+
+    @model_validator(mode="after")
+    def complete(self) -> "ClaimConfig":
+        given = {name for name in ("curve", "value") if getattr(self, name) is not None}
+        possible: dict[str, list[set[str]]] = {
+            "higher": [set(), {"curve"}, {"curve", "value"}],
+            "lower": [set(), {"curve"}, {"curve", "value"}],
+            "reached": [{"curve", "value"}],
+            "sooner": [{"curve"}, {"curve", "value"}],
+        }
+        if given not in possible.get(self.direction, [set()]):
+            raise ValueError(f"other keys beside direction={self.direction} than {sorted(given) or 'none'}")
+        alone = self.direction in ("rises", "stays", "reached") or (self.direction != "sooner" and "value" in given)
+        if not alone and len(self.of) != 2:
+            raise ValueError(f"two names in of, which direction={self.direction} compares")
+        if self.curve == "loss_gap" and self.direction not in ("higher", "lower"):
+            raise ValueError("a column of history.csv as curve")
+        return self
+
+
 class SweepConfig(Section):
     """What sweep.py varies and what the report answers; train.py has no use for it.
 
@@ -93,6 +125,7 @@ class SweepConfig(Section):
     margin: Annotated[float, Field(gt=0, lt=1)] | None = None
     jobs: AtLeast1 | None = None
     reach: list[ReachConfig]
+    claims: list[ClaimConfig] = Field(default_factory=list)
 
 
 def known_logger(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from medcls.config import Config
@@ -29,6 +29,22 @@ def sweep(arguments: Sequence[str]) -> int:
     """
     start_server()
     plan = plan_sweep(arguments)
+    folder, settings = check_plan(plan)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.locked():
+        folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
+        again = f"{command_line('sweep')} {shlex.join(arguments)}"
+        run_missing(folder, plan, settings, list(plan.configs), again)
+    failed = print_failures(folder, plan)
+    call(report, folder.path, next(iter(plan.configs.values())).columns)
+    return 1 if failed else 0
+
+
+def check_plan(plan: Plan) -> tuple[SweepFolder, LaunchSettings]:
+    """Folder of a sweep and how its jobs are launched, their numbers of threads decided; nothing is written.
+
+    Raises UserError where its jobs cannot run here, or the folder holds other jobs.
+    """
     settings = choose_launch_settings(plan.launch, plan.sweep.jobs, plan.configs)
     folder = SweepFolder(plan.folder)
     check_same_sweep(folder, plan)
@@ -36,13 +52,7 @@ def sweep(arguments: Sequence[str]) -> int:
     check_same_jobs(folder, plan)
     if settings.launcher is None:  # on another machine the images may lie elsewhere
         call(check_here, plan.configs)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.locked():
-        folder.write(plan.contract([*command_words(), *arguments]), plan.configs)
-        run_missing(folder, plan, settings, arguments)
-    failed = print_failures(folder, plan)
-    call(report, folder.path, next(iter(plan.configs.values())).columns)
-    return 1 if failed else 0
+    return folder, settings
 
 
 def check_same_sweep(folder: SweepFolder, plan: Plan) -> None:
@@ -93,10 +103,14 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
         )
 
 
-def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, arguments: Sequence[str]) -> None:
-    """Launch the jobs that are not finished and wait for them. Raises Stopped when asked to stop."""
-    missing = [name for name, config in plan.configs.items() if not is_finished(folder.run_folder(name), config)]
-    done = len(plan.configs) - len(missing)
+def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, wanted: Collection[str], again: str) -> None:
+    """Launch those of the wanted jobs that are not finished and wait for them.
+
+    Raises Stopped when asked to stop, after printing ``again``, the command that resumes them.
+    """
+    unfinished = [name for name, config in plan.configs.items() if not is_finished(folder.run_folder(name), config)]
+    missing = [name for name in unfinished if name in wanted]
+    done = len(plan.configs) - len(unfinished)
     print(f"{plan.name}: {len(plan.configs)} jobs, {done} of them done, in {folder.path}", flush=True)
     if not missing:
         return
@@ -106,8 +120,7 @@ def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, argum
         with Watch(folder, plan.configs, settings.slots, plan.name).watching():
             (run_here if settings.launcher is None else launch)(folder, missing, settings)
     except Stopped:
-        line = f"{command_line('sweep')} {shlex.join(arguments)}"
-        print(f"stopped; everything is saved. Resume with: {line}", flush=True)
+        print(f"stopped; everything is saved. Resume with: {again}", flush=True)
         raise
 
 

@@ -1,0 +1,93 @@
+"""study.json: what every task of a study asks and would take, whether it was run or not."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from medcls.atomic import write_json
+from medcls.config import Config
+from medcls.config.schema import ClaimConfig
+from medcls.errors import UserError
+from medcls.runs.reading import read_json
+from medcls.study.schema import FOLDS, TASKS
+from medcls.study.tasks import Jobs, Task, sources
+
+FILE = "study.json"
+# What hardly matters for how long an epoch takes.
+CHEAP = ("dropout", "spatial_dropout")
+
+
+class PlannedJob(TypedDict):
+    """A run: its length, how much of it another task trains, and what runs with epochs as long have in common."""
+
+    name: str
+    epochs: int
+    shared: int
+    cost: str
+
+
+class PlannedTask(TypedDict):
+    """A task: what it asks and claims, the words of its sweep's command, its data sets with their classes, its runs."""
+
+    question: str
+    claims: list[ClaimConfig]
+    words: list[str]
+    data: dict[str, dict[str, str] | None]
+    jobs: list[PlannedJob]
+
+
+class StudyFile(TypedDict):
+    """Content of study.json, by task."""
+
+    tasks: dict[str, PlannedTask]
+
+
+def write_plan(folder: Path, tasks: Mapping[str, Task], before: Mapping[str, PlannedTask]) -> None:
+    """Write study.json; before: what it said of tasks that are not run now, and says on."""
+    content = {name: planned(tasks, tasks[name]) if name in tasks else before[name] for name in TASKS}
+    write_json(folder / FILE, {"tasks": {name: _plain(task) for name, task in content.items()}})
+
+
+def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
+    """A task as study.json keeps it."""
+    jobs: list[PlannedJob] = []
+    for name, config in task.configs.items():
+        shared = max((source.epochs for source in sources(tasks, task.name, name)), default=0)
+        jobs.append({"name": name, "epochs": config.epochs, "shared": shared, "cost": cost(config)})
+    return {
+        "question": task.plan.sweep.question or "",
+        "claims": [] if task.name == FOLDS else task.plan.sweep.claims,  # which task 3 has
+        "words": task.arguments,
+        "data": {config.data.name: config.data.classes for config in task.configs.values()},
+        "jobs": jobs,
+    }
+
+
+def cost(config: Config) -> str:
+    """What decides how long an epoch takes: equal for runs whose epochs take equally long on one machine."""
+    plain = config.plain()
+    model = {key: value for key, value in plain["model"].items() if key not in CHEAP}
+    data = {key: plain["data"][key] for key in ("name", "root", "default_root", "split")}
+    data["split"] = {key: value for key, value in data["split"].items() if key != "fold"}
+    others = [plain[key] for key in ("image_size", "batch_size", "augment")]
+    return json.dumps([model, data, *others, plain["trainer"]["precision"]], sort_keys=True)
+
+
+def read_plan(folder: Path) -> dict[str, PlannedTask]:
+    """Tasks of the study in ``folder``. Raises UserError where there is none, or its file is damaged."""
+    try:
+        content = read_json(folder / FILE, StudyFile)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"report: {folder} is not the folder of a study (it holds no {FILE}).\n  Name one, such as runs/study."
+        ) from error
+    for task in content["tasks"].values():
+        task["claims"] = [ClaimConfig.model_validate(claim) for claim in task["claims"]]
+    return content["tasks"]
+
+
+def _plain(task: PlannedTask) -> dict[str, Any]:
+    return {**task, "claims": [claim.model_dump(exclude_none=True) for claim in task["claims"]]}

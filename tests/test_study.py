@@ -1,0 +1,267 @@
+"""The study: its claims are about what its experiments compare, verdicts are right where the truth is known, runs that
+tasks share are trained once with the numbers that they would have alone, and the page follows from the folders."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SCRIPT, SWEEP
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from sweeping import eventually, histories, states
+from test_sweep_report import write_run, write_sweep
+
+from medcls.composition.run_name import register_resolvers
+from medcls.config.schema import ClaimConfig, check_sweep
+from medcls.errors import UserError
+from medcls.study.claims import judge_claim
+from medcls.study.page import write_page
+from medcls.study.schema import TASKS, StudyConfig
+from medcls.study.tasks import plan_tasks
+from medcls.sweep.plan import plan_sweep
+from medcls.sweep_report.design import read_sweep
+from medcls.sweep_report.family import family
+from medcls.sweep_report.verdicts import judge
+
+CONF = SCRIPT.parent / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+# Two tasks of the study on images so small that a run takes seconds.
+SMALL = [
+    *("image_size=32", "model.n_base=2", "batch_size=4", "trainer.accelerator=cpu", "trainer.threads=1"),
+    *("logger=none", "logger.pictures=false", "data.simulated.counts.train=[6,6]", "data.simulated.counts.val=[8,8]"),
+]
+FIVE = ["study.tasks=[5c,5d]", "study.folder=study", "seed=0,1", *SMALL, "epochs=3", 'study.also.task5d=["epochs=5"]']
+
+
+def test_the_tasks_of_the_study_are_all_experiments():
+    assert {words[0] for words in TASKS.values()} == {f"experiment={name}" for name in EXPERIMENTS}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_claim_is_about_what_its_experiment_compares(name):
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        plan = plan_sweep([f"experiment={name}"])
+    variants = {variant["name"]: variant["values"] for variant in plan.variants}
+    tested = [{pair.a, pair.b} for pair in family(plan.sweep.compare, variants)]
+    assert plan.sweep.claims
+    for claim in plan.sweep.claims:
+        if claim.curve is None and claim.direction in ("higher", "lower", "no higher"):
+            assert set(claim.of) in tested
+        else:
+            assert set(claim.of) <= set(variants)
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ({"direction": "higher", "of": ["a"]}, "two names in of"),
+        ({"direction": "reached", "of": ["a"], "curve": "val_loss"}, "direction=reached"),
+        ({"direction": "rises", "of": ["a"], "value": 0.5}, "direction=rises"),
+        ({"direction": "sooner", "of": ["a", "b"], "curve": "loss_gap"}, "a column of history.csv"),
+        ({"direction": "higher", "of": ["a", "b"], "curve": "val_los"}, "val_los"),
+    ],
+)
+def test_a_claim_that_cannot_be_judged_is_refused(claim, message):
+    empty = {"question": None, "grid": {}, "variants": {}, "compare": None, "reach": []}
+    with pytest.raises(UserError, match=f"sweep.claims.*{message}"):
+        check_sweep(OmegaConf.create({**empty, "claims": [{"said": "so", **claim}]}))
+
+
+def verdict(folder, direction, *of, curve=None, value=None):
+    sweep = read_sweep(folder)
+    claim = ClaimConfig(said="so", direction=direction, of=list(of), curve=curve, value=value)
+    return judge_claim(claim, sweep, judge(sweep)).word
+
+
+def test_claimed_differences_are_judged_by_what_is_shown(tmp_path):
+    bad, _, good, alike = write_sweep(tmp_path)  # tested: bad vs. good, which differ much, and good vs. alike
+    assert verdict(tmp_path, "higher", bad, good) == "held"
+    assert verdict(tmp_path, "higher", good, bad) == "not held"
+    assert verdict(tmp_path, "lower", good, bad) == "held"
+    assert verdict(tmp_path, "no higher", bad, good) == "not held"
+    assert verdict(tmp_path, "no higher", good, bad) == "held"
+    assert verdict(tmp_path, "higher", good, alike) == "not shown"
+    assert verdict(tmp_path, "higher", bad, alike) == "not judgeable"  # none of the tests
+
+
+def test_equivalence_within_a_margin_refutes_a_claimed_difference(tmp_path):
+    _, _, good, alike = write_sweep(tmp_path, margin=0.3)
+    assert verdict(tmp_path, "higher", good, alike) == "not held"
+    assert verdict(tmp_path, "no higher", good, alike) == "held"
+
+
+def test_nothing_is_judged_by_one_seed(tmp_path):
+    bad, _, good, _ = write_sweep(tmp_path, seeds=(0,))
+    assert verdict(tmp_path, "higher", bad, good) == "not judgeable"
+    assert verdict(tmp_path, "rises", good) == "not judgeable"
+
+
+def test_claimed_curves_hold_where_all_seeds_agree(tmp_path):
+    bad, _, good, alike = write_sweep(tmp_path)
+    assert verdict(tmp_path, "rises", bad, good) == "held"
+    assert verdict(tmp_path, "stays", bad, good) == "not held"
+    one = next(tmp_path.glob("lr-1e-5-n-base-16_seed-0"))
+    shutil.rmtree(one)
+    write_run(one, seed=0, skill=3.2, rises=False)
+    assert verdict(tmp_path, "rises", alike) == "not shown"
+    assert verdict(tmp_path, "higher", bad, good, curve="train_accuracy") == "held"
+    assert verdict(tmp_path, "lower", bad, good, curve="train_accuracy") == "not held"
+    assert verdict(tmp_path, "higher", good, curve="train_accuracy", value=0.9) == "held"
+    assert verdict(tmp_path, "higher", good, curve="train_accuracy", value=0.99) == "not held"
+    assert verdict(tmp_path, "reached", good, curve="val_auroc", value=0.8) == "held"
+    assert verdict(tmp_path, "reached", good, curve="val_auroc", value=0.9) == "not held"
+    assert verdict(tmp_path, "sooner", bad, good, curve="train_accuracy") == "held"
+    assert verdict(tmp_path, "sooner", good, bad, curve="train_accuracy", value=0.8) == "not held"
+    assert verdict(tmp_path, "sooner", bad, good, curve="train_accuracy", value=0.999) == "not judgeable"
+    assert verdict(tmp_path, "rises", "lr=1") == "not judgeable"
+
+
+def write_study(folder):
+    """A study of which one task was begun, with the claims of a sweep made by hand; returns its variants."""
+    bad, other, good, _ = names = write_sweep(folder / "2")
+    claims = [
+        {"said": "good is better", "direction": "higher", "of": [bad, good]},
+        {"said": "good is as good as | other", "direction": "higher", "of": [other, good]},
+    ]
+    runs = sorted((folder / "2").glob("*_seed-*"))
+    jobs = [{"name": run.name, "epochs": 40, "shared": 0, "cost": "x"} for run in runs]
+    data = {"bone": {"AFF": "atypical fracture", "NFF": "normal fracture"}}
+    task = {"question": "Which?", "words": ["experiment=task2_bone", "epochs=40"], "data": data}
+    begun = {**task, "claims": claims, "jobs": jobs}
+    waits = {**task, "claims": claims[:1], "jobs": [{"name": "a", "epochs": 100, "shared": 40, "cost": "x"}]}
+    unknown = {**task, "claims": claims[:1], "jobs": [{"name": "a", "epochs": 100, "shared": 0, "cost": "y"}]}
+    (folder / "study.json").write_text(json.dumps({"tasks": {"2": begun, "1c": waits, "1e": unknown}}))
+    return names
+
+
+def test_page_gives_verdicts_and_what_is_missing_would_take(tmp_path):
+    write_study(tmp_path)
+    counts = write_page(tmp_path, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert counts == "4 claims: 1 held, 1 not judgeable, 2 not run"
+    assert "**SIMULATED DATA**" in text
+    assert "| 2 | 12 of 12 | 1 |  |  | 1 | 240 |" in text
+    rows = [line for line in text.splitlines() if line.startswith("| good is better")]
+    assert [row.split("|")[-2].strip() for row in rows] == ["held", "not run", "not run"]
+    assert r"as good as \| other" in text
+    assert "1 run of 100 epochs, 1 of which begin with runs of other tasks: 60 epochs, about 0 min 30 s" in text
+    assert "1 run of 100 epochs, 100 epochs; seconds unknown" in text
+    write_page(tmp_path, tmp_path / "again.md")
+    assert (tmp_path / "again.md").read_text() == text
+
+
+def test_a_page_is_not_replaced_by_one_that_says_nothing(tmp_path):
+    write_study(tmp_path)
+    shutil.rmtree(tmp_path / "2")
+    page = tmp_path / "page.md"
+    page.write_text("what was found")
+    with pytest.raises(UserError, match=r"no run of .* is finished"):
+        write_page(tmp_path, page)
+    assert page.read_text() == "what was found"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["study.skin=nowhere"], "study.skin: no folder nowhere"),
+        (["data.root=here"], "data.root=here: decided by the study"),
+        (["study.tasks=[5e]"], "study.tasks"),
+        (["study.tasks=[5c]", "lr=-1"], "task 5c: lr: found -1"),
+        (["report=nowhere"], "nowhere is not the folder of a study"),
+        (["report=nowhere", "epochs=3"], "epochs=3: found beside report=nowhere"),
+    ],
+)
+def test_what_the_study_cannot_use_is_refused(command, words, message):
+    refused = command("medcls", "study", *words)
+    assert refused.status == 2
+    assert message in refused.err
+    assert not (refused.folder / "runs").exists()
+
+
+def test_images_and_simulated_images_are_not_mixed(command, make_folder):
+    root = make_folder("tokens", classes=("Mel", "Nev"))
+    refused = command("medcls", "study", f"study.skin={root}", "study.tasks=[3]", "audit=none")
+    assert refused.status == 2
+    assert "found images of skin, none of bone, which would be simulated" in refused.err
+
+
+@pytest.mark.slow
+def test_runs_that_tasks_share_are_trained_once_with_the_numbers_of_runs_alone(command):
+    result = command("medcls", "study", *FIVE)
+    assert result.status == 0, result.err
+    study = result.folder / "study"
+    assert set(states(study / "5c").values()) == set(states(study / "5d").values()) == {"done"}
+    shared = [json.loads(path.read_text()) for path in sorted((study / "5d").glob("*/shared.json"))]
+    assert [(one["task"], one["epochs"]) for one in shared] == [("5c", 3)] * 4
+    overrides = [word for word in FIVE if not word.startswith(("study.", "epochs="))]
+    alone = command(SWEEP, "experiment=task5d_batch_norm_150_epochs", *overrides, "epochs=5", "hydra.sweep.dir=alone")
+    assert alone.status == 0, alone.err
+    assert histories(study / "5d") == histories(alone.folder / "alone")
+    page = (study / "study.md").read_text()
+    assert "4 of 4 runs are, or go on from, those of task 5c" in page
+    assert "4 runs: 8 epochs trained" in page
+    again = command(SWEEP, "study", "report=study", "study.page=again.md")
+    assert again.status == 0, again.err
+    assert (again.folder / "again.md").read_text() == page
+
+
+@pytest.mark.slow
+def test_shorter_run_of_a_later_task_is_trained_first(command):
+    words = ["study.tasks=[1c,1b]", "study.folder=study", "seed=0", *SMALL, "epochs=3"]
+    result = command("medcls", "study", *words, 'study.also.task1b=["epochs=2","lr=1e-5,1e-6"]')
+    assert result.status == 0, result.err
+    assert set(states(result.folder / "study/1b").values()) == {"done"}
+    (shared,) = (result.folder / "study/1c").glob("*vgg16*/shared.json")
+    assert json.loads(shared.read_text())["task"] == "1b"
+    assert not list((result.folder / "study/1b").glob("*/shared.json"))
+
+
+@pytest.mark.slow
+def test_killed_study_goes_on_where_it_was(command, tmp_path):
+    whole = command("medcls", "study", *FIVE)
+    assert whole.status == 0, whole.err
+    for number, after in ((signal.SIGKILL, "5c"), (signal.SIGTERM, "5d")):
+        words = [word.replace("folder=study", f"folder={tmp_path}/killed") for word in FIVE]
+        process = subprocess.Popen([sys.executable, str(SWEEP), "study", *words], cwd=tmp_path, stderr=subprocess.PIPE)
+        eventually(lambda: list((tmp_path / "killed" / after).glob("*/history.csv")))  # noqa: B023
+        process.send_signal(number)
+        process.communicate()
+        assert process.returncode != 0
+    done = command("medcls", "study", *words)
+    assert done.status == 0, done.err
+    for task in ("5c", "5d"):
+        assert histories(tmp_path / "killed" / task) == histories(whole.folder / "study" / task)
+    seconds = re.compile(r"[\d,.]+ s\b|\(\d+ min \d+ s\)|\| \d+ \| Linux")
+    pages = [(folder / "study.md").read_text() for folder in (tmp_path / "killed", whole.folder / "study")]
+    assert seconds.sub("", pages[0]) == seconds.sub("", pages[1])
+    assert Path(tmp_path / "killed/5c/report.html").exists()
+
+
+def test_classes_of_one_data_set_change_for_it_alone_whatever_a_sweep_compares():
+    none = {"skin": None, "xray": None}
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        own = OmegaConf.to_container(compose("study").study)
+        other = {"bone": {"OA": "osteoarthritis", "NO": "normal"}}
+        config = StudyConfig.model_validate({**own, "tasks": ["3"], "classes": {**none, **other}})
+        (task,) = plan_tasks(config, ["seed=0"]).values()
+    found = {config.data.name: (config.data.classes, config.data.positive) for config in task.configs.values()}
+    assert found["bone"] == (other["bone"], "osteoarthritis")
+    assert found["skin"] == ({"Mel": "melanoma", "Nev": "nevus"}, "melanoma")
+
+
+def test_runs_that_claims_are_about_can_be_run_alone():
+    register_resolvers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = StudyConfig.model_validate({**OmegaConf.to_container(compose("study").study), "tasks": ["4", "2"]})
+        tasks = plan_tasks(config, [])
+    assert len(tasks["4"].claimed) == 6
+    corner = {(c.model.n_base, c.lr, c.batch_size) for c in map(tasks["4"].configs.__getitem__, tasks["4"].claimed)}
+    assert corner == {(16, 1e-5, 8)}
+    assert len(tasks["2"].claimed) == 18  # some of its claims are about a setting, over all others
