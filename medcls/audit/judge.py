@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.audit.alignment import Fit, Pictures, Warp, both_seen, correlation, lay
+from medcls.audit.alignment import Fit, Pictures, Warp, both_seen, correlation, inside, lay
 from medcls.audit.detail import SIDE, Plane, blurred, mirrored
 from medcls.audit.moves import describe_move
 from medcls.audit.neighbours import Neighbours
@@ -18,13 +18,14 @@ LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they a
 LEAST_OWN = 0.4  # correlation of what each image has for itself
 LEAST_LEAD = 0.35  # over the best look-alike, by Fisher's transform
 LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
-MANY_VOTES = 10.0
+MANY_VOTES, SMALL_VOTES = 10.0, 13.0  # of features; of small files that were moved
 LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead
 SURE_SUM = 1.25  # of the two, below which a pair is doubtful
 EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
 EARLY_SIMILAR, EARLY_BEHIND = 0.97, 0.05  # similarity that is enough early; or share in which look-alikes agree better
-SURE, SURE_SMALL = 0.8, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
-SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
+SURE = 0.8  # similarity below which a pair that lies alike is doubtful
+SURE_SMALL, SURE_IN_PLACE = 0.99, 0.98  # of small files; of those that lie alike to a fraction of a pixel
+SURE_MIRRORED, SURE_EDITED, SURE_VOTED = 0.92, 0.97, 0.75  # that are mirrored; moved; moved, where many features speak
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
 SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
 LOOKALIKES = 8
@@ -94,9 +95,13 @@ class Verdict:
         move = describe_move(self.fit.warp, self.pair.mirrored)
         if not self.small:
             return move.lies_alike and similarity < SURE
+        if move.stretched:
+            return True
         if move.lies_alike:
-            return similarity < SURE_SMALL
-        return similarity < (SURE_MIRRORED if move.only_mirrored else SURE_EDITED)
+            return similarity < (SURE_IN_PLACE if move.in_place else SURE_SMALL)
+        if move.only_mirrored:
+            return similarity < SURE_MIRRORED
+        return similarity < (SURE_VOTED if self.pair.votes >= SMALL_VOTES else SURE_EDITED)
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ class Judge:
         """The verdict, given both images beside their look-alikes."""
         first, second = alone
         a, b = self.pictures.seen(pair.first), self.pictures.facing(pair.second, pair.mirrored)
-        seen = both_seen(a[1], b[1], fit.warp)
+        seen = both_seen(a[1], b[1], fit.warp) & inside(fit.warp)
         there = seen.astype(np.float32)
         own_b = (mirrored(part) if pair.mirrored else part for part in (second.rest, second.share))
         plane, rest, share = (lay(part, fit.warp) for part in (b[0], *own_b))
