@@ -54,16 +54,21 @@ class Pictures:
         plane, there = self.seen(image)
         return (mirrored(plane), mirrored(there)) if mirror else (plane, there)
 
-    def laid(self, first: int, second: int, mirror: bool, start: Warp | None = None) -> Fit | None:
+    def laid(
+        self, first: int, second: int, mirror: bool, start: Warp | None = None, *, whole: bool = False
+    ) -> Fit | None:
         """The fit of ``second``, mirrored where asked, to ``first``; None if no move is found.
 
-        start: a move to refine, in place of the one that features find.
+        start: a move to refine, in place of the one that features find. whole: also by what lies beside edges that the
+        move may have brought in.
         """
         if start is None and (start := self.matched(first, second, mirror)) is None:
             return None
         a, b = self.seen(first), self.facing(second, mirror)
-        # What a shift or a turn brought in, such as a repeated edge, can lead refining astray.
-        return max((fitted(a, b, warp) for warp in (refined(a, b, start), start)), key=lambda fit: fit.similarity)
+        # Refining may be led astray.
+        return max(
+            (fitted(a, b, w, whole) for w in (refined(a, b, start, whole), start)), key=lambda fit: fit.similarity
+        )
 
     def matched(self, first: int, second: int, mirror: bool) -> Warp | None:
         """The move, a rotation with a scale and a shift, that most pairs of mutually nearest features agree on."""
@@ -90,21 +95,21 @@ class Pictures:
         return np.asarray(found, np.float32)
 
 
-def fitted(first: Picture, second: Picture, warp: Warp) -> Fit:
+def fitted(first: Picture, second: Picture, warp: Warp, whole: bool) -> Fit:
     """How well two images agree under a move; not at all where hardly anything lies in both."""
     there = both_seen(first[1], second[1], warp)
     overlap = float(there.sum() / max(1, min(first[1].sum(), second[1].sum())))
-    there &= inside(warp)
+    there = there if whole else there & inside(warp)
     if there.mean() < _LEAST_SEEN:
         return Fit(warp, 0.0, overlap)
     return Fit(warp, correlation(first[0], lay(second[0], warp), there.astype(np.float32)), overlap)
 
 
-def refined(first: Picture, second: Picture, start: Warp) -> Warp:
+def refined(first: Picture, second: Picture, start: Warp, whole: bool) -> Warp:
     """An affine move near ``start`` under which the detail agrees best, or ``start`` where there is none."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ITERATIONS, 1e-3)
     back = np.asarray(cv2.invertAffineTransform(start), np.float32)
-    seen = both_seen(second[1], first[1], back) & inside(back)
+    seen = second[1] if whole else both_seen(second[1], first[1], back) & inside(back)
     mask = (seen if seen.mean() >= _LEAST_SEEN else second[1]).astype(np.uint8) * 255
     try:
         found = cv2.findTransformECC(first[0], second[0], start.copy(), cv2.MOTION_AFFINE, stop, mask, 5)[1]

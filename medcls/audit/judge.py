@@ -10,22 +10,23 @@ from numpy.typing import NDArray
 
 from medcls.audit.alignment import Fit, Pictures, Warp, both_seen, correlation, inside, lay
 from medcls.audit.detail import SIDE, Plane, blurred, mirrored
-from medcls.audit.moves import describe_move
+from medcls.audit.moves import Move, describe_move
 from medcls.audit.neighbours import Neighbours
 from medcls.audit.thumbnails import Thumbnails
 
 LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
 LEAST_OWN = 0.4  # correlation of what each image has for itself
-LEAST_LEAD = 0.35  # over the best look-alike, by Fisher's transform
+LEAST_LEAD, SMALL_LEAD = 0.35, 0.25  # over the best look-alike, by Fisher's transform; of small files that lie alike
 LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
-MANY_VOTES, SMALL_VOTES = 10.0, 13.0  # of features; of small files that were moved
+MANY_VOTES = 10.0
 LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead
 SURE_SUM = 1.25  # of the two, below which a pair is doubtful
 EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
 EARLY_SIMILAR, EARLY_BEHIND = 0.97, 0.05  # similarity that is enough early; or share in which look-alikes agree better
 SURE = 0.8  # similarity below which a pair that lies alike is doubtful
 SURE_SMALL, SURE_IN_PLACE = 0.99, 0.98  # of small files; of those that lie alike to a fraction of a pixel
-SURE_MIRRORED, SURE_EDITED, SURE_VOTED = 0.92, 0.97, 0.75  # that are mirrored; moved; moved, where many features speak
+SURE_MIRRORED, SURE_EDITED = 0.92, 0.985  # of small files that are mirrored; that are moved
+EDITED_SUM = 2.2  # of the two, from which small files that are moved are copies nevertheless
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
 SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
 LOOKALIKES = 8
@@ -70,10 +71,16 @@ class Verdict:
     behind: float = 0.0
 
     @property
+    def move(self) -> Move:
+        """How one of the two was turned, mirrored or moved."""
+        return describe_move(self.fit.warp, self.pair.mirrored)
+
+    @property
     def same(self) -> bool:
         """Whether the two show the same picture, or nearly so."""
-        least = LEAST_SUM if self.pair.votes >= MANY_VOTES else FEW_SUM
-        leads = self.lead >= LEAST_LEAD and self.own + self.lead >= least
+        alike = self.small and self.move.lies_alike  # which is doubtful unless much speaks for it
+        least = LEAST_SUM if alike or self.pair.votes >= MANY_VOTES else FEW_SUM
+        leads = self.lead >= (SMALL_LEAD if alike else LEAST_LEAD) and self.own + self.lead >= least
         ahead = self.pair.votes >= MANY_VOTES and self.ahead >= LEAST_AHEAD
         return self.own >= LEAST_OWN and (leads or ahead)
 
@@ -92,7 +99,7 @@ class Verdict:
         similarity = self.fit.similarity
         if self.own + self.lead < SURE_SUM and self.pair.votes < MANY_VOTES:
             return True
-        move = describe_move(self.fit.warp, self.pair.mirrored)
+        move = self.move
         if not self.small:
             return move.lies_alike and similarity < SURE
         if move.stretched:
@@ -101,7 +108,7 @@ class Verdict:
             return similarity < (SURE_IN_PLACE if move.in_place else SURE_SMALL)
         if move.only_mirrored:
             return similarity < SURE_MIRRORED
-        return similarity < (SURE_VOTED if self.pair.votes >= SMALL_VOTES else SURE_EDITED)
+        return similarity < SURE_EDITED and self.own + self.lead < EDITED_SUM
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,7 @@ class Judge:
             found, seen = self.pictures.seen(other)
             np.maximum(agreement, around(plane, found, (there & seen).astype(np.float32)), out=agreement)
         for other, mirror, start in self.found.lookalikes(image, SKIPPED, LOOKALIKES):
-            if (fit := self.pictures.laid(image, other, mirror, start)) is None:
+            if (fit := self.pictures.laid(image, other, mirror, start, whole=True)) is None:
                 continue
             found, seen = self.pictures.facing(other, mirror)
             moved.append(lay(found, fit.warp))
