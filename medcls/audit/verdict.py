@@ -9,7 +9,7 @@ LEAST_OWN = 0.4  # correlation of what each image has for itself
 LEAST_LEAD, SMALL_LEAD = 0.35, 0.25  # over the best look-alike, by Fisher's transform; of small files that lie alike
 LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
 MANY_VOTES = 10.0
-LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead
+LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead; of any stretched one
 SURE_SUM = 1.25  # of the two, below which a pair is doubtful
 EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
 EARLY_SIMILAR, EARLY_BEHIND = 0.97, 0.05  # similarity that is enough early; or share in which look-alikes agree better
@@ -40,7 +40,8 @@ class Verdict:
     ``own``: correlation of what each image has for itself; ``lead``: how much better they agree than with look-alikes;
     ``small``: whether either file is. ``ahead``, ``behind``: share of the image in which the two agree better than
     with any look-alike, less twice that in which they agree worse, for the image of which it is more; and the latter
-    share, for the image of which that is more. In a frame that many images share neither counts.
+    share, for the image of which that is more. In a frame that many images share neither counts. Until it is looked at,
+    a pair is ahead everywhere.
     """
 
     pair: Pair
@@ -48,7 +49,7 @@ class Verdict:
     own: float
     lead: float
     small: bool
-    ahead: float = 0.0
+    ahead: float = 1.0
     behind: float = 0.0
 
     @property
@@ -59,6 +60,8 @@ class Verdict:
     @property
     def same(self) -> bool:
         """Whether the two show the same picture, or nearly so."""
+        if self.move.stretched and self.ahead < LEAST_AHEAD:  # until it fits: hands can be stretched over one another
+            return False
         alike = self.small and self.move.lies_alike  # which is doubtful unless much speaks for it
         least = LEAST_SUM if alike or self.pair.votes >= MANY_VOTES else FEW_SUM
         leads = self.lead >= (SMALL_LEAD if alike else LEAST_LEAD) and self.own + self.lead >= least
