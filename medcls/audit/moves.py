@@ -76,11 +76,6 @@ class Move(NamedTuple):
         """Whether it stretches more in one direction than in the other."""
         return self.skew > _STRETCHED
 
-    @property
-    def only_mirrored(self) -> bool:
-        """Whether they do once one is mirrored left to right or top to bottom."""
-        return self.orientation in (1, 2) and not self.edited
-
 
 def describe_move(warp: Warp, mirror: bool) -> Move:
     """A move taken apart; ``mirror``: after the second image was mirrored left to right."""

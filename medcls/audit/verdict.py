@@ -15,8 +15,8 @@ EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copi
 EARLY_SIMILAR, EARLY_BEHIND = 0.97, 0.05  # similarity that is enough early; or share in which look-alikes agree better
 SURE = 0.8  # similarity below which a pair that lies alike is doubtful
 SURE_SMALL, SURE_IN_PLACE = 0.99, 0.98  # of small files; of those that lie alike to a fraction of a pixel
-SURE_MIRRORED, SURE_EDITED = 0.92, 0.985  # of small files that are mirrored; that are moved
-EDITED_SUM = 2.2  # of the two, from which small files that are moved are copies nevertheless
+SURE_EDITED = 0.985  # of small files that do not lie alike
+EDITED_SUM = 2.2  # of the two, from which those are copies nevertheless
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Verdict:
     @property
     def same(self) -> bool:
         """Whether the two show the same picture, or nearly so."""
-        if self.move.stretched and self.ahead < LEAST_AHEAD:  # until it fits: hands can be stretched over one another
+        if self.move.stretched and self.ahead < LEAST_AHEAD:  # one hand can be stretched over another
             return False
         alike = self.small and self.move.lies_alike  # which is doubtful unless much speaks for it
         least = LEAST_SUM if alike or self.pair.votes >= MANY_VOTES else FEW_SUM
@@ -90,6 +90,4 @@ class Verdict:
             return True
         if move.lies_alike:
             return similarity < (SURE_IN_PLACE if move.in_place else SURE_SMALL)
-        if move.only_mirrored:
-            return similarity < SURE_MIRRORED
         return similarity < SURE_EDITED and self.own + self.lead < EDITED_SUM
