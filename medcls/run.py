@@ -29,6 +29,7 @@ from medcls.runs.run import validation_images
 from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
+from medcls.sources.subset import with_part_of_training
 from medcls.training.build import check_parts
 from medcls.training.classifier import Classifier
 from medcls.training.device import check_device
@@ -57,6 +58,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
+        image_set = with_part_of_training(image_set, config.data.train_fraction, config.data.split.seed)
         check_classes(config.threshold, image_set.table.classes)
         history = History()
         if resumed:

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from medcls.cli import COMMANDS as NAMES
 from medcls.cli import module_of
-from medcls.cli.predict import overrides_of as predict_overrides
+from medcls.cli.predict import overrides_of as overrides_with_runs
 from medcls.cli.preview import names_image
 from medcls.cli.words import take_apart
 from medcls.composition.compose import composed, prepare_hydra
@@ -23,6 +23,8 @@ from medcls.config import check_config
 from medcls.config.parts import LOGGERS, PARTS, choices
 from medcls.config.schema import check_against
 from medcls.evaluation.metrics import METRICS
+from medcls.explain.schema import ConfigWithExplain
+from medcls.explain.schema import check_keys as check_explain_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.sweep.launch_settings import EXTRAS
@@ -32,7 +34,7 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|audit|predict|preview|report))"
+    r"|medcls (train|sweep|audit|predict|explain|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
@@ -103,7 +105,7 @@ def check_jobs(overrides):
 
 def check_predict(words):
     """The words of a command that predicts; those of its own keys may stand alone."""
-    overrides = predict_overrides(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
     check_keys(overrides)
     check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
 
@@ -125,6 +127,10 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_jobs(given.others)
     elif command == "predict":
         check_predict(given.others)
+    elif command == "explain":
+        overrides = overrides_with_runs(given.others)
+        check_explain_keys(overrides)
+        check_against(ConfigWithExplain, composed("test", overrides, "explain", ConfigWithExplain))
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))

@@ -10,7 +10,6 @@ from conftest import TINY, split_config
 from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 
-from medcls.data.split import divide as divide_table
 from medcls.data.table import Sample, SampleTable
 from medcls.errors import UserError
 from medcls.evaluation.compare import compare
@@ -20,6 +19,7 @@ from medcls.evaluation.pooled import pool
 from medcls.evaluation.resampled import Resamples, draw_group_counts
 from medcls.runs.predictions import Predictions
 from medcls.sources.image_folder import scan_folder
+from medcls.sources.split import divide as divide_table
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 

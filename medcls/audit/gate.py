@@ -5,16 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medcls.atomic import write_json, write_text
 from medcls.audit.saved_results import FINDINGS, PAGE, key, load_audit, save_audit
 from medcls.audit.wording import copies_text, explain_leaks, leak_notice, oddities, shortcut_text
 from medcls.config import Config
-from medcls.data.image_set import ImageSet, fingerprint
-from medcls.data.table import check_counts
+from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
 from medcls.sources.location import cache_folder
+from medcls.sources.subset import without
 
 log = logging.getLogger(__name__)
 
@@ -106,18 +104,3 @@ def log_findings(findings: dict[str, Any]) -> None:
         log.warning("audit: %d validation images, or their patients, are also in test", number)
     if shortcut and shortcut["suspicious"]:
         log.warning("audit: %s", shortcut_text(shortcut))
-
-
-def without(image_set: ImageSet, positions: list[int]) -> ImageSet:
-    """The image set without the images at ``positions``. Raises UserError if a class has no training image left."""
-    keep = np.setdiff1d(np.arange(len(image_set.table.samples)), positions)
-    table = replace(image_set.table, samples=tuple(image_set.table.samples[i] for i in keep))
-    check_counts(table)
-    digests = tuple(image_set.digests[i] for i in keep)
-    return replace(
-        image_set,
-        table=table,
-        images=image_set.images[keep],
-        digests=digests,
-        fingerprint=fingerprint(table, digests),
-    )

@@ -79,6 +79,7 @@ class DataConfig(Section):
     max_pixels: Annotated[AtLeast1, MACHINERY]
     on_unreadable: Literal["error", "skip"]
     split: SplitConfig
+    train_fraction: Annotated[float, Field(gt=0, le=1)]
     cache_dir: Annotated[Path, Knob(tunes=False, on_page=False, on_resume=True, in_name=False)]
     medmnist: MedMNISTConfig | None
     simulated: SimulatedConfig | None

@@ -99,8 +99,11 @@ class Recovered:
         return max(low, -1.0), min(high, 1.0)
 
     def _limits(self, level: float) -> tuple[float, float]:
-        pairs = zip(self.variations, self.values, strict=True)
-        low, high = np.array([variation.limits(value, level) for variation, value in pairs]).T
+        # Of the nets of a plan, each variant's are alike: their limits are found once.
+        pairs = [(id(variation), value) for variation, value in zip(self.variations, self.values, strict=True)]
+        unlike = dict(zip(pairs, self.variations, strict=True))
+        limits = {pair: variation.limits(pair[1], level) for pair, variation in unlike.items()}
+        low, high = np.array([limits[pair] for pair in pairs]).T
         down = self.weights * np.where(self.weights > 0, self.values - low, high - self.values)
         up = self.weights * np.where(self.weights > 0, high - self.values, self.values - low)
         below, above = (float(np.sqrt(max(side @ self.correlation @ side, 0))) for side in (down, up))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medcls.audit.gate import without
 from medcls.config import Config
 from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
@@ -13,6 +12,7 @@ from medcls.predict.nets import Net
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
 from medcls.sources.load import load_image_set
+from medcls.sources.subset import with_part_of_training, without
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def training_images(net: Net, cache_dir: Path, allowed: Collection[str]) -> Trai
         leaks = (told.get("audit") or {}).get("leaks") or {}
         if leaks.get("dropped"):
             images = without(images, leaks["training"])
+        images = with_part_of_training(images, data.train_fraction, data.split.seed)
     except (UserError, OSError, KeyError) as error:
         return str(error).splitlines()[0].rstrip(".")
     if images.fingerprint != told.get("fingerprint"):

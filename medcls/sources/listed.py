@@ -9,11 +9,11 @@ from pathlib import Path
 from medcls.config.data import SplitConfig
 from medcls.data.groups import find_groups
 from medcls.data.listing import listing
-from medcls.data.split import divide
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.sources.class_names import found_classes, given_classes, is_no_label, unicode_form
 from medcls.sources.image_folder import natural_order
+from medcls.sources.split import divide
 from medcls.sources.split_names import EXPECTED, split_named
 
 SHOWN_ROWS = 200  # wrong rows listed before "and N more"

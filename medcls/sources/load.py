@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from medcls.config import DataConfig
 from medcls.data.image_set import ImageSet, fingerprint
 from medcls.data.listing import listing
-from medcls.data.split import divide
 from medcls.data.table import SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.quoting import typed
@@ -28,6 +27,7 @@ from medcls.sources.location import (
     manifests_of_splits,
 )
 from medcls.sources.manifest import lists_images, read_manifest
+from medcls.sources.split import divide
 
 log = logging.getLogger(__name__)
 

@@ -27,6 +27,7 @@ class Page:
     question: str | None = None
     varied: str = ""
     command: str | None = None
+    subject: str = "Sweep"  # what ``name`` is of
 
 
 def page_of(sweep: Sweep, head: Head) -> Page:

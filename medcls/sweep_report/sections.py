@@ -13,6 +13,7 @@ from medcls.sweep_report.forest import plot_forest
 from medcls.sweep_report.heat_map import plot_heat_map
 from medcls.sweep_report.learning import convergence, overfitting
 from medcls.sweep_report.methods import methods
+from medcls.sweep_report.more_data import more_data
 from medcls.sweep_report.over_seeds import optimism
 from medcls.sweep_report.overlay import plot_overlay
 from medcls.sweep_report.own_columns import OwnColumn
@@ -34,6 +35,7 @@ def build_sections(
     first = [
         ranking_section(sweep, verdicts, ranking, plot_forest(sweep, ranking)),
         tests_section(sweep, verdicts),
+        more_data(sweep, verdicts.split),
         _curves(sweep),
     ]
     details = [

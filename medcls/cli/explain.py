@@ -1,0 +1,52 @@
+"""medcls explain: where nets look, and whether such maps say anything about them."""
+
+import logging
+import sys
+
+from medcls.cli.page import Page
+from medcls.cli.predict import overrides_of
+from medcls.cli.words import Words
+
+PAGE = Page(
+    about=(
+        "Draw where nets look, and check whether such maps say anything about them.\n"
+        "Leaves overlays, explain.json and report.html; a map that fails a check is stamped."
+    ),
+    config="explain",
+    words="run=<run> [data.root=<images>] [key=value ...]",
+    keys=(
+        *(
+            "run",
+            "variant",
+            "data.root",
+            "output",
+            "explain.method",
+            "explain.images",
+            "data.cache_dir",
+            "data.max_pixels",
+        ),
+        *("seed", "trainer.accelerator", "trainer.threads", "allow"),
+    ),
+    examples=[
+        ("run=runs/<run>", "some of the run's validation images"),
+        ("run=runs/<run> data.root=images explain.method=integrated_gradients", "other images, finer"),
+        ("run=runs/<sweep>", "all seeds of a sweep: do they look at the same?"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Exit status 0. Raises UserError for a mistake in the command."""
+    from medcls.composition.compose import composed
+    from medcls.config.schema import check_against
+    from medcls.explain.schema import ConfigWithExplain, check_keys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_of(given.others)
+    config = check_against(ConfigWithExplain, composed("explain", overrides, "explain", ConfigWithExplain))
+    keys = check_keys(overrides)
+
+    from medcls.explain.command import explain
+
+    print(f"page: {explain(config, given_images=bool(keys & {'data.root', 'data.manifest', 'data'}))}")
+    return 0
