@@ -30,6 +30,7 @@ from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
 from medcls.sources.location import check_outside_images, find_root
 from medcls.sources.subset import with_part_of_training
+from medcls.subgroups.columns import write_columns
 from medcls.training.build import check_parts
 from medcls.training.classifier import Classifier
 from medcls.training.device import check_device
@@ -123,6 +124,7 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
                 for s in table.samples
             ],
         )
+    write_columns(folder.path, image_set.table.further, [sample.name for sample in image_set.table.samples])
     if audit is not None:
         audit.write(folder.path)
     folder.begin(config.plain(), image_set.describe(), describe_environment(overrides))

@@ -25,6 +25,8 @@ from medcls.config.schema import check_against
 from medcls.evaluation.metrics import METRICS
 from medcls.explain.schema import ConfigWithExplain
 from medcls.explain.schema import check_keys as check_explain_keys
+from medcls.export.schema import ConfigWithExport
+from medcls.export.schema import check_keys as check_export_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.sweep.launch_settings import EXTRAS
@@ -34,7 +36,7 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|audit|predict|explain|preview|report))"
+    r"|medcls (train|sweep|audit|predict|explain|export|baseline|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
@@ -110,6 +112,13 @@ def check_predict(words):
     check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
 
 
+def check_export(words):
+    """The words of a command that exports; those of its own keys may stand alone."""
+    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    check_export_keys(overrides)
+    check_against(ConfigWithExport, composed("test", overrides, "export", ConfigWithExport))
+
+
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize(("command", "words"), COMMANDS, ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
@@ -125,12 +134,14 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_config(composed("test", [word for word in given.others if word not in folders]))
     elif command == "sweep" or "multirun" in given.options:
         check_jobs(given.others)
-    elif command == "predict":
+    elif command in ("predict", "baseline"):
         check_predict(given.others)
     elif command == "explain":
         overrides = overrides_with_runs(given.others)
         check_explain_keys(overrides)
         check_against(ConfigWithExplain, composed("test", overrides, "explain", ConfigWithExplain))
+    elif command == "export":
+        check_export(given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -142,6 +153,9 @@ def test_command_of_the_documentation_is_accepted(command, words):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
+    if words[0].startswith("format="):
+        check_export(words)
+        return
     (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 
 

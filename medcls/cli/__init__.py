@@ -15,7 +15,7 @@ from medcls.conf_folder import name_folders
 from medcls.errors import UserError
 from medcls.process import reach_working_folder, tune_process
 
-COMMANDS = ("train", "sweep", "audit", "predict", "explain", "preview", "report", "completion")
+COMMANDS = ("train", "sweep", "audit", "predict", "explain", "export", "baseline", "preview", "report", "completion")
 
 
 def main() -> None:

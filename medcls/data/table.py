@@ -32,7 +32,7 @@ class SampleTable:
     ``root``: the folder the names are relative to, None for images that are not files; ``classes``: names in label
     order; ``split_drawn``: whether the splits were drawn by us, not found as folders; ``simulated``: no real images.
     ``test_validates``: the validation images are the test split, as there was no other; ``passed_over``: ending ->
-    number of files that lie there and are not read.
+    number of files that lie there and are not read; ``further``: name -> what other columns of a list say of it.
     """
 
     root: Path | None
@@ -42,6 +42,7 @@ class SampleTable:
     simulated: bool = False
     test_validates: bool = False
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    further: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def grouped(self) -> bool:

@@ -31,6 +31,7 @@ from medcls.runs.folder import locked
 from medcls.runs.predictions import Predictions
 from medcls.runs.reading import read_json
 from medcls.sources.location import cache_folder
+from medcls.subgroups.shown import print_subgroups
 from medcls.training.device import check_device
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ def finish(
         groups = inputs.groups if any(inputs.groups) else ()
         external = Predictions(inputs.title, inputs.names, inputs.labels, mean, ensemble.positive_index, groups)
         title = f"{'SIMULATED ' if ensemble.simulated else ''}{ensemble.title} on {inputs.title}"
-        metrics = compared(external, ensemble, own, notice, how)
+        metrics = compared(external, ensemble, own, notice, how, inputs.further)
         draw_quality(
             how.applied(external)[0],
             ensemble.classes,
@@ -153,6 +154,7 @@ def tell_end(folder: PredictFolder, summary: Mapping[str, Any]) -> None:
         metrics = read_json(folder.metrics, dict[str, Any])
         print_side_by_side(metrics)
         print_quality(metrics)
+        print_subgroups(metrics)
     elif summary["simulated"]:
         log.warning("SIMULATED: a net was trained on simulated images; these probabilities say nothing about patients.")
     log.info("%d of %d images judged", summary["judged"], summary["images"])

@@ -1,6 +1,6 @@
 """What nets are worth on images from elsewhere, beside what they were worth on their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,14 +14,21 @@ from medcls.predict.deciding import Deciding
 from medcls.predict.nets import Ensemble
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import validation_images
+from medcls.subgroups.shown import subgroups_of
 
 
 def compared(
-    external: Predictions, ensemble: Ensemble, own: Sequence[Metric], notice: str | None, how: Deciding
+    external: Predictions,
+    ensemble: Ensemble,
+    own: Sequence[Metric],
+    notice: str | None,
+    how: Deciding,
+    further: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """Content of metrics.json: every metric with its interval, on the external images and on the nets' own.
 
-    own: metrics of the user's own. Raises UserError where one of them fails.
+    own: metrics of the user's own; further: name -> what other columns say of an external image. Raises UserError where
+    a metric fails.
     """
     inside, why = internal(ensemble)
     sides = {"external": (external, "external images")} | ({} if inside is None else {"internal": inside})
@@ -38,6 +45,7 @@ def compared(
         "internal": found["internal"][0] if inside else None,
         "quality": {name: worth for name, (_, worth) in found.items()},
         "no_internal": why,
+        "subgroups": subgroups_of(*how.applied(external), further),
         "per_class": class_table(external, ensemble.classes),
     }
 

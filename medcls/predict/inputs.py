@@ -4,7 +4,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -37,7 +37,8 @@ NOT_LABELLED = "Judge them without their classes: labelled=false"
 class Inputs:
     """Files ``root/name`` in a fixed order; labels (N,): indices of the nets' classes, None where unknown.
 
-    groups: patient of each, "" where unknown; title: what reports call the images.
+    groups: patient of each, "" where unknown; title: what reports call the images; further: name -> what other columns
+    of a list say of it.
     """
 
     root: Path
@@ -45,6 +46,7 @@ class Inputs:
     labels: NDArray[np.int64] | None
     groups: tuple[str, ...]
     title: str
+    further: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[Path]:
@@ -209,7 +211,8 @@ def _of_manifests(
         groups = find_groups(names, config.group_pattern)
     if known:
         say_labels(source, labels, classes.names)
-    return Inputs(root, tuple(names), np.array(labels, np.int64) if known else None, tuple(groups), "")
+    further = {name: row.further for name, row in zip(names, rows, strict=True) if row.further}
+    return Inputs(root, tuple(names), np.array(labels, np.int64) if known else None, tuple(groups), "", further)
 
 
 def _label(row: Row, name: str, at: Mapping[str, int]) -> int:

@@ -87,7 +87,10 @@ def digest_of(inputs: Inputs) -> str:
         except OSError:
             state = []
         label = None if inputs.labels is None else int(inputs.labels[i])
-        lines.update(json.dumps([inputs.names[i], state, label, group]).encode() + b"\n")
+        further = inputs.further.get(inputs.names[i])
+        lines.update(
+            json.dumps([inputs.names[i], state, label, group, *([further] if further else [])]).encode() + b"\n"
+        )
     return lines.hexdigest()
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,13 +21,17 @@ SHOWN_ROWS = 200  # wrong rows listed before "and N more"
 
 @dataclass(frozen=True)
 class Row:
-    """A row as its source has it; ``place``: for messages, such as line 4; split and group are None where unknown."""
+    """A row as its source has it; ``place``: for messages, such as line 4; split and group are None where unknown.
+
+    further: what other columns say of the image.
+    """
 
     place: str
     path: str
     label: str
     split: str | None
     group: str | None
+    further: Mapping[str, str] = field(default_factory=dict)
 
 
 def table_of_rows(
@@ -73,7 +77,8 @@ def table_of_rows(
             raise UserError(f"data.group_pattern: {groups_twice}")
         groups = find_groups([sample.name for sample in samples], group_pattern)
         samples = [replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)]
-    table = divide(SampleTable(root, known.names, tuple(samples)), split)
+    further = {sample.name: row.further for sample, row in zip(samples, rows, strict=True) if row.further}
+    table = divide(SampleTable(root, known.names, tuple(samples), further=further), split)
     check_counts(table)
     return table
 

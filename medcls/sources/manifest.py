@@ -106,7 +106,10 @@ def read_rows(manifest: Manifest, columns: ColumnsConfig) -> list[Row]:
                 None if i is None else (cells[i] if i < len(cells) else "").strip() for i in at
             )
             place = f"{folder}/{file.name}, line {line}" if folder else f"line {line}"
-            rows.append(Row(place, f"{folder}/{path}" if folder and path else path or "", label or "", split, group))
+            named = enumerate(zip(header, cells, strict=False))  # a row may lack its last cells
+            others = {name: cell.strip() for i, (name, cell) in named if name and i not in at}
+            path = f"{folder}/{path}" if folder and path else path or ""
+            rows.append(Row(place, path, label or "", split, group, others))
     except (OSError, UnicodeDecodeError, csv.Error, TypeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(

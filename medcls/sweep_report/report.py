@@ -49,10 +49,13 @@ def write_report(folder: Path, columns: Sequence[Target] = ()) -> Report:
     sections = build_sections(sweep, verdicts, ranking, validated, own)
     if sweep.runs[0].folder == folder and sweep.runs[0].done:  # the report of one run
         from medcls.decision.section import decisions  # logistic regressions, which take a second to import
+        from medcls.subgroups.shown import subgroups_section
 
         run = sweep.runs[0]
         draw_run(run.metrics, run.predictions, run.history, folder / "pictures", vector=True)
         sections.insert(0, decisions(run))
+        if found := subgroups_section(run):
+            sections.insert(1, found)
     write_tables(sections, folder / "tables")
     page = write_document(folder, page_of(sweep, head), sections)
     return Report(page, on_terminal(sweep, head))

@@ -1,0 +1,39 @@
+"""A logistic regression fitted to training images, its one setting chosen by cross-validation among these."""
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from medcls.baseline.features import Features
+from medcls.patients import number_patients
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of C, the inverse of the penalty
+FOLDS = 5
+
+
+def fit(features: Features, labels: NDArray[np.int64], groups: Sequence[str]) -> Any:
+    """A model with ``predict_proba`` of features (N, F), fitted to images of the patients ``groups`` (N,), "" unknown.
+
+    The penalty is that of the lowest log-loss in folds that divide no patient; with fewer than two patients in a class
+    there are no folds, and it is the middle one.
+    """
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTHS[2], max_iter=200))
+    patient = number_patients(groups)
+    of_class = Counter(label for label, _ in {*zip(labels.tolist(), patient.tolist(), strict=True)})
+    folds = min(FOLDS, *of_class.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a weak penalty; the folds say whether it is worth it
+        if folds < 2:
+            return model.fit(features, labels)
+        parts = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
+        search = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, scoring="neg_log_loss", cv=parts)
+        return search.fit(features, labels, groups=patient).best_estimator_

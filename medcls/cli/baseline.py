@@ -1,0 +1,41 @@
+"""medcls baseline: what a net must beat to be worth its while."""
+
+import logging
+import sys
+
+from medcls.cli.page import Page
+from medcls.cli.predict import overrides_of
+from medcls.cli.words import Words
+from medcls.errors import UserError
+
+TAKEN = ("run", "allow", "data.cache_dir")
+PAGE = Page(
+    about=(
+        "Compare a run's net with logistic regressions that cost seconds.\n"
+        "They are fitted to its training images and judged on its test images, else on those\n"
+        "of validation. Leaves baseline.json in the run folder."
+    ),
+    config="predict",
+    words="run=<run>",
+    keys=TAKEN,
+    examples=[("run=runs/<run>", "a finished run whose images are still there")],
+)
+
+
+def run(given: Words) -> int:
+    """Fit and compare; returns the exit status."""
+    from medcls.composition.compose import composed
+    from medcls.config.schema import check_against
+    from medcls.predict.schema import ConfigWithPredict
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_of(given.others)
+    keys = [override.partition("=")[0] for override in overrides]
+    if unknown := [key for key in keys if key not in TAKEN]:
+        raise UserError(f"{unknown[0]}: not for baseline, where the run decides it. Expected {', '.join(TAKEN)}.")
+    config = check_against(ConfigWithPredict, composed("baseline", overrides, "predict", ConfigWithPredict))
+
+    from medcls.baseline.command import baseline
+
+    baseline(config)
+    return 0

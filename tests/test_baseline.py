@@ -1,0 +1,72 @@
+"""medcls baseline: simple models fitted to a run's training images alone, beside its net on the same images."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import TINY
+from sklearn.metrics import roc_auc_score
+
+from medcls.baseline.features import FEATURES
+from medcls.baseline.fitted import fit
+
+FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=1"]
+
+
+def test_net_that_has_learnt_nothing_is_not_shown_to_beat_the_baselines(make_folder, train, command):
+    root = make_folder(counts={"train": 12, "val": 8, "test": 12})
+    run = train(*FOLDER, f"data.root={root}", "lr=1e-9").folder
+    done = command("medcls", "baseline", f"run={run}")
+    assert done.status == 0, done.err
+    told = json.loads((run / "baseline.json").read_text())
+    own = json.loads((run / "metrics.json").read_text())["test"]
+    assert (told["n"], told["images"], told["chosen_on_them"]) == (24, "test images", False)
+    assert told["net"] == {name: own[name] for name in ("auroc", "accuracy")}
+    for one in told["baselines"].values():
+        assert one["auroc"]["value"] == 1
+        assert one["net_minus_baseline"]["value"] == pytest.approx(own["auroc"]["value"] - 1)
+        assert "the net is shown to beat it" not in one["verdict"]
+    assert command("medcls", "baseline", f"run={run}").out.splitlines()[-1] == str(run / "baseline.json")
+
+
+def test_images_that_moved_or_were_simulated_are_refused(make_folder, train, command):
+    root = make_folder(counts={"train": 6, "val": 6})
+    run = train(*FOLDER, f"data.root={root}").folder
+    root.rename(root.with_name("moved"))
+    drawn = train(
+        *TINY, "data=skin", "data.simulated.counts.train=[6,6]", "data.simulated.counts.val=[4,4]", "epochs=1"
+    )
+    for folder, why in ((run, "there is no folder"), (drawn.folder, "they were simulated")):
+        done = command("medcls", "baseline", f"run={folder}")
+        assert (done.status, why in done.err) == (2, True), done.err
+        assert not (folder / "baseline.json").exists()
+    assert "lr: not for baseline" in command("medcls", "baseline", f"run={run}", "lr=1").err
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_baseline_finds_what_is_there_and_nothing_in_noise(name):
+    rng = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    patterns = rng.normal(110, 30, (120, 32, 32, 1))
+    patterns[labels == 1] = 110 + (patterns[labels == 1] - 110) * 1.3  # more contrast
+    patterns[labels == 1, :16] += 12  # brighter above
+    marked, noise = (of.clip(0, 255).astype(np.uint8) for of in (patterns, rng.normal(110, 30, (120, 32, 32, 1))))
+    for images, low, high in ((marked, 0.95, 1.0), (noise, 0.25, 0.75)):
+        features = FEATURES[name](images)
+        model = fit(features[:80], labels[:80], ("",) * 80)
+        assert low <= roc_auc_score(labels[80:], model.predict_proba(features[80:])[:, 1]) <= high
+
+
+def test_penalty_is_chosen_in_folds_that_divide_no_patient():
+    """Features that name the patient are worth nothing for another one, so a strong penalty is chosen."""
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(20), 8)
+    features = rng.normal(0, 1, (20, 30))[patient] + rng.normal(0, 0.01, (160, 30))
+    model = fit(features, (patient % 2).astype(np.int64), tuple(map(str, patient)))
+    assert model.named_steps["logisticregression"].C <= 1e-3
+    assert fit(features, (patient % 2).astype(np.int64), ("",) * 160).named_steps["logisticregression"].C == 1.0
+
+
+def test_few_patients_of_a_class_need_no_folds():
+    model = fit(np.array([[0.0], [1.0], [1.1]]), np.array([0, 1, 1]), ("a", "b", "b"))
+    assert model.predict([[2.0]]) == [1]
