@@ -18,12 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance, ImageOps
 from pixels.dicom import dicom
+from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 from test_errors import can_mount, on_small_disk
 
 import medcls.audit.findings
+from medcls.audit.alignment import Pictures
 from medcls.audit.file_facts import read_facts
 from medcls.sources.simulated import simulated_images, simulated_table
 
@@ -203,6 +205,34 @@ def test_a_frame_and_a_letter_do_not_make_images_the_same_nor_hide_a_copy(audit,
     assert {pair for pair, (kind, *_) in of(audit(root).findings).items() if kind[:8] != "doubtful"} == {
         (original, planted)
     }
+
+
+def test_the_step_to_what_a_shift_brought_in_does_not_drown_the_detail_beside_it():
+    texture = gaussian_filter(np.random.default_rng(2).normal(0, 1, (160, 160)), 2)
+    bright = np.rint(200 + 4 * texture / texture.std()).astype(np.uint8)
+    first, second = bright[:128, :128], np.zeros((128, 128), np.uint8)
+    second[14:, 12:] = first[:-14, :-12]
+    fit = Pictures([first, second]).laid(0, 1, mirror=False, start=np.array([[1, 0, 12], [0, 1, 14]], np.float32))
+    assert fit.similarity > 0.9
+    np.testing.assert_allclose(fit.warp, [[1, 0, 12], [0, 1, 14]], atol=0.3)
+
+
+def test_neighbouring_slices_of_small_scans_are_doubtful_and_a_saved_copy_of_one_is_found(audit, tmp_path):
+    rng, root = np.random.default_rng(3), tmp_path / "Scans"
+    for scan in range(40):
+        volume = gaussian_filter(rng.normal(0, 1, (12, 64, 64)), (2.5, 3, 3))[4:6]
+        for depth, plane in enumerate(volume[: 2 if scan < 3 else 1]):
+            path = root / ("test" if depth or scan % 4 == 0 else "train") / f"{CLASSES[scan % 2]}_{scan}_{depth}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.rint(128 + 45 * plane / volume.std()).clip(0, 255).astype(np.uint8)).save(path)
+    original = names(root)[0]
+    planted = plant(root, original, lambda image: image, ".jpg")
+    findings = audit(root).findings
+    told = {tuple(sorted(pair)): kind[:8] for pair, (kind, *_) in of(findings).items()}
+    copy = told.pop(tuple(sorted((original, planted))))
+    assert copy in ("near cop", "doubtful")
+    assert set(told.values()) == {"doubtful"}
+    assert {name.split("_")[1] for pair in told for name in pair} == {"0", "1", "2"}
 
 
 @pytest.mark.slow

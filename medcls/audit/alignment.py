@@ -24,6 +24,9 @@ _APART = 0.025  # of the side: matched features further apart than this after a 
 _LARGEST_STEP = 0.15  # of the side, and of the linear part: what refining may add to a move
 _ITERATIONS = 15
 _RIM = SIDE // 32  # pixels that a filter or the move itself may have brought in from outside the image
+_WHOLE = np.ones((SIDE, SIDE), np.float32)
+_SLIVER = np.ones((3, 3), np.uint8)  # pixels: what is narrower than this outside an image brought nothing in
+_NEAR = np.ones((SIDE // 4 + 1, SIDE // 4 + 1), np.uint8)  # twice as far as detail is measured against, either way
 _LEAST_SEEN = 0.03  # of the pixels, or there is nothing to compare
 
 
@@ -51,20 +54,21 @@ class Pictures:
         plane, there = self.seen(image)
         return (mirrored(plane), mirrored(there)) if mirror else (plane, there)
 
-    def laid(self, first: int, second: int, mirror: bool, start: Warp | None = None) -> Fit | None:
+    def laid(
+        self, first: int, second: int, mirror: bool, start: Warp | None = None, *, whole: bool = False
+    ) -> Fit | None:
         """The fit of ``second``, mirrored where asked, to ``first``; None if no move is found.
 
-        start: a move to refine, in place of the one that features find.
+        start: a move to refine, in place of the one that features find. whole: also by what lies beside edges that the
+        move may have brought in.
         """
         if start is None and (start := self.matched(first, second, mirror)) is None:
             return None
         a, b = self.seen(first), self.facing(second, mirror)
-        warp = refined(a, b, start)
-        there = both_seen(a[1], b[1], warp)
-        overlap = there.sum() / max(1, min(a[1].sum(), b[1].sum()))
-        if there.mean() < _LEAST_SEEN:
-            return Fit(warp, 0.0, float(overlap))
-        return Fit(warp, correlation(a[0], lay(b[0], warp), there.astype(np.float32)), float(overlap))
+        # Refining may be led astray.
+        return max(
+            (fitted(a, b, w, whole) for w in (refined(a, b, start, whole), start)), key=lambda fit: fit.similarity
+        )
 
     def matched(self, first: int, second: int, mirror: bool) -> Warp | None:
         """The move, a rotation with a scale and a shift, that most pairs of mutually nearest features agree on."""
@@ -91,10 +95,22 @@ class Pictures:
         return np.asarray(found, np.float32)
 
 
-def refined(first: Picture, second: Picture, start: Warp) -> Warp:
+def fitted(first: Picture, second: Picture, warp: Warp, whole: bool) -> Fit:
+    """How well two images agree under a move; not at all where hardly anything lies in both."""
+    there = both_seen(first[1], second[1], warp)
+    overlap = float(there.sum() / max(1, min(first[1].sum(), second[1].sum())))
+    there = there if whole else there & inside(warp)
+    if there.mean() < _LEAST_SEEN:
+        return Fit(warp, 0.0, overlap)
+    return Fit(warp, correlation(first[0], lay(second[0], warp), there.astype(np.float32)), overlap)
+
+
+def refined(first: Picture, second: Picture, start: Warp, whole: bool) -> Warp:
     """An affine move near ``start`` under which the detail agrees best, or ``start`` where there is none."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ITERATIONS, 1e-3)
-    mask = second[1].astype(np.uint8) * 255
+    back = np.asarray(cv2.invertAffineTransform(start), np.float32)
+    seen = second[1] if whole else both_seen(second[1], first[1], back) & inside(back)
+    mask = (seen if seen.mean() >= _LEAST_SEEN else second[1]).astype(np.uint8) * 255
     try:
         found = cv2.findTransformECC(first[0], second[0], start.copy(), cv2.MOTION_AFFINE, stop, mask, 5)[1]
     except cv2.error:  # it did not converge
@@ -115,6 +131,22 @@ def both_seen(first: NDArray[np.bool_], second: NDArray[np.bool_], warp: Warp) -
     there = first & (lay(second, warp) > 0.99)
     there[:_RIM] = there[-_RIM:] = there[:, :_RIM] = there[:, -_RIM:] = False
     return there
+
+
+def inside(warp: Warp) -> NDArray[np.bool_]:
+    """Where, in the first image, neither is near what lies outside the other.
+
+    One of the two may be black there, where it was turned or shifted, and the step to that drowns the detail around.
+    """
+    back = np.asarray(cv2.invertAffineTransform(warp), np.float32)
+    return away(warp) & (lay(away(back), warp) > 0.99)
+
+
+def away(warp: Warp) -> NDArray[np.bool_]:
+    """Where an image is not near what of it lies outside another, a pixel at its rim aside."""
+    outside = (lay(_WHOLE, warp) < 0.5).astype(np.uint8)
+    wide = cv2.morphologyEx(outside, cv2.MORPH_OPEN, _SLIVER)
+    return np.asarray(cv2.dilate(wide, _NEAR) == 0)
 
 
 def correlation(a: Plane, b: Plane, weight: Plane) -> float:

@@ -14,11 +14,12 @@ from medcls.audit.alignment import Pictures
 from medcls.audit.detail import is_flat
 from medcls.audit.features import find_features
 from medcls.audit.groups import group_of
-from medcls.audit.judge import Judge, Pair, Verdict
+from medcls.audit.judge import Judge
 from medcls.audit.moves import describe_move, start_of
 from medcls.audit.neighbours import find_neighbours
 from medcls.audit.progress import run_in_threads, shown
 from medcls.audit.thumbnails import Thumbnails
+from medcls.audit.verdict import Pair, Verdict
 
 log = logging.getLogger(__name__)
 

@@ -8,23 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.audit.alignment import Fit, Pictures, Warp, both_seen, correlation, lay
+from medcls.audit.alignment import Fit, Pictures, both_seen, correlation, inside, lay
 from medcls.audit.detail import SIDE, Plane, blurred, mirrored
-from medcls.audit.moves import describe_move
 from medcls.audit.neighbours import Neighbours
 from medcls.audit.thumbnails import Thumbnails
+from medcls.audit.verdict import Pair, Verdict
 
 LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
-LEAST_OWN = 0.4  # correlation of what each image has for itself
-LEAST_LEAD = 0.35  # over the best look-alike, by Fisher's transform
-LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
-MANY_VOTES = 10.0
-LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead
-SURE_SUM = 1.25  # of the two, below which a pair is doubtful
-EARLY_SUM = 1.5  # of the two, below which a pair is left to the search for copies of any kind
-EARLY_SIMILAR, EARLY_BEHIND = 0.97, 0.05  # similarity that is enough early; or share in which look-alikes agree better
-SURE, SURE_SMALL = 0.8, 0.98  # similarity below which a pair that lies alike is doubtful; of small files
-SURE_MIRRORED, SURE_EDITED = 0.92, 0.75  # of small files that are mirrored; that are moved
 SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
 SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
 LOOKALIKES = 8
@@ -34,69 +24,6 @@ _EVEN = 0.05  # squared detail that no share is estimated from
 _AROUND = SIDE // 6 | 1  # pixels, side of the square over which agreement at a place is measured
 _NOTHING = 1e-3  # squared detail that nothing is compared by
 _CLEAR = 0.05  # difference of two such correlations that counts
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two images, ``first`` < ``second``, that may be copies, the second ``mirrored``.
-
-    ``votes``: of the features that they share; ``start``: a known move.
-    """
-
-    first: int
-    second: int
-    mirrored: bool
-    votes: float = 0.0
-    start: Warp | None = None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of comparing a pair.
-
-    ``own``: correlation of what each image has for itself; ``lead``: how much better they agree than with look-alikes;
-    ``small``: whether either file is. ``ahead``, ``behind``: share of the image in which the two agree better than
-    with any look-alike, less twice that in which they agree worse, for the image of which it is more; and the latter
-    share, for the image of which that is more. In a frame that many images share neither counts.
-    """
-
-    pair: Pair
-    fit: Fit
-    own: float
-    lead: float
-    small: bool
-    ahead: float = 0.0
-    behind: float = 0.0
-
-    @property
-    def same(self) -> bool:
-        """Whether the two show the same picture, or nearly so."""
-        least = LEAST_SUM if self.pair.votes >= MANY_VOTES else FEW_SUM
-        leads = self.lead >= LEAST_LEAD and self.own + self.lead >= least
-        ahead = self.pair.votes >= MANY_VOTES and self.ahead >= LEAST_AHEAD
-        return self.own >= LEAST_OWN and (leads or ahead)
-
-    @property
-    def evident(self) -> bool:
-        """Whether they do beyond doubt, so that one of them may stand for both."""
-        nowhere_else = self.fit.similarity >= EARLY_SIMILAR or self.behind <= EARLY_BEHIND
-        return self.same and self.own + self.lead >= EARLY_SUM and nowhere_else
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether they may as well be two pictures of the same object, such as neighbouring slices of a scan.
-
-        Those lie alike and differ in detail; what was turned or cropped was edited.
-        """
-        similarity = self.fit.similarity
-        if self.own + self.lead < SURE_SUM and self.pair.votes < MANY_VOTES:
-            return True
-        move = describe_move(self.fit.warp, self.pair.mirrored)
-        if not self.small:
-            return move.lies_alike and similarity < SURE
-        if move.lies_alike:
-            return similarity < SURE_SMALL
-        return similarity < (SURE_MIRRORED if move.only_mirrored else SURE_EDITED)
 
 
 @dataclass(frozen=True)
@@ -139,7 +66,7 @@ class Judge:
         """The verdict, given both images beside their look-alikes."""
         first, second = alone
         a, b = self.pictures.seen(pair.first), self.pictures.facing(pair.second, pair.mirrored)
-        seen = both_seen(a[1], b[1], fit.warp)
+        seen = both_seen(a[1], b[1], fit.warp) & inside(fit.warp)
         there = seen.astype(np.float32)
         own_b = (mirrored(part) if pair.mirrored else part for part in (second.rest, second.share))
         plane, rest, share = (lay(part, fit.warp) for part in (b[0], *own_b))
@@ -174,7 +101,7 @@ class Judge:
             found, seen = self.pictures.seen(other)
             np.maximum(agreement, around(plane, found, (there & seen).astype(np.float32)), out=agreement)
         for other, mirror, start in self.found.lookalikes(image, SKIPPED, LOOKALIKES):
-            if (fit := self.pictures.laid(image, other, mirror, start)) is None:
+            if (fit := self.pictures.laid(image, other, mirror, start, whole=True)) is None:
                 continue
             found, seen = self.pictures.facing(other, mirror)
             moved.append(lay(found, fit.warp))

@@ -11,6 +11,8 @@ from medcls.audit.detail import SIDE
 _TURNED = 3.0  # degrees from which an image counts as turned
 _MOVED = 0.02  # of the side: a shift or a stretch from which an image counts as moved
 _EDITED = 0.035  # and from which it cannot be but edited
+_IN_PLACE = 0.003  # of the side: how far a corner may lie from its place in an image that was only saved anew
+_STRETCHED = 0.045  # skew from which an image counts as stretched
 
 # Where a pixel of the first image lies in the second, for each orientation: in units of half a side, around the centre.
 _LINEAR = [
@@ -18,6 +20,7 @@ _LINEAR = [
     for o in range(8)
 ]
 _LEFT_RIGHT = np.diag([-1, 1])
+_CORNERS = np.array([[x, y, 1] for x in (0, SIDE - 1) for y in (0, SIDE - 1)])
 
 
 def start_of(orientation: int) -> tuple[bool, Warp]:
@@ -37,7 +40,8 @@ def as_warp(linear: NDArray[np.generic]) -> Warp:
 class Move(NamedTuple):
     """A move taken apart: orientation (0 to 7), ``angle`` degrees more, ``shift`` in sides, ``scale`` and ``skew``.
 
-    ``skew``: of its stretches in two directions, the larger by the smaller, less 1.
+    ``skew``: of its stretches in two directions, the larger by the smaller, less 1. ``drift``: how far at most a corner
+    lies from where the orientation alone puts it, in sides.
     """
 
     orientation: int
@@ -45,6 +49,7 @@ class Move(NamedTuple):
     shift: float
     scale: float
     skew: float
+    drift: float
 
     @property
     def moved(self) -> bool:
@@ -62,9 +67,14 @@ class Move(NamedTuple):
         return self.orientation == 0 and not self.edited
 
     @property
-    def only_mirrored(self) -> bool:
-        """Whether they do once one is mirrored left to right or top to bottom."""
-        return self.orientation in (1, 2) and not self.edited
+    def in_place(self) -> bool:
+        """Whether the images lie alike to a fraction of a pixel, as a copy and its original do."""
+        return self.orientation == 0 and self.drift <= _IN_PLACE
+
+    @property
+    def stretched(self) -> bool:
+        """Whether it stretches more in one direction than in the other."""
+        return self.skew > _STRETCHED
 
 
 def describe_move(warp: Warp, mirror: bool) -> Move:
@@ -77,4 +87,12 @@ def describe_move(warp: Warp, mirror: bool) -> Move:
     long, short = np.linalg.svd(linear, compute_uv=False)
     centre = np.full(2, (SIDE - 1) / 2)
     shift = float(np.abs(linear @ centre + warp[:, 2] - centre).max()) / SIDE
-    return Move(orientation, angle, shift, float(np.sqrt(long * short)), float(long / max(short, 1e-9) - 1))
+    stray = _CORNERS @ (warp - start_of(orientation)[1]).T
+    return Move(
+        orientation,
+        angle,
+        shift,
+        scale=float(np.sqrt(long * short)),
+        skew=float(long / max(short, 1e-9) - 1),
+        drift=float(np.hypot(*stray.T).max()) / SIDE,
+    )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FINDINGS, PAGE = "audit.json", "audit.html"
-VERSION = 7  # part of every key: to be raised with every change of a result or its wording
+VERSION = 8  # part of every key: to be raised with every change of a result or its wording
 
 
 def key(*parts: Any) -> str:
