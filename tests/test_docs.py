@@ -167,8 +167,8 @@ def test_setting_of_the_documentation_is_accepted(setting):
         check_export(words)
     elif words[0].startswith("study."):
         check_study(words)
-        return
-    (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
+    else:
+        (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 
 
 def rows_of_choices():
