@@ -531,9 +531,9 @@ def features_of(root):
     ("change", "name"),
     [
         (brighter, "mean brightness"),
-        (larger, "width"),
+        pytest.param(larger, "width", marks=pytest.mark.slow),
         (other_format, "format"),
-        (other_mode, "mode"),
+        pytest.param(other_mode, "mode", marks=pytest.mark.slow),
         (alike, None),
     ],
 )

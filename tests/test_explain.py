@@ -56,7 +56,7 @@ def learnt(marked, train, monkeypatch):
     ("method", "kind"),
     [
         ("hires_cam", "lenet"),
-        ("integrated_gradients", "lenet"),
+        pytest.param("integrated_gradients", "lenet", marks=pytest.mark.slow),
         pytest.param("grad_cam", "pooled", marks=pytest.mark.slow),
     ],
 )

@@ -92,7 +92,10 @@ def test_f1_has_the_limits_of_the_share_that_it_is_of():
     assert (got.low, got.high) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
 
 
-@pytest.mark.parametrize("name", ["balanced_accuracy", "f1", "specificity", "auroc"])
+@pytest.mark.parametrize(
+    "name",
+    ["balanced_accuracy", "auroc", *(pytest.param(name, marks=pytest.mark.slow) for name in ("f1", "specificity"))],
+)
 def test_the_error_of_a_mean_over_classes_is_that_of_a_bootstrap_of_images(name):
     labels, probabilities = predictions(400, 4)
     measured, rng = METRICS[name].measure(of(labels, probabilities)), np.random.default_rng(0)

@@ -44,6 +44,7 @@ def test_torchmetrics_is_whole_for_users_who_ask_for_it(asked):
     assert lean == python(f"import pytorch_lightning; {asked}; {names}")
 
 
+@pytest.mark.slow
 def test_torchmetrics_that_is_made_otherwise_is_imported_as_usual():
     otherwise = "lean.OFFERED['MetricCollection'] = 'nowhere'; lean.import_lightning(); import torchmetrics"
     assert python(f"{LEAN} {otherwise}; print(json.dumps('scipy.signal' in sys.modules))") is True

@@ -80,7 +80,7 @@ def test_curves_refuse_a_best_epoch_that_was_not_trained(tmp_path):
         plot_curves(history(5), 9, "vgg16 on bone", tmp_path / "curves.png")
 
 
-@pytest.mark.parametrize("n_classes", [2, 9])
+@pytest.mark.parametrize("n_classes", [2, pytest.param(9, marks=pytest.mark.slow)])
 def test_confusion_and_roc_are_drawn_even_with_a_class_without_images(tmp_path, n_classes):
     rng = np.random.default_rng(0)
     classes = [f"class number {k} with a long name" for k in range(n_classes)]

@@ -78,7 +78,14 @@ def test_gray_image_is_the_gray_of_the_colour_image(kind: str):
         assert np.abs(a.astype(int) - cv2.cvtColor(b, cv2.COLOR_RGB2GRAY)).mean() < 2
 
 
-@pytest.mark.parametrize(("kind", "low"), [("skin", 0.65), ("bone", 0.58), ("xray", 0.5)])
+@pytest.mark.parametrize(
+    ("kind", "low"),
+    [
+        ("skin", 0.65),
+        pytest.param("bone", 0.58, marks=pytest.mark.slow),
+        pytest.param("xray", 0.5, marks=pytest.mark.slow),
+    ],
+)
 def test_classes_differ_but_overlap(kind: str, low: float):
     n_classes = len(CLASSES[kind])
     table = table_of(kind, train=600 // n_classes, val=300 // n_classes)

@@ -44,7 +44,7 @@ EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").g
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_comparisons_that_exist(name):
+def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_claims_about_what_it_compares(name):
     register_resolvers()
     with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
         plan = plan_sweep([f"experiment={name}"])
@@ -55,6 +55,11 @@ def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_comparisons_tha
     tested = family(plan.sweep.compare, variants)
     assert 0 < len(tested) <= 10
     assert {name for pair in tested for name in (*pair.of_a, *pair.of_b)} <= set(variants)
+    assert plan.sweep.claims
+    pairs = [{pair.a, pair.b} for pair in tested]
+    for claim in plan.sweep.claims:
+        of_two = claim.curve is None and claim.direction in ("higher", "lower", "no higher")
+        assert set(claim.of) in pairs if of_two else set(claim.of) <= set(variants)
     assert plan.folder == Path("runs") / f"{name}_SIMULATED"
 
 
