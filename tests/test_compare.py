@@ -514,6 +514,7 @@ def test_a_variants_own_interval_is_about_other_seeds_too():
     assert over_seeds_and_images([lone(0)], METRICS["auroc"]).why == "fewer than five images of a class"
 
 
+@pytest.mark.slow
 def test_accuracies_on_other_images_are_compared_for_all_counts():
     def right(count, images):
         labels, hit = np.arange(10) % 2, np.arange(10) < count

@@ -89,6 +89,7 @@ def torch_outputs(file, pixels):
 READERS = {"onnx": ("net.onnx", onnx_outputs), "torch": ("net.pt2", torch_outputs)}
 
 
+@pytest.mark.slow
 def test_exported_net_gives_what_predict_gives_whatever_the_number_of_images(root, train, command, caplog):
     caplog.set_level("INFO")
     result = train(*FOLDER, f"data.root={root}", "lr=3e-3", "model.batch_norm=true", "threshold.sensitivity=0.9")

@@ -295,6 +295,7 @@ def test_metrics_of_a_cross_validation_are_means_over_folds():
     assert intervals(selected)["auroc"].low == pytest.approx(got["auroc"].low)
 
 
+@pytest.mark.slow
 def test_equally_good_variants_whose_folds_are_scaled_differently_are_seldom_declared_different():
     differ = Counter()
     for seed in range(0, 120, 2):
