@@ -59,7 +59,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
     own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
-        image_set = with_part_of_training(image_set, config.data.train_fraction, config.data.split.seed)
+        image_set = with_part_of_training(image_set, config.data.train_fraction, (config.data.split.seed, config.seed))
         check_classes(config.threshold, image_set.table.classes)
         history = History()
         if resumed:

@@ -27,7 +27,7 @@ def image_set(patients):
 
 
 def kept(images, fraction, seed=0):
-    part = with_part_of_training(images, fraction, seed)
+    part = with_part_of_training(images, fraction, (0, seed))
     assert part.images.ravel().tolist() == [int(digest) for digest in part.digests]
     assert sum(sample.split == "val" for sample in part.table.samples) == 4
     return {(sample.group or sample.name, sample.label) for sample in part.table.samples if sample.split == "train"}
@@ -45,7 +45,7 @@ def test_parts_are_whole_patients_of_each_class_and_lie_within_each_other(patien
             1: max(1, round(n_each * fraction)),
         }
         before = part
-    whole = with_part_of_training(images, 0.5, 0)
+    whole = with_part_of_training(images, 0.5, (0, 0))
     groups = Counter(sample.group for sample in whole.table.samples if sample.group)
     assert set(groups.values()) <= {3}
     assert kept(images, 0.5, 1) != kept(images, 0.5, 0)

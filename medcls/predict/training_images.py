@@ -51,7 +51,7 @@ def training_images(net: Net, cache_dir: Path, allowed: Collection[str]) -> Trai
         leaks = (told.get("audit") or {}).get("leaks") or {}
         if leaks.get("dropped"):
             images = without(images, leaks["training"])
-        images = with_part_of_training(images, data.train_fraction, data.split.seed)
+        images = with_part_of_training(images, data.train_fraction, (data.split.seed, config.seed))
     except (UserError, OSError, KeyError) as error:
         return str(error).splitlines()[0].rstrip(".")
     if images.fingerprint != told.get("fingerprint"):

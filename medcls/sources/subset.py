@@ -28,17 +28,17 @@ def without(image_set: ImageSet, positions: Collection[int]) -> ImageSet:
     )
 
 
-def with_part_of_training(image_set: ImageSet, fraction: float, seed: int) -> ImageSet:
+def with_part_of_training(image_set: ImageSet, fraction: float, seeds: tuple[int, int]) -> ImageSet:
     """The image set with ``fraction`` of its training patients, of each class alike and at least one.
 
-    An image of an unknown patient counts as one of its own. Of one ``seed`` a smaller part lies within each larger one;
-    which images the others are in makes no difference.
+    An image of an unknown patient counts as one of its own. seeds: of the split and of the run, so that the nets of
+    several runs differ by what a part happens to hold; of the same two a smaller part lies within each larger one.
     """
     if fraction == 1:
         return image_set
     samples = image_set.table.samples
     training = [i for i, sample in enumerate(samples) if sample.split == "train"]
-    kept = _some_patients([samples[i] for i in training], fraction, seed)
+    kept = _some_patients([samples[i] for i in training], fraction, seeds)
     left_out = [i for i in training if _patient(samples[i]) not in kept]
     of_patients = f" of {len(kept)} patients" if image_set.table.grouped else ""
     n = len(training) - len(left_out)
@@ -46,7 +46,7 @@ def with_part_of_training(image_set: ImageSet, fraction: float, seed: int) -> Im
     return without(image_set, left_out)
 
 
-def _some_patients(samples: Collection[Sample], fraction: float, seed: int) -> set[tuple[bool, str]]:
+def _some_patients(samples: Collection[Sample], fraction: float, seeds: tuple[int, int]) -> set[tuple[bool, str]]:
     """The patients to keep; each counts for the class that most of its images are of, the first of several."""
     labels: dict[tuple[bool, str], Counter[int]] = defaultdict(Counter)
     for sample in samples:
@@ -56,7 +56,7 @@ def _some_patients(samples: Collection[Sample], fraction: float, seed: int) -> s
         of_class[max(sorted(labels[patient]), key=labels[patient].__getitem__)].append(patient)
     kept = set()
     for label, patients in sorted(of_class.items()):
-        order = np.random.default_rng((seed, label)).permutation(len(patients))
+        order = np.random.default_rng((*seeds, label)).permutation(len(patients))
         kept |= {patients[i] for i in order[: max(1, round(fraction * len(patients)))]}
     return kept
 

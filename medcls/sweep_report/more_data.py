@@ -51,8 +51,8 @@ def more_data(sweep: Sweep, split: str) -> Section | None:
     left_out = f" {mute} nets that say nothing are left out." if mute else ""
     note = Note(
         "From curves of several bends through the log error, each counting as much as it explains; the interval holds "
-        "the mean of as many nets, on these validation images, with images like these added. Parts drawn with one "
-        f"data.split.seed lie within each other, so that chance of one part reaches into the others.{left_out}"
+        "the mean of as many nets, on these validation images, with images like these added. Each seed draws "
+        f"parts of its own, each within the next larger.{left_out}"
     )
     return Section("More training images", (*said, picture, Table(columns, tuple(rows)), note))
 
