@@ -8,7 +8,7 @@ from pydantic import Field
 
 from medcls.config.schema import Config
 from medcls.config.section import AtLeast1, Section
-from medcls.errors import UserError
+from medcls.predict.schema import check_taken
 
 _TAKEN = ("run", "variant", "output", "explain", "data", "allow", "trainer.accelerator", "trainer.threads", "seed")
 
@@ -34,8 +34,4 @@ class ConfigWithExplain(Config):
 
 def check_keys(overrides: Sequence[str]) -> set[str]:
     """Keys that the overrides name. Raises UserError for one that would have no effect."""
-    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    for key in keys:
-        if not any(key == taken or key.startswith(f"{taken}.") for taken in _TAKEN):
-            raise UserError(f"{key}: not for explain, where the run decides it. Expected {', '.join(_TAKEN)}.")
-    return set(keys)
+    return check_taken(overrides, "explain", _TAKEN)

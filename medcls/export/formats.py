@@ -3,9 +3,7 @@
 import io
 import json
 import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +13,9 @@ from torch.export import Dim, ExportedProgram
 
 from medcls.errors import UserError
 from medcls.export.graph import INPUT, Graph
+from medcls.host.quiet import quiet
 
+_TALKATIVE = ("torch", "onnxscript", "onnx_ir")  # with remarks on each other
 Outputs = dict[str, NDArray[Any]]
 METADATA = "metadata.json"  # in a .pt2 file; in ONNX each entry is a property of its own
 
@@ -33,7 +33,7 @@ def traced(graph: Graph, shape: tuple[int, int, int]) -> ExportedProgram:
     """The graph for images (N, *shape) of any N. Raises UserError where PyTorch cannot trace the net."""
     images = torch.zeros((2, *shape), dtype=torch.uint8)
     try:
-        with quiet():
+        with quiet(_TALKATIVE, logging.ERROR):
             program = torch.export.export(graph, (images,), dynamic_shapes={INPUT: {0: Dim("N")}}, strict=False)
     except Exception as error:  # a net of the user's own may raise anything
         raise not_exported(error) from error
@@ -49,22 +49,6 @@ def not_exported(error: Exception) -> UserError:
         f"run: the net cannot be exported ({why}).\n  Its forward must not branch on the values of pixels, nor depend "
         "on how many images there are."
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the libraries' remarks on each other."""
-    loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def check_onnx() -> None:
@@ -85,7 +69,7 @@ def onnx_content(graph: Graph, program: ExportedProgram, metadata: Mapping[str, 
     import onnx
 
     try:
-        with quiet():
+        with quiet(_TALKATIVE, logging.ERROR):
             exported = torch.onnx.export(
                 program, dynamo=True, input_names=[INPUT], output_names=graph.outputs, verbose=False
             )
@@ -113,14 +97,14 @@ def onnx_run(graph: Graph, content: bytes, images: NDArray[np.uint8]) -> Outputs
 def torch_content(graph: Graph, program: ExportedProgram, metadata: Mapping[str, Any]) -> bytes:
     """A program of torch.export (.pt2); metadata: the extra file ``METADATA``."""
     file = io.BytesIO()
-    with quiet():
+    with quiet(_TALKATIVE, logging.ERROR):
         torch.export.save(program, file, extra_files={METADATA: json.dumps(dict(metadata), indent=2)})
     return file.getvalue()
 
 
 def torch_run(graph: Graph, content: bytes, images: NDArray[np.uint8]) -> Outputs:
     """What PyTorch computes from the file alone, by name of the output."""
-    with quiet(), torch.inference_mode():
+    with quiet(_TALKATIVE, logging.ERROR), torch.inference_mode():
         found = torch.export.load(io.BytesIO(content)).module()(torch.from_numpy(images))
     return {name: value.numpy() for name, value in zip(graph.outputs, found, strict=True)}
 

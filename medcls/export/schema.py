@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medcls.config.schema import Config
-from medcls.errors import UserError
+from medcls.predict.schema import check_taken
 
 OWN = ("run", "variant", "output", "format", "threshold")
 _TAKEN = (*OWN, "allow", "data.max_pixels")
@@ -27,8 +27,4 @@ class ConfigWithExport(Config):
 
 def check_keys(overrides: Sequence[str]) -> set[str]:
     """Keys that the overrides name. Raises UserError for one that would have no effect."""
-    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    for key in keys:
-        if not any(key == taken or key.startswith(f"{taken}.") for taken in _TAKEN):
-            raise UserError(f"{key}: not for export, where the run decides it. Expected {', '.join(_TAKEN)}.")
-    return set(keys)
+    return check_taken(overrides, "export", _TAKEN)

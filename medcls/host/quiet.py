@@ -1,25 +1,30 @@
-"""What Lightning says of itself, left out while one of our runs lasts."""
+"""What libraries say of themselves, and Lightning above all, left out while a block lasts."""
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 LIBRARIES = ("pytorch_lightning", "lightning_fabric")
 
 
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> AbstractContextManager[None]:
     """Silence what is meant to be so here: no workers (batches come from memory), a folder not empty, resuming.
 
     And what Lightning tells of absent accelerators and of its products. Imported before: importing it sets its levels.
     """
-    loggers = [logging.getLogger(library) for library in LIBRARIES]
+    return quiet(LIBRARIES, logging.WARNING, "|".join(LIBRARIES))
+
+
+@contextmanager
+def quiet(libraries: Sequence[str], level: int, warned: str = "") -> Iterator[None]:
+    """Log what libraries say from ``level`` on, and show no warnings of modules that match ``warned``; "": of none."""
+    loggers = [logging.getLogger(library) for library in libraries]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="|".join(LIBRARIES))
+        warnings.filterwarnings("ignore", module=warned)
         for logger in loggers:
-            logger.setLevel(logging.WARNING)
+            logger.setLevel(level)
         try:
             yield
         finally:

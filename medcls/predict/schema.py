@@ -32,15 +32,19 @@ class ConfigWithPredict(Config):
 
 def check_keys(overrides: Sequence[str]) -> set[str]:
     """Keys that the overrides name. Raises UserError for one that would have no effect."""
-    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
-    for key in keys:
-        decided = any(_within(key, f"data.{name}") for name in _DECIDED)
-        if decided or not any(_within(key, taken) for taken in _TAKEN):
-            raise UserError(
-                f"{key}: not for predict, where the run decides it. Expected {', '.join(_TAKEN)} or keys of data and "
-                "audit that say which images to judge."
-            )
-    return set(keys)
+    which = " or keys of data and audit that say which images to judge"
+    return check_taken(overrides, "predict", _TAKEN, [f"data.{name}" for name in _DECIDED], which)
+
+
+def check_taken(
+    overrides: Sequence[str], command: str, taken: Sequence[str], decided: Sequence[str] = (), more: str = ""
+) -> set[str]:
+    """Keys that the overrides name. Raises UserError for one outside of ``taken``, or among those ``decided``."""
+    keys = {override.partition("=")[0].lstrip("+~") for override in overrides}
+    for key in sorted(keys):
+        if any(_within(key, one) for one in decided) or not any(_within(key, one) for one in taken):
+            raise UserError(f"{key}: not for {command}, where the run decides it. Expected {', '.join(taken)}{more}.")
+    return keys
 
 
 def _within(key: str, section: str) -> bool:
