@@ -35,6 +35,7 @@ def test_the_winner_of_many_equal_variants_is_told_to_look_too_good():
     assert np.mean(honest) == pytest.approx(truth, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_choice_is_judged_on_images_that_it_was_not_made_on():
     labels, rng = np.arange(120) % 2, np.random.default_rng(3)
     variants = {f"v{i}": [[net(rng, 0.8, labels)]] for i in range(3)}

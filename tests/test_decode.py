@@ -68,7 +68,9 @@ def hostile(kind):
     return image
 
 
-@pytest.mark.parametrize("image_size", [28, 64, 128, 224, 500])
+@pytest.mark.parametrize(
+    "image_size", [64, 224, *(pytest.param(size, marks=pytest.mark.slow) for size in (28, 128, 500))]
+)
 @pytest.mark.parametrize("kind", ["blocks in colour", "dots", "letters"])
 def test_large_jpeg_is_within_three_levels_of_its_pixels_at_full_size(kind, image_size):
     content = encoded(hostile(kind), "JPEG", quality=75)

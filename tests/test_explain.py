@@ -74,6 +74,7 @@ def test_maps_lie_where_the_planted_mark_is_and_carry_no_stamp(learnt, command, 
     assert (again.status, "holds files already" in again.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_map_of_the_image_alone_is_stamped(learnt, command):
     """Grad-CAM of a net whose dense layers tell places apart: it hardly changes when all weights are shuffled."""
     done = command("medcls", "explain", f"run={learnt('lenet')}", "output=maps", "explain.method=grad_cam")

@@ -20,6 +20,7 @@ def python(code):
 LEAN = "import json, sys; import medcls.host.lean_import as lean; "
 
 
+@pytest.mark.slow
 def test_training_begins_without_the_libraries_of_other_metrics():
     loaded = f"json.dumps([name for name in {HEAVY} if name in sys.modules])"
     assert python(f"{LEAN} lean.import_lightning(); import medcls.run; print({loaded})") == []

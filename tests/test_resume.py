@@ -213,9 +213,8 @@ def test_run_killed_by_sigkill_and_resumed_equals_the_uninterrupted_run(images, 
     assert status_of(folder) == {"state": "done", "epoch": 12, "reason": None}
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_stops_a_run_in_order(number, status, images, background):
     process, folder = background(*PLAIN, *images, "epochs=100000", "num_workers=2")
     wait_for(lambda: epochs_in(folder) >= 2, process)

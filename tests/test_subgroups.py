@@ -52,6 +52,7 @@ def test_planted_subgroup_of_thirty_patients_is_mostly_flagged():
     assert flagged > 25
 
 
+@pytest.mark.slow
 def test_difference_and_p_are_those_of_scikit_learn_and_plain_dealing():
     rng = np.random.default_rng(3)
     predictions = drawn(rng, np.full(120, 0.8))

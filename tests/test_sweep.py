@@ -43,7 +43,9 @@ class Callback(pl.Callback):
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if "task4" in name else []) for name in EXPERIMENTS]
+)
 def test_experiment_is_a_grid_of_valid_jobs_with_three_seeds_and_claims_about_what_it_compares(name):
     register_resolvers()
     with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
