@@ -14,33 +14,38 @@ from medcls.study.shared import shared_by
 from medcls.sweep.sweep_folder import history_so_far
 from medcls.sweep.watch import duration
 
+_PROCESSORS = ("x86_64", "AMD64", "arm64", "aarch64")  # as platform.platform() has them among versions
+
 
 class Effort(NamedTuple):
-    """Of the runs of a task: epochs that were trained for it and their seconds, and whose the others are."""
+    """Of the runs of a task: epochs that were trained for it, their seconds, and whose the others are.
+
+    each: median seconds of an epoch, which a pause of the machine does not lengthen.
+    """
 
     epochs: int
     seconds: float
+    each: float
     shared: Mapping[str, int]
 
 
 def effort_of(runs: Iterable[Run]) -> Effort:
     """What the finished runs took, epochs of other tasks' runs not counted again."""
-    epochs, seconds, shared = 0, 0.0, dict[str, int]()
+    seconds, shared = list[float](), dict[str, int]()
     for run in runs:
         rows, source = run.history, shared_by(run.folder)
         if source:
             rows = rows[source["epochs"] :]
             shared[source["task"]] = shared.get(source["task"], 0) + 1
-        epochs += len(rows)
-        seconds += sum(row["seconds"] for row in rows)
-    return Effort(epochs, seconds, shared)
+        seconds += [row["seconds"] for row in rows]
+    return Effort(len(seconds), sum(seconds), median(seconds or [0.0]), shared)
 
 
 def in_words(effort: Effort, n_runs: int) -> str:
     """What the runs took, for a reader who wants to run them again."""
     text = f"{effort.epochs} epochs trained in {effort.seconds:,.0f} s ({duration(effort.seconds)})"
     if effort.epochs:
-        text += f", {effort.seconds / effort.epochs:.2f} s each"
+        text += f", {effort.each:.2f} s each (median)"
     shared = [
         f"{count} of {n_runs} runs are, or go on from, those of task {task}" for task, count in effort.shared.items()
     ]
@@ -58,7 +63,9 @@ def machine(folder: Path) -> str:
     try:
         recorded = json.loads(RunFolder(folder).environment.read_text(encoding="utf-8"))
         gpus, threads = recorded["gpus"], int(recorded["threads"])
-        return str(gpus[0]) if gpus else f"{recorded['platform']}, {threads} thread{'s' if threads > 1 else ''}"
+        system, *others = str(recorded["platform"]).split("-")
+        kind = next((part for part in others if part in _PROCESSORS), "")
+        return str(gpus[0]) if gpus else f"{system} {kind}, {threads} thread{'s' if threads > 1 else ''}"
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return ""
 
