@@ -1,6 +1,7 @@
 """The verdict on a pair of images: whether they are copies, may be, or are not."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from medcls.audit.alignment import Fit, Warp
 from medcls.audit.moves import Move, describe_move
@@ -52,7 +53,7 @@ class Verdict:
     ahead: float = 1.0
     behind: float = 0.0
 
-    @property
+    @cached_property
     def move(self) -> Move:
         """How one of the two was turned, mirrored or moved."""
         return describe_move(self.fit.warp, self.pair.mirrored)

@@ -6,7 +6,6 @@ import sys
 from medcls.cli.page import Page
 from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
-from medcls.errors import UserError
 
 TAKEN = ("run", "allow", "data.cache_dir")
 PAGE = Page(
@@ -24,16 +23,13 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Fit and compare; returns the exit status."""
-    from medcls.composition.compose import composed
-    from medcls.config.schema import check_against
-    from medcls.predict.schema import ConfigWithPredict
+    from medcls.composition.compose import checked
+    from medcls.predict.schema import ConfigWithPredict, check_taken
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     overrides = overrides_of(given.others)
-    keys = [override.partition("=")[0] for override in overrides]
-    if unknown := [key for key in keys if key not in TAKEN]:
-        raise UserError(f"{unknown[0]}: not for baseline, where the run decides it. Expected {', '.join(TAKEN)}.")
-    config = check_against(ConfigWithPredict, composed("baseline", overrides, "predict", ConfigWithPredict))
+    check_taken(overrides, "baseline", TAKEN)
+    config = checked(ConfigWithPredict, "baseline", overrides, "predict")
 
     from medcls.baseline.command import baseline
 

@@ -37,13 +37,12 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
-    from medcls.composition.compose import composed
-    from medcls.config.schema import check_against
+    from medcls.composition.compose import checked
     from medcls.explain.schema import ConfigWithExplain, check_keys
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     overrides = overrides_of(given.others)
-    config = check_against(ConfigWithExplain, composed("explain", overrides, "explain", ConfigWithExplain))
+    config = checked(ConfigWithExplain, "explain", overrides, "explain")
     keys = check_keys(overrides)
 
     from medcls.explain.command import explain

@@ -29,13 +29,12 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Write the file; returns the exit status."""
-    from medcls.composition.compose import composed
-    from medcls.config.schema import check_against
+    from medcls.composition.compose import checked
     from medcls.export.schema import ConfigWithExport, check_keys
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     overrides = overrides_of(given.others)
-    config = check_against(ConfigWithExport, composed("export", overrides, "export", ConfigWithExport))
+    config = checked(ConfigWithExport, "export", overrides, "export")
     keys = check_keys(overrides)
 
     from medcls.export.command import export

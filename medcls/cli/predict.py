@@ -39,13 +39,12 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Judge the images; returns the exit status."""
-    from medcls.composition.compose import composed
-    from medcls.config.schema import check_against
+    from medcls.composition.compose import checked
     from medcls.predict.schema import ConfigWithPredict, check_keys
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     overrides = overrides_of(given.others)
-    config = check_against(ConfigWithPredict, composed("predict", overrides, "predict", ConfigWithPredict))
+    config = checked(ConfigWithPredict, "predict", overrides, "predict")
     keys = check_keys(overrides)
 
     from medcls.host.stop import stopping_in_order

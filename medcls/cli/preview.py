@@ -40,8 +40,7 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Draw both pictures and say where they are."""
-    from medcls.composition.compose import composed
-    from medcls.config.schema import check_against
+    from medcls.composition.compose import checked
     from medcls.preview.schema import ConfigWithPreview
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
@@ -49,7 +48,7 @@ def run(given: Words) -> int:
     if len(images) > 1:
         raise UserError(f"found {len(images)} images ({', '.join(images)}), expected one.")
     overrides = [word for word in given.others if word not in images]
-    config = check_against(ConfigWithPreview, composed("preview", overrides, "preview", ConfigWithPreview))
+    config = checked(ConfigWithPreview, "preview", overrides, "preview")
     named = given.options.get("folder")
     preview(Path(images[0]) if images else None, config, Path(str(named)) if named else None)
     return 0

@@ -42,15 +42,14 @@ def run(given: Words) -> int:
     """Exit status: 0 all done, 1 a job failed. Raises UserError for a mistake, Stopped when stopped by a signal."""
     from hydra import initialize_config_dir
 
-    from medcls.composition.compose import VERSION, composed, prepare_hydra, readable_composition
-    from medcls.config.schema import check_against
+    from medcls.composition.compose import VERSION, checked, prepare_hydra, readable_composition
     from medcls.host.terminal import command_line
     from medcls.study.schema import ConfigWithStudy
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     own = [word for word in given.others if word.lstrip("+~").startswith(OWN)]
     others = [word for word in given.others if word not in own]
-    config = check_against(ConfigWithStudy, composed("study", own, "study", ConfigWithStudy)).study
+    config = checked(ConfigWithStudy, "study", own, "study").study
     if named := [word for word in others if word.startswith(REPORT)]:
         check_report(given.others, named[0])
         return report(Path(unquoted(named[0].removeprefix(REPORT))), config.page)

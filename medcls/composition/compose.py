@@ -18,7 +18,7 @@ from medcls.composition.refused import explain_composition
 from medcls.composition.run_name import register_resolvers
 from medcls.conf_folder import CONF, own_folders
 from medcls.config.messages import explain_interpolation, names_in
-from medcls.config.schema import Config
+from medcls.config.schema import Checked, Config, check_against
 from medcls.errors import UserError
 
 VERSION = "1.3"  # whose rules Hydra is to keep
@@ -50,6 +50,11 @@ def composed(
         initialize_config_dir(str(CONF), job_name=job, version_base=VERSION),
     ):
         return compose(config_name, overrides=replacing_classes(overrides))
+
+
+def checked(schema: type[Checked], job: str, overrides: Sequence[str], config_name: str) -> Checked:
+    """The same, typed. Raises UserError also for values that ``schema`` refuses."""
+    return check_against(schema, composed(job, overrides, config_name, schema))
 
 
 def replacing_classes(overrides: Sequence[str]) -> list[str]:

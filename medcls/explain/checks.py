@@ -12,7 +12,7 @@ from torch import nn
 
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.intervals import intervals
-from medcls.explain.maps import Images, Maps, draw_maps, scores
+from medcls.explain.maps import Images, Maps, as_input, draw_maps, scores
 from medcls.runs.predictions import Predictions
 
 ALIKE = 0.5  # rank correlation from which on two maps are said to show the same
@@ -94,12 +94,8 @@ def _change(net: nn.Module, images: Images, places: NDArray[np.int64]) -> NDArra
     half, hidden = max(1, images.shape[1] // _HIDDEN // 2), images.copy()
     for image, (y, x) in zip(hidden, places, strict=True):
         image[max(0, y - half) : y + half, max(0, x - half) : x + half] = image.mean(axis=(0, 1)).round()
-    device = next(net.parameters()).device
     with torch.inference_mode():
-        before, after = (
-            scores(net, torch.from_numpy(of).permute(0, 3, 1, 2).to(device).float() / 255).cpu()
-            for of in (images, hidden)
-        )
+        before, after = (scores(net, as_input(net, of)).cpu() for of in (images, hidden))
     chosen = before.argmax(dim=1, keepdim=True)
     return (before - after).gather(1, chosen)[:, 0].abs().double().numpy()
 

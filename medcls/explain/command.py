@@ -29,6 +29,7 @@ from medcls.sources.location import cache_folder
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
 from medcls.training.device import check_device
+from medcls.training.losses import probabilities
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +114,8 @@ def _write(
     """Leave the folder; each overlay carries the stamp of maps that fail a check."""
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     failed = [check for check in checks if check.failed]
-    probabilities = _chosen(ensemble, shown.images)
-    labels = [f"{name} {p:.2f}" for name, p in probabilities]
+    chosen = _chosen(ensemble, shown.images)
+    labels = [f"{name} {p:.2f}" for name, p in chosen]
     stamp = f"{STAMP}: " if failed else ""
     tiles = [
         tile
@@ -137,7 +138,7 @@ def _write(
             "shuffled_layer_by_layer": [{"layer": name, "similarity": value} for name, value in course],
             "images": [
                 {"name": name, "class": of, "probability": p, "peak": [int(peak[0]), int(peak[1])]}
-                for name, (of, p), peak in zip(shown.names, probabilities, peaks, strict=True)
+                for name, (of, p), peak in zip(shown.names, chosen, peaks, strict=True)
             ],
         },
     )
@@ -182,8 +183,6 @@ def _page(
 
 def _chosen(ensemble: Ensemble, images: Images) -> list[tuple[str, float]]:
     """Class that the first net chooses, with its probability."""
-    from medcls.training.losses import probabilities
-
     module = ensemble.nets[0].module
     with torch.inference_mode():
         found = probabilities(module(torch.from_numpy(images).to(module.device)).cpu(), module.loss).numpy()

@@ -29,10 +29,9 @@ def draw_maps(net: nn.Module, images: Images, method: str) -> Maps:
     net: images (N, C, H, W) in [0, 1] to logits, in evaluation mode, on any device. Raises UserError but for integrated
     gradients, of a net without a convolution.
     """
-    device = next(net.parameters()).device
     found = []
     for start in range(0, len(images), _BATCH):
-        batch = torch.from_numpy(images[start : start + _BATCH]).permute(0, 3, 1, 2).to(device).float() / 255
+        batch = as_input(net, images[start : start + _BATCH])
         with torch.no_grad():
             chosen = scores(net, batch).argmax(dim=1)
         drawn = _integrated(net, batch, chosen) if method == _SLOW else _cam(net, batch, chosen, method)
@@ -40,6 +39,11 @@ def draw_maps(net: nn.Module, images: Images, method: str) -> Maps:
     maps = np.concatenate(found).astype(np.float32)
     side = images.shape[1]
     return gaussian_filter(maps, (0, _BLUR * side, _BLUR * side)) if method == _SLOW else maps
+
+
+def as_input(net: nn.Module, images: Images) -> Tensor:
+    """Images (N, H, W, C) as the net takes them, where it is: (N, C, H, W) in [0, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).to(next(net.parameters()).device).float() / 255
 
 
 def scores(net: nn.Module, images: Tensor) -> Tensor:

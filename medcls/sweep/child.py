@@ -4,8 +4,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from typing import IO, Any, TypeVar
@@ -16,21 +17,36 @@ FORKS = get_context("forkserver")
 Result = TypeVar("Result")
 
 
+@cache
 def start_server() -> None:
-    """Have a process begin to import what children need, unless one has; returns at once."""
+    """Have a process begin to import what children need; returns at once."""
     FORKS.set_forkserver_preload(["medcls.sweep.preloaded"])
     # It inherits the folder, whose modules Python would take before the standard library's; Ctrl-C is for this process.
     working, handler = os.getcwd(), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    path = os.environ.get("PYTHONPATH")
-    # The same medcls, where several are installed.
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, sys.path))
     os.chdir(os.sep)
     try:
-        forkserver.ensure_running()
+        with _same_path(working):
+            forkserver.ensure_running()
     finally:
         os.chdir(working)
-        os.environ.pop("PYTHONPATH") if path is None else os.environ.update(PYTHONPATH=path)
         signal.signal(signal.SIGINT, handler)
+
+
+@contextmanager
+def _same_path(working: str) -> Iterator[None]:
+    """Have a process that is started import the medcls of this one, where several are installed.
+
+    working: the folder that relative entries of the path are in.
+    """
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(os.path.join(working, entry) for entry in sys.path)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 class Child:
@@ -52,7 +68,8 @@ class Child:
         outputs = [Connection(os.dup(number), readable=False) for number in numbers]
         self.process = FORKS.Process(target=_begin, args=(theirs, outputs, dict(environment), function, arguments))
         try:
-            self.process.start()
+            with _same_path(os.getcwd()):  # for a server that takes the place of one that died
+                self.process.start()
         finally:
             theirs.close()
 
