@@ -235,6 +235,21 @@ def test_neighbouring_slices_of_small_scans_are_doubtful_and_a_saved_copy_of_one
     assert {name.split("_")[1] for pair in told for name in pair} == {"0", "1", "2"}
 
 
+def test_an_edited_slice_is_a_copy_of_its_own_original_and_at_most_doubtful_beside_the_neighbour(audit, tmp_path):
+    rng, root = np.random.default_rng(3), tmp_path / "Scans"
+    for scan in range(40):
+        volume = gaussian_filter(rng.normal(0, 1, (24, 64, 64)), (4.5, 3, 3))[9:11]
+        for depth, plane in enumerate(volume[: 2 if scan < 6 else 1]):
+            path = root / ("test" if scan % 4 == 0 else "train") / f"{CLASSES[scan % 2]}_{scan}_{depth}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.rint(128 + 45 * plane / volume.std()).clip(0, 255).astype(np.uint8)).save(path)
+    edited = [name for name in names(root) if name.endswith("_0.png") and int(name.split("_")[1]) < 6]
+    planted = {plant(root, name, ImageOps.mirror, ".png", f"mirrored{i}"): name for i, name in enumerate(edited)}
+    told = {tuple(sorted(pair)): kind[:8] for pair, (kind, *_) in of(audit(root).findings).items()}
+    copies = {pair for pair, kind in told.items() if kind != "doubtful"}
+    assert copies == {tuple(sorted(pair)) for pair in planted.items()}
+
+
 @pytest.mark.slow
 def test_copies_of_one_picture_form_a_group_that_leaves_training_as_a_whole(train, audit, root):
     original = names(root, token="Mel")[2]

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from medcls.audit.alignment import Pictures
 from medcls.audit.detail import is_flat
 from medcls.audit.features import find_features
+from medcls.audit.found import Found, beside_others
 from medcls.audit.groups import group_of
 from medcls.audit.judge import Judge
 from medcls.audit.moves import describe_move, start_of
@@ -49,14 +49,6 @@ class Copies:
     doubtful: NDArray[np.bool_]
     group: NDArray[np.int64]
     flat: NDArray[np.bool_]
-
-
-class Found(NamedTuple):
-    """Two of the images, by position, with the verdict on them."""
-
-    first: int
-    second: int
-    verdict: Verdict
 
 
 class Chosen(Sequence[NDArray[np.uint8]]):
@@ -101,7 +93,7 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough
             found += thorough_pass(chosen, sides[chosen.positions], thumbnails.take(kept), alike)
     # A doubtful pair of the first pass is judged again in the second, which knows better.
     once = {(pair.first, pair.second): pair for pair in found}
-    return as_copies(picture, flat, list(once.values()))
+    return as_copies(picture, flat, beside_others(list(once.values())))
 
 
 def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -127,12 +119,13 @@ def thorough_pass(
     features = find_features(images)
     neighbours = find_neighbours(features)
     judge = Judge(Pictures(images, features), sides, thumbnails, neighbours)
-    pairs = [Pair(*pair) for pair in neighbours.pairs()]
+    pairs = []
     place = {int(position): i for i, position in enumerate(images.positions)}
-    for first, second, verdict in alike:
+    for first, second, verdict, _ in alike:
         if first in place and second in place:
             mirrored, start = verdict.pair.mirrored, verdict.pair.start
             pairs.append(Pair(place[first], place[second], mirrored, start=start))
+    pairs += [Pair(*pair) for pair in neighbours.pairs()]
     return copies_of(images, judge, pairs, "Comparing pairs of shared features")
 
 
@@ -144,8 +137,8 @@ def copies_of(images: Chosen, judge: Judge, pairs: Sequence[Pair], what: str) ->
             first, second = (int(images.positions[i]) for i in (verdict.pair.first, verdict.pair.second))
             found = best.get((first, second))
             if found is None or verdict.fit.similarity > found.verdict.fit.similarity:
-                best[first, second] = Found(first, second, verdict)
-    return list(best.values())
+                best[first, second] = Found(first, second, verdict, verdict.doubtful)
+    return beside_others(list(best.values()))
 
 
 def verdicts(count: int, judge: Judge, pairs: Sequence[Pair]) -> Iterator[Verdict | None]:
@@ -167,7 +160,7 @@ def verdicts(count: int, judge: Judge, pairs: Sequence[Pair]) -> Iterator[Verdic
 
 def group_all(picture: NDArray[np.int64], found: Sequence[Found]) -> NDArray[np.int64]:
     """For each image the first of its group, by equal pixels and by the pairs found that are not doubtful."""
-    pairs = [(pair.first, pair.second) for pair in found if not pair.verdict.doubtful]
+    pairs = [(pair.first, pair.second) for pair in found if not pair.doubtful]
     near = np.array(pairs, np.int64).reshape(-1, 2)
     own = np.arange(len(picture))
     return group_of(len(picture), np.concatenate([own, near[:, 0]]), np.concatenate([picture, near[:, 1]]))
@@ -185,7 +178,7 @@ def as_copies(picture: NDArray[np.int64], flat: NDArray[np.bool_], found: Sequen
         angle=np.array([move.angle for move in moves], np.float32),
         moved=np.array([move.moved for move in moves], bool),
         similarity=np.array([pair.verdict.fit.similarity for pair in found], np.float32),
-        doubtful=np.array([pair.verdict.doubtful for pair in found], bool),
+        doubtful=np.array([pair.doubtful for pair in found], bool),
         group=group_all(picture, found),
         flat=flat,
     )
