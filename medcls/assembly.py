@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytorch_lightning as pl
@@ -16,6 +17,7 @@ from medcls.engine.rates import LendRates
 from medcls.engine.steps import take_many_steps
 from medcls.evaluation.plateau import Plateau, constant_of
 from medcls.host.progress import Progress
+from medcls.models.pretrained import to_be_restored
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import positive_index
 from medcls.tensorboard.callback import TensorBoard
@@ -54,7 +56,8 @@ def assemble(
     show: bool,
 ) -> Training:
     """Put together what trains the network; ``late``: the callback that stops training on a signal."""
-    classifier = build_classifier(config, image_set)
+    with to_be_restored() if history.rows else nullcontext():
+        classifier = build_classifier(config, image_set)
     classifier.metrics = per_epoch(own, classifier)
     own_callbacks = build_callbacks(config)
     needs_single, rates = why_single(config.trainer, classifier, own_callbacks), LendRates()

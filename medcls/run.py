@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from medcls.assembly import Training, assemble
 from medcls.atomic import write_json
 from medcls.audit.gate import Audit, audited
 from medcls.config import Config
+from medcls.config.parts import NetConfig, TorchvisionNet
 from medcls.data.image_set import ImageSet
 from medcls.data.table import ASIDE
 from medcls.decision.rule import check_classes
@@ -93,6 +95,8 @@ def check(config: Config, path: Path) -> "list[Metric]":
     """
     check_device(config.trainer)
     check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
+    if not RunFolder(path).last.exists():  # whose weights take the place of those of a file
+        weights_file(config.model)
     own = check_own(config)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
@@ -100,6 +104,14 @@ def check(config: Config, path: Path) -> "list[Metric]":
         given_classes(config.data.classes)  # refuses names that are one but for case, space or form
     check_outside_images("hydra.run.dir", path, config.data)
     return own
+
+
+def weights_file(net: NetConfig) -> Path | None:
+    """The file that a net's weights come from, None where there is none. Raises UserError where it is missing."""
+    file = net.file if isinstance(net, TorchvisionNet) else None
+    if file is not None and not file.is_file():
+        raise UserError(f"model.weights: there is no file {file}.\n  Expected a state_dict, or weights by name.")
+    return file
 
 
 def tell_end(metrics: Mapping[str, Any], config: Config, folder: RunFolder, overrides: list[str]) -> None:
@@ -127,7 +139,10 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
     write_columns(folder.path, image_set.table.further, [sample.name for sample in image_set.table.samples])
     if audit is not None:
         audit.write(folder.path)
-    folder.begin(config.plain(), image_set.describe(), describe_environment(overrides))
+    environment = describe_environment(overrides)
+    if (weights := weights_file(config.model)) is not None:
+        environment["weights_sha256"] = sha256(weights.read_bytes()).hexdigest()
+    folder.begin(config.plain(), image_set.describe(), environment)
 
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:

@@ -33,7 +33,10 @@ def check_message(result, *fragments):
         ("model.n_bse=4", ["model.n_bse: unknown key", "Did you mean model.n_base?", "Keys of model: "]),
         ("data.chanels=3", ["data.chanels: unknown key", "Did you mean data.channels?"]),
         ("optimizer.momentum=0.9", ["optimizer.momentum", "another choice of optimizer"]),
-        ("model=lenett", ["model=lenett", "Did you mean model=lenet?", "alexnet, lenet, own, torchvision, vgg16"]),
+        (
+            "model=lenett",
+            ["model=lenett", "Did you mean model=lenet?", "alexnet, frozen, lenet, own"],
+        ),
         ("optimizer=adma", ["optimizer=adma", "Did you mean optimizer=adam?"]),
         ("loss=focal", ["loss=focal", "default, one_vs_rest"]),
         ("model@net=lenet", ["model: unknown key"]),
@@ -117,12 +120,16 @@ def test_wrong_override_is_explained_and_leaves_nothing(train, tmp_path, overrid
         ("model.name=resnet81", ["resnet81", "resnet"]),
         ("model.name=alexnet", ["image size 32 does not fit alexnet"]),
         ("model.weights=BEST", ["no weights BEST of resnet18", "known: IMAGENET1K_V1, DEFAULT"]),
+        ("model.weights=no.pth", ["model.weights: there is no file no.pth"]),
+        ("model=frozen model.weights=null", ["a frozen net needs pretrained weights, found model.weights=null"]),
         ("model.n_base=4", ["model.n_base", "another choice of model"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_wrong_torchvision_net_is_explained_and_leaves_nothing(train, make_folder, overrides, fragments):
-    result = train("model=torchvision", "image_size=32", "data=folder", f"data.root={make_folder()}", overrides)
+    result = train(
+        "model=torchvision", "image_size=32", "data=folder", f"data.root={make_folder()}", *overrides.split()
+    )
     check_message(result, *fragments)
     assert not result.folder.exists()
 

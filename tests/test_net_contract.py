@@ -8,6 +8,7 @@ import torch
 from conftest import SCRIPT, TINY
 
 from medcls.config.parts import OwnNet, ScratchNet, TorchvisionNet, choices, read_part
+from medcls.config.parts.nets import FrozenNet
 from medcls.config.stored import read_conf
 from medcls.errors import UserError
 from medcls.models import build_network, check_network
@@ -15,7 +16,8 @@ from medcls.models import build_network, check_network
 EXAMPLES = SCRIPT.parent / "examples"
 # A net of the registry is held to the contract by being in it; those that are named elsewhere get a name here.
 NAMED = {TorchvisionNet: {"name": "resnet18"}, OwnNet: {"_target_": "mynet.SmallResNet"}}
-NETS = [(family, NAMED.get(part, {"n_base": 2})) for family, part in choices("model").items()]
+# Those that need weights are tested beside them, in test_pretrained.py.
+NETS = [(family, NAMED.get(part, {"n_base": 2})) for family, part in choices("model").items() if part is not FrozenNet]
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,10 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-from medcls.config.parts import NetConfig, OwnNet, TorchvisionNet
+from medcls.config.parts import NetConfig, OwnNet
 from medcls.config.targets import call
 from medcls.errors import UserError
+from medcls.models.pretrained import to_be_restored
 
 COPIES = 4  # of the weights at least, in training: themselves, their gradients, and two moments of Adam
 
@@ -35,13 +36,11 @@ def build_network(net: NetConfig, *, n_outputs: int, in_channels: int, image_siz
 
 def check_network(net: NetConfig, *, in_channels: int, image_size: int) -> None:
     """Raise UserError when a configured net cannot be built for such images, before any are read."""
-    if isinstance(net, TorchvisionNet):
-        net = net.model_copy(update={"weights": None})  # nothing to download for a look at the shapes
     shape: dict[str, Any] = {"n_outputs": 2, "in_channels": in_channels, "image_size": image_size}
     if isinstance(net, OwnNet):
         _check_shapes(build_network(net, **shape), net, in_channels, image_size)
         return
-    with torch.device("meta"):  # shapes without memory
+    with torch.device("meta"), to_be_restored():  # shapes without memory, and nothing to download
         built = build_network(net, **shape)
     needed = COPIES * sum(parameter.numel() * parameter.element_size() for parameter in built.parameters())
     if needed > (there := psutil.virtual_memory().total):

@@ -2,53 +2,76 @@
 
 import copy
 from difflib import get_close_matches
+from pathlib import Path
+from statistics import fmean
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from typing_extensions import Self
+
+from medcls.models.pretrained import fill, filled
 
 IMAGENET_CLASSES = 1000
 
 
 class Normalized(nn.Module):
-    """A net behind the normalisation that its pretrained weights expect; input in [0, 1]."""
+    """A net behind the normalisation that its pretrained weights expect; input in [0, 1].
 
-    def __init__(self, net: nn.Module, mean: list[float], std: list[float]) -> None:
+    ``frozen``: the net stays as it is in evaluation, without dropout, its batch norms unchanged, also while its head is
+    trained.
+    """
+
+    def __init__(self, net: nn.Module, mean: list[float], std: list[float], *, frozen: bool = False) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.frozen = net, frozen
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.train()  # Lightning restores the mode that it finds each layer in
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.net((images - self.mean) / self.std)
         return logits
 
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
+
 
 def build_torchvision(
-    name: str, weights: str | None, *, n_outputs: int, in_channels: int, image_size: int
+    name: str, weights: str | Path | None, *, n_outputs: int, in_channels: int, image_size: int, frozen: bool = False
 ) -> nn.Module:
     """Net ``name`` with its first convolution and its head adapted to the data.
 
-    ``weights``: None, or a name such as "DEFAULT" (downloaded at first use). Pretrained nets normalise their input by
-    their own constants; on gray images with the constants' and the first kernels' mean and sum over colours.
+    ``weights``: None, a name such as "DEFAULT" (downloaded at first use), or a file of them. Pretrained nets normalise
+    their input by their own constants, with weights of a file those of the default ones; on gray images with the mean
+    of the constants and the sum of the first kernels over colours. ``frozen``: only the head is trained.
     Raises ValueError for an unknown name or weights that cannot be had, or when the image is too small for the net.
     """
     net = load(name, weights, image_size)
     adapt_first_convolution(net, in_channels, pretrained=weights is not None)
+    net.requires_grad_(not frozen)  # but for the head, which is new
     adapt_head(net, n_outputs)
     if weights is not None:
-        constants = torchvision.models.get_weight(f"{torchvision.models.get_model_weights(name).__name__}.{weights}")
-        mean, std = (torch.tensor(getattr(constants.transforms(), which)) for which in ("mean", "std"))
+        known = torchvision.models.get_model_weights(name)
+        constants = known["DEFAULT" if isinstance(weights, Path) else weights].transforms()
+        mean, std = constants.mean, constants.std
         if in_channels == 1:
-            mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
-        net = Normalized(net, mean.tolist(), std.tolist())
+            mean, std = [fmean(mean)], [fmean(std)]
+        net = Normalized(net, mean, std, frozen=frozen)
     check_image_size(net, name, in_channels, image_size)
     return net
 
 
-def load(name: str, weights: str | None, image_size: int) -> nn.Module:
+def build_frozen(name: str, weights: str | Path | None, **shape: int) -> nn.Module:
+    """The same, of which only the head is trained. Raises ValueError also without weights."""
+    if weights is None:
+        raise ValueError("a frozen net needs pretrained weights, found model.weights=null")
+    return build_torchvision(name, weights, frozen=True, **shape)
+
+
+def load(name: str, weights: str | Path | None, image_size: int) -> nn.Module:
     """Net ``name`` as torchvision builds it, without auxiliary heads."""
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
@@ -56,18 +79,21 @@ def load(name: str, weights: str | None, image_size: int) -> nn.Module:
         raise ValueError(
             f"torchvision has no net {name}.{f' Did you mean model.name={nearest[0]}?' if nearest else ''}"
         )
+    known = torchvision.models.get_model_weights(name).__members__
+    if isinstance(weights, str) and weights not in known:
+        raise ValueError(f"there are no weights {weights} of {name}; known: {', '.join(known) or 'none'}, .pth files")
+    named = weights if isinstance(weights, str) and filled.get() else None
     options: dict[str, object] = {}
     if name in ("googlenet", "inception_v3"):
-        options |= {"aux_logits": False} | ({} if weights else {"init_weights": True})
+        options |= {"aux_logits": False} | ({} if named else {"init_weights": True})
     if name.startswith("vit_"):
         options["image_size"] = image_size
-    known = torchvision.models.get_model_weights(name).__members__
-    if weights is not None and weights not in known:
-        raise ValueError(f"there are no weights {weights} of {name}; known: {', '.join(known) or 'none'}")
     try:
-        net: nn.Module = torchvision.models.get_model(name, weights=weights, **options)
+        net: nn.Module = torchvision.models.get_model(name, weights=named, **options)
     except OSError as error:  # URLError among them
-        raise ValueError(f"the weights {weights} of {name} cannot be downloaded ({error})") from error
+        raise ValueError(f"the weights {weights} of {name} cannot be downloaded ({error}); name a file") from error
+    if isinstance(weights, Path) and filled.get():
+        fill(net, weights, head_of(net))
     if hasattr(net, "transform_input"):
         # Inception's own change of normalisation reads three channels; Normalized takes its place.
         net.transform_input = False  # type: ignore[assignment]
@@ -87,11 +113,19 @@ def adapt_first_convolution(net: nn.Module, in_channels: int, *, pretrained: boo
 
 def adapt_head(net: nn.Module, n_outputs: int) -> None:
     """Replace the layer that gives ImageNet's thousand logits by one that gives ``n_outputs``."""
+    name = head_of(net)
+    head = net.get_submodule(name)
+    if isinstance(head, nn.Linear):
+        net.set_submodule(name, nn.Linear(head.in_features, n_outputs))
+    elif isinstance(head, nn.Conv2d):
+        net.set_submodule(name, nn.Conv2d(head.in_channels, n_outputs, head.kernel_size))  # type: ignore[arg-type]
+
+
+def head_of(net: nn.Module) -> str:
+    """Name of the layer that gives ImageNet's thousand logits."""
     for name, module in reversed(list(net.named_modules())):
-        if isinstance(module, nn.Linear) and module.out_features == IMAGENET_CLASSES:
-            return net.set_submodule(name, nn.Linear(module.in_features, n_outputs))
-        if isinstance(module, nn.Conv2d) and module.out_channels == IMAGENET_CLASSES:
-            return net.set_submodule(name, nn.Conv2d(module.in_channels, n_outputs, module.kernel_size))  # type: ignore[arg-type]
+        if IMAGENET_CLASSES in (getattr(module, "out_features", None), getattr(module, "out_channels", None)):
+            return str(name)
     raise ValueError("no layer with a thousand outputs found, so no head to adapt")
 
 

@@ -1,7 +1,7 @@
 """From the configuration and the images to the classifier, its callbacks and the trainer."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,9 @@ def check_parts(config: Config) -> None:
         check_arguments(locate(callback.target, key), callback.arguments, key)
     for position, logger in enumerate(config.loggers):
         key = f"loggers.{position}"
-        target, arguments = logger_of(logger)
+        target, arguments = logger_of(logger, key, Path())
         check_kind(target, Logger, key)
-        place = {"save_dir": ""} if saves_in_folder(target, arguments, key) else {}
-        check_arguments(locate(target, key), arguments, key, **place)
+        check_arguments(locate(target, key), arguments, key)
 
 
 def check_kind(target: str, kind: type, key: str) -> None:
@@ -131,23 +130,19 @@ def build_loggers(config: Config, folder: Path) -> list[Logger]:
     built = []
     for position, own in enumerate(config.loggers):
         key = f"loggers.{position}"
-        target, arguments = logger_of(own)
-        place = {"save_dir": str(folder)} if saves_in_folder(target, arguments, key) else {}
-        logger = call(target, arguments, key, **place)
+        target, arguments = logger_of(own, key, folder)
+        logger = call(target, arguments, key)
         if not isinstance(logger, Logger):
             raise wrong_kind(target, Logger, key)
         built.append(logger)
     return built
 
 
-def logger_of(own: str | Target) -> tuple[str, dict[str, Any]]:
-    """Dotted path and arguments of a logger, by a name of ``LOGGERS`` or as the user writes it."""
-    return (LOGGERS[own], {}) if isinstance(own, str) else (own.target, own.arguments)
-
-
-def saves_in_folder(target: str, arguments: Mapping[str, Any], key: str) -> bool:
-    """Whether a logger is to be told the run folder, since the user names no other place."""
-    return accepts(locate(target, key), "save_dir") and "save_dir" not in arguments
+def logger_of(own: str | Target, key: str, folder: Path) -> tuple[str, dict[str, Any]]:
+    """Dotted path and arguments of a logger, which is told the run folder where it can be and no other is named."""
+    target, arguments = (LOGGERS[own], {}) if isinstance(own, str) else (own.target, own.arguments)
+    place = {"save_dir": str(folder)} if accepts(locate(target, key), "save_dir") else {}
+    return target, place | arguments
 
 
 def build_trainer(

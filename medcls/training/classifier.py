@@ -15,6 +15,7 @@ from medcls.config.parts import read_part
 from medcls.config.targets import KEY, check_allowed, locate
 from medcls.errors import UserError
 from medcls.models import build_network
+from medcls.models.pretrained import to_be_restored
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.training.losses import build_loss, correct, n_outputs, outputs_of, probabilities, read_loss
 from medcls.training.optimizer import build_optimizer
@@ -193,7 +194,8 @@ def load_classifier(path: Path, allow: Collection[str] = ()) -> Classifier:
     kind, hparams = content.get("classifier", {}), content["hyper_parameters"]
     check_allowed([kind, hparams], allow, str(path), "load_classifier(path, allow=[...]) with: {targets}")
     made_by = subclass(kind[KEY]) if kind else Classifier
-    classifier = made_by(**hparams)
+    with to_be_restored():
+        classifier = made_by(**hparams)
     classifier.load_state_dict(content["state_dict"])
     return classifier.eval()
 

@@ -1,9 +1,12 @@
 """The nets: images in, logits out."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from medcls.config.parts.part import OwnPart, Part
 from medcls.config.section import AtLeast1, Flag, Rate
+
+WEIGHTS = (".pth", ".pt")  # endings of a file of pretrained weights
 
 
 class Net(Part):
@@ -50,7 +53,7 @@ class VGG16(ScratchNet):
 
 
 class TorchvisionNet(Net):
-    """A classification net of torchvision by name."""
+    """A classification net of torchvision by name; ``weights``: null, a name of torchvision's, or a file."""
 
     target = "medcls.models.torchvision.build_torchvision"
     family: Literal["torchvision"]
@@ -61,8 +64,24 @@ class TorchvisionNet(Net):
     def title(self) -> str:
         return self.name
 
+    @property
+    def file(self) -> Path | None:
+        """Where ``weights`` lie, if they are named by a path."""
+        return Path(self.weights).expanduser() if self.weights and self.weights.endswith(WEIGHTS) else None
+
     def arguments(self) -> dict[str, Any]:
-        return {"name": self.name, "weights": self.weights}
+        return {"name": self.name, "weights": self.file or self.weights}
+
+
+class FrozenNet(TorchvisionNet):
+    """Such a net, of which only the head is trained."""
+
+    target = "medcls.models.torchvision.build_frozen"
+    family: Literal["frozen"]  # type: ignore[assignment]
+
+    @property
+    def title(self) -> str:
+        return f"frozen {self.name}"
 
 
 class OwnNet(OwnPart):
@@ -71,4 +90,4 @@ class OwnNet(OwnPart):
     family: Literal["own"]
 
 
-NETS = (LeNet, AlexNet, VGG16, TorchvisionNet, OwnNet)
+NETS = (LeNet, AlexNet, VGG16, TorchvisionNet, FrozenNet, OwnNet)
