@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from conftest import SCRIPT, TINY, write_noise
+from conftest import SCRIPT, SWEEP, TINY, write_noise
 from PIL import Image
 from pydicom.data import get_testdata_file
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from medcls.predict import judging
+from medcls.predict.report import difference
 
 PREDICT = "medcls.predict"
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "batch_size=4"]
@@ -204,6 +206,43 @@ def test_external_images_are_judged_beside_the_runs_own(trained, command, elsewh
     assert metrics["notice"] is None
     assert "external" in done.out
     assert "internal" in done.out
+
+
+def test_report_shows_images_elsewhere_beside_the_runs_own_and_how_far_apart_they_are(
+    trained, command, elsewhere, tmp_path
+):
+    run, _ = trained()
+    far = write_noise(tmp_path / "<far>", {"a": 60, "b": 200}, 8, seed=8)
+    mapped = "data.classes={dark: a, bright: b}"
+    for words in ([f"data.root={elsewhere}", "output=out", mapped], [f"data.root='{far}'", "output=out2"]):
+        assert command(PREDICT, f"run={run}", *words).status == 0
+    done = command(SWEEP, "report=out,out2")
+    assert done.status == 0, done.err
+    page = (done.folder / "report_out_out2/report.md").read_text()
+    metrics = json.loads((done.folder / "out/metrics.json").read_text())
+    there, own = (metrics[side]["accuracy"] for side in ("external", "internal"))
+    [row] = [line for line in page.splitlines() if line.startswith("| accuracy")][:1]
+    cells = [cell.strip().replace("\\", "") for cell in row.split("|")[2:5]]
+    assert cells[:2] == [shown(own), shown(there)]
+    assert cells[2].startswith(f"{there['value'] - own['value']:.3f} [")
+    assert (done.folder / "report_out_out2/report.html").read_text().count("<img") == 6
+    assert "<far>" not in (done.folder / "report_out_out2/report.html").read_text()
+    assert f"report: {run} was not left by medcls predict" in command(SWEEP, f"report=out,{run}").err
+
+
+@pytest.mark.parametrize(("first", "second"), [((48, 60), (70, 96)), ((30, 30), (25, 40)), ((1, 12), (900, 1000))])
+def test_difference_of_independent_shares_is_newcombes_from_wilsons_limits(first, second):
+    sides = [
+        {"value": k / n} | dict(zip(("low", "high"), proportion_confint(k, n, method="wilson"), strict=True))
+        for k, n in (first, second)
+    ]
+    found = difference(*sides)
+    low, high = confint_proportions_2indep(*first, *second, method="newcomb")
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+
+
+def shown(limits):
+    return f"{limits['value']:.3f} [{limits['low']:.3f}, {limits['high']:.3f}]"
 
 
 def test_external_images_that_were_trained_on_are_stopped_left_out_or_told(trained, command, elsewhere):

@@ -20,6 +20,7 @@ PAGE = Page(
         ("runs/<sweep>", "the report of a sweep, from what its jobs have left so far"),
         ("runs/<sweep> 'columns=[{_target_: mycolumns.epochs_after_best}]'", "with a column of your own"),
         ("runs/<sweep>,runs/<another>", "several sweeps side by side in one report"),
+        ("runs/<output of predict>", "what nets are worth on images elsewhere, beside their own; several with commas"),
         ("runs", "all runs below runs/, compared where they can be"),
     ],
 )
@@ -37,15 +38,22 @@ def run(given: Words) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     from medcls.composition.compose import composed
     from medcls.config import check_config
+    from medcls.predict.report import is_elsewhere, report_elsewhere
     from medcls.sweep.answer import report, report_side_by_side
 
     named = folders[0].removeprefix("report=")
-    several = [Path(unquoted(one)) for one in named.split(",")]
-    if len(several) > 1 and not Path(unquoted(named)).is_dir():
+    whole = Path(unquoted(named))
+    several = [whole] if whole.is_dir() else [Path(unquoted(one)) for one in named.split(",")]
+    if is_elsewhere(several[0]):
+        if overrides:
+            raise UserError("columns: found beside images that nets were judged on elsewhere. Expected a sweep.")
+        report_elsewhere(several)
+        return 0
+    if len(several) > 1:
         if overrides:
             raise UserError(f"columns: found beside {len(several)} sweeps. Expected them with one sweep only.")
         report_side_by_side(several)
         return 0
     columns = check_config(composed("report", overrides)).columns if overrides else []
-    report(Path(unquoted(named)), columns)
+    report(several[0], columns)
     return 0
