@@ -20,7 +20,7 @@ PAGE = Page(
         ("runs/<sweep>", "the report of a sweep, from what its jobs have left so far"),
         ("runs/<sweep> 'columns=[{_target_: mycolumns.epochs_after_best}]'", "with a column of your own"),
         ("runs/<sweep>,runs/<another>", "several sweeps side by side in one report"),
-        ("runs/<output of predict>", "what nets are worth on images elsewhere, beside their own; several with commas"),
+        ("runs/<predicted>", "what medcls predict left: images elsewhere beside the nets' own; several with commas"),
         ("runs", "all runs below runs/, compared where they can be"),
     ],
 )
