@@ -1,0 +1,143 @@
+"""The images of nets, edited and judged: what each net says at each grade."""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medcls.errors import UserError
+from medcls.predict.command import batch_size_of, classes_of, never_seen
+from medcls.predict.inputs import list_inputs
+from medcls.predict.judging import Progress, device_of
+from medcls.predict.nets import Ensemble, Net
+from medcls.predict.shown import Images, own_images, probabilities_of, read_inputs
+from medcls.predict.training_images import TrainingImages, described, training_images
+from medcls.process import opencv_in_one_thread, usable_cores
+from medcls.robustness.edits import CLEAN, Grade, Pixels, edited, key_of
+from medcls.robustness.schema import ConfigWithRobustness, names_images
+from medcls.runs.predictions import Predictions
+from medcls.runs.run import validation_images
+from medcls.sources.location import cache_folder, find_root
+
+log = logging.getLogger(__name__)
+
+ByGrade = dict[Grade, Predictions]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images (N, H, W, C) with their names, labels (N,) and patients; data: name of their data set."""
+
+    data: str
+    names: tuple[str, ...]
+    images: Images
+    labels: NDArray[np.int64]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What each net says of the images at each grade, ``CLEAN`` among them.
+
+    own: whether the images are those of the nets' runs, so that each fold has others; called: what they are, in words;
+    notices: what must be said beside metrics; example: an image, of the positive class where there is one.
+    """
+
+    by_net: tuple[ByGrade, ...]
+    own: bool
+    called: str
+    notices: tuple[str, ...]
+    example: Pixels
+
+
+def judge(
+    config: ConfigWithRobustness, ensemble: Ensemble, grades: Sequence[Grade], keys: Collection[str], allowed: set[str]
+) -> Judged:
+    """Judge the images by each net at each grade; keys: of the command, without data.root the runs' own images.
+
+    Raises UserError where there are no images, without classes, or the nets were trained on them.
+    """
+    given = names_images(keys)
+    root = find_root(config.data) if given else None
+    own = training_images(ensemble.nets[0], cache_folder(config.data.cache_dir), allowed) if given else None
+    if isinstance(own, str):  # moved to the folder that is given, or that holds others
+        own = training_images(ensemble.nets[0], cache_folder(config.data.cache_dir), allowed, root)
+        given = isinstance(own, str)
+    notices = {str(net.run.metrics["notice"]) for net in ensemble.nets if net.run and net.run.metrics.get("notice")}
+    if given:
+        labelled, notice = _of_folder(config, ensemble, allowed)
+        notices |= {notice} if notice else set()
+        called = f"images of {labelled.data}"
+    by_net, mark = [], None
+    for number, net in enumerate(ensemble.nets, start=1):
+        if not given and (mark is None or described(net).get("fingerprint") != mark):
+            found = own_images(net, config, allowed, root, "the folder where they are now, or other labelled images")
+            labelled, called = _held_out(found, net)
+            mark = found.images.fingerprint
+        log.info("net %d of %d: %d images at %d grades", number, len(ensemble.nets), len(labelled.names), len(grades))
+        size = config.batch_size if "batch_size" in keys else batch_size_of(net.run.config if net.run else {})
+        net.module.to(device_of(config.trainer.accelerator))
+        by_net.append(_by_grade(net, labelled, ensemble.positive_index, grades, size, config.seed))
+    of_positive = np.flatnonzero(labelled.labels == ensemble.positive_index)
+    example = labelled.images[of_positive[0] if len(of_positive) else 0]
+    return Judged(tuple(by_net), not given, called, tuple(sorted(notices)), example)
+
+
+def _held_out(found: TrainingImages, net: Net) -> tuple[Labelled, str]:
+    """Test images of the net's run, else those of validation, and which."""
+    split = "test" if len(found.images.indices("test")) else "val"
+    samples = [sample for sample in found.images.table.samples if sample.split == split]
+    groups = tuple(sample.group for sample in samples)
+    labelled = Labelled(
+        found.config.data.title,
+        tuple(sample.name for sample in samples),
+        found.images.images[found.images.indices(split)],
+        found.images.labels(split),
+        groups if any(groups) else (),
+    )
+    called = "test images" if split == "test" else validation_images(net.run.metrics if net.run else {})
+    return labelled, called
+
+
+def _of_folder(config: ConfigWithRobustness, ensemble: Ensemble, allowed: set[str]) -> tuple[Labelled, str | None]:
+    """The labelled images of data.root, and what must be said of them."""
+    of_run = ensemble.nets[0].run.config if ensemble.nets[0].run else {}
+    inputs = list_inputs(config.data, ensemble.classes, classes_of(of_run), None)
+    if inputs.labels is None:
+        raise UserError(f"data.root: the images below {inputs.root} have no classes, expected labelled ones.")
+    trained = [training_images(net, cache_folder(config.data.cache_dir), allowed) for net in ensemble.nets]
+    inputs, notice = never_seen(inputs, trained, config)
+    inputs, images = read_inputs(inputs, ensemble.how, config.data.max_pixels)
+    assert inputs.labels is not None
+    groups = inputs.groups if any(inputs.groups) else ()
+    return Labelled(inputs.title, inputs.names, images, inputs.labels, groups), notice
+
+
+def _by_grade(net: Net, of: Labelled, positive: int, grades: Sequence[Grade], batch_size: int, seed: int) -> ByGrade:
+    found, keys = {}, [key_of(seed, name) for name in of.names]
+    progress = Progress((1 + len(grades)) * len(of.names), 0)
+    with opencv_in_one_thread(), ThreadPoolExecutor(usable_cores()) as pool:
+        for grade in (CLEAN, *grades):
+            values = probabilities_of(net.module, _batches(pool, of.images, grade, keys, batch_size, progress))
+            found[grade] = Predictions(of.data, of.names, of.labels, values, positive, of.groups)
+    progress.close()
+    return found
+
+
+def _batches(
+    pool: ThreadPoolExecutor,
+    images: Images,
+    grade: Grade,
+    keys: Sequence[tuple[int, int]],
+    size: int,
+    progress: Progress,
+) -> Iterator[Images]:
+    """Edited images, ``size`` at a time."""
+    for start in range(0, len(images), size):
+        span = slice(start, start + size)
+        yield np.stack(list(pool.map(lambda image, key: edited(image, grade, key), images[span], keys[span])))
+        for _ in keys[span]:
+            progress.update()
