@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
+from PIL import Image
 
 from medcls.robustness.schema import RobustnessConfig
 
@@ -71,12 +72,11 @@ def blurred(image: Pixels, sigma: float) -> Pixels:
 
 
 def compressed(image: Pixels, quality: int) -> Pixels:
-    """What is left after JPEG of ``quality``, colours at half the resolution as usual."""
-    space = "GRAY" if image.shape[2] == 1 else "RGB"
-    subsampling = "Gray" if image.shape[2] == 1 else "420"
-    content = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, space, subsampling, fastdct=False)
-    found = simplejpeg.decode_jpeg(content, space, fastdct=False, fastupsample=False)
-    return np.asarray(found, np.uint8).reshape(image.shape)
+    """What is left after JPEG of ``quality``, colours at half the resolution, as Pillow writes and reads it."""
+    content = BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(content, "JPEG", quality=quality)
+    with Image.open(content) as found:
+        return np.asarray(found, np.uint8).reshape(image.shape)
 
 
 def rotated(image: Pixels, degrees: float) -> Pixels:

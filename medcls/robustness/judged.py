@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,14 +44,21 @@ class Judged:
     """What each net says of the images at each grade, ``CLEAN`` among them.
 
     own: whether the images are those of the nets' runs, so that each fold has others; called: what they are, in words;
-    notices: what must be said beside metrics; example: an image, of the positive class where there is one.
+    chosen_on: whether epochs and thresholds were chosen on them, unchanged; notices: what must be said beside metrics;
+    example: name and pixels of an image, of the positive class where there is one.
     """
 
     by_net: tuple[ByGrade, ...]
     own: bool
     called: str
+    chosen_on: bool
     notices: tuple[str, ...]
-    example: Pixels
+    example: tuple[str, Pixels]
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len({name for of_net in self.by_net for name in of_net[CLEAN].names})
 
 
 def judge(
@@ -60,46 +68,58 @@ def judge(
 
     Raises UserError where there are no images, without classes, or the nets were trained on them.
     """
-    given = names_images(keys)
-    root = find_root(config.data) if given else None
-    own = training_images(ensemble.nets[0], cache_folder(config.data.cache_dir), allowed) if given else None
-    if isinstance(own, str):  # moved to the folder that is given, or that holds others
-        own = training_images(ensemble.nets[0], cache_folder(config.data.cache_dir), allowed, root)
-        given = isinstance(own, str)
+    root = find_root(config.data) if names_images(keys) else None
+    own = root is None or _moved_to(root, config, ensemble, allowed)
     notices = {str(net.run.metrics["notice"]) for net in ensemble.nets if net.run and net.run.metrics.get("notice")}
-    if given:
+    called, split, by_net, mark = "", "", [], None
+    if not own:
         labelled, notice = _of_folder(config, ensemble, allowed)
         notices |= {notice} if notice else set()
-        called = f"images of {labelled.data}"
-    by_net, mark = [], None
+        called = f"labelled images of {labelled.data}"
     for number, net in enumerate(ensemble.nets, start=1):
-        if not given and (mark is None or described(net).get("fingerprint") != mark):
+        if own and (mark is None or described(net).get("fingerprint") != mark):
             found = own_images(net, config, allowed, root, "the folder where they are now, or other labelled images")
-            labelled, called = _held_out(found, net)
-            mark = found.images.fingerprint
+            split = "test" if len(found.images.indices("test")) else "val"
+            labelled, mark = _held_out(found, split), found.images.fingerprint
         log.info("net %d of %d: %d images at %d grades", number, len(ensemble.nets), len(labelled.names), len(grades))
         size = config.batch_size if "batch_size" in keys else batch_size_of(net.run.config if net.run else {})
         net.module.to(device_of(config.trainer.accelerator))
         by_net.append(_by_grade(net, labelled, ensemble.positive_index, grades, size, config.seed))
+    if own:
+        called = _called(ensemble, split)
     of_positive = np.flatnonzero(labelled.labels == ensemble.positive_index)
-    example = labelled.images[of_positive[0] if len(of_positive) else 0]
-    return Judged(tuple(by_net), not given, called, tuple(sorted(notices)), example)
+    shown = int(of_positive[0]) if len(of_positive) else 0
+    example = labelled.names[shown], labelled.images[shown]
+    return Judged(tuple(by_net), own, called, split == "val", tuple(sorted(notices)), example)
 
 
-def _held_out(found: TrainingImages, net: Net) -> tuple[Labelled, str]:
-    """Test images of the net's run, else those of validation, and which."""
-    split = "test" if len(found.images.indices("test")) else "val"
+def _moved_to(root: Path, config: ConfigWithRobustness, ensemble: Ensemble, allowed: set[str]) -> bool:
+    """Whether the runs' own images are no more where they were, and are what lies in ``root``."""
+    net, cache = ensemble.nets[0], cache_folder(config.data.cache_dir)
+    if isinstance(training_images(net, cache, allowed), TrainingImages):
+        return False
+    return isinstance(training_images(net, cache, allowed, root), TrainingImages)
+
+
+def _held_out(found: TrainingImages, split: str) -> Labelled:
+    """The images of a split of a run."""
     samples = [sample for sample in found.images.table.samples if sample.split == split]
     groups = tuple(sample.group for sample in samples)
-    labelled = Labelled(
+    return Labelled(
         found.config.data.title,
         tuple(sample.name for sample in samples),
         found.images.images[found.images.indices(split)],
         found.images.labels(split),
         groups if any(groups) else (),
     )
-    called = "test images" if split == "test" else validation_images(net.run.metrics if net.run else {})
-    return labelled, called
+
+
+def _called(ensemble: Ensemble, split: str) -> str:
+    """What the runs' own images of a split are called."""
+    runs = [net.run for net in ensemble.nets if net.run]
+    if len({run.fold for run in runs if run.fold}) > 1:
+        return "images that a fold held out"
+    return "test images" if split == "test" else validation_images(runs[0].metrics)
 
 
 def _of_folder(config: ConfigWithRobustness, ensemble: Ensemble, allowed: set[str]) -> tuple[Labelled, str | None]:

@@ -61,11 +61,11 @@ def _tick(grade: Grade) -> str:
     return "clean" if grade == CLEAN else f"{grade.value:g}"
 
 
-def draw_strip(image: Pixels, grades: Sequence[Grade], seed: int, title: str, path: Path) -> None:
+def draw_strip(name: str, image: Pixels, grades: Sequence[Grade], seed: int, title: str, path: Path) -> None:
     """The image at each grade, a row for each edit."""
     rows: Mapping[str, list[Tile]] = {
         f"{edit} ({UNITS[edit]})": [
-            Tile(_tick(grade), edited(image, grade, key_of(seed, ""))) for grade in (CLEAN, *of_edit)
+            Tile(_tick(grade), edited(image, grade, key_of(seed, name))) for grade in (CLEAN, *of_edit)
         ]
         for edit, of_edit in groupby(grades, key=lambda grade: grade.edit)
     }

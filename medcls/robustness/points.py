@@ -1,5 +1,6 @@
 """Metrics at each grade with intervals, and how much they differ from those of the unchanged images."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,13 +123,17 @@ def as_rows(points: Sequence[Point]) -> list[Mapping[str, Any]]:
                 "value": point.value.value,
                 "low": point.value.low,
                 "high": point.value.high,
-                "sd_over_seeds": point.of_seeds.sd,
+                "sd_over_seeds": _known(point.of_seeds.sd),
                 "difference": "" if change is None else change.difference,
                 "difference_low": "" if change is None else change.low,
                 "difference_high": "" if change is None else change.high,
-                "difference_sd_over_seeds": "" if change is None else point.change_of_seeds.sd,
+                "difference_sd_over_seeds": "" if change is None else _known(point.change_of_seeds.sd),
                 "p": "" if change is None else change.p,
                 "p_adjusted": "" if change is None else change.adjusted,
             }
         )
     return rows
+
+
+def _known(value: float) -> float | str:
+    return "" if math.isnan(value) else value

@@ -20,7 +20,7 @@ from medcls.runs.run import validation_images
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
 from medcls.worst.held_out import HeldOut, held_out
-from medcls.worst.ranked import Positions, doubtful_labels, worst_errors
+from medcls.worst.ranked import SURE, Positions, doubtful_labels, worst_errors
 from medcls.worst.schema import ConfigWithErrors
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,8 @@ def _page(
     n_judged = int(images.judged.sum())
     called = called_of(images, ensemble)
     answer = (
-        f"{len(wrong.at)} of {n_judged} {called[0]} are taken for another class; "
-        f"the labels of {len(doubtful.at)} of {len(images.names)} {called[1]} are doubtful."
+        f"{len(wrong.at)} of {n_judged} images ({called[0]}) are taken for another class; "
+        f"the labels of {len(doubtful.at)} of {len(images.names)} ({called[1]}) are doubtful."
     )
     decided = (
         "the most probable class" if how.shown_threshold is None else f"{ensemble.positive} from a probability of "
@@ -124,7 +124,7 @@ def _page(
     errors_note = f"Ordered by loss: the lowest probability of its own class first. Chosen is {decided}."
     doubt_note = (
         "Doubtful by confident learning (Northcutt et al., 2021): another class is as probable as it usually is among "
-        "images labelled so. The nets may be wrong, and not the label: look at the images."
+        f"images labelled so, or {SURE:g}, where that is less. The nets may be wrong, and not the label: look at the images."
     )
     if not images.folded:
         doubt_note += (
