@@ -52,7 +52,7 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
     write_json(folder / "robustness.json", _content(config, ensemble, judged, points))
     answer = answer_of(points, judged)
     log.info("%s", answer)
-    page = Page(Head(answer, (), (), ""), ensemble.simulated, judged.notices, title, subject="Robustness")
+    page = Page(Head(answer, (), ensemble.doubts, ""), ensemble.simulated, judged.notices, title, subject="Robustness")
     return write_document(folder, page, sections_of(points, judged), "robustness")
 
 

@@ -70,11 +70,11 @@ def judge(
     """
     root = find_root(config.data) if names_images(keys) else None
     own = root is None or _moved_to(root, config, ensemble, allowed)
-    notices = {str(net.run.metrics["notice"]) for net in ensemble.nets if net.run and net.run.metrics.get("notice")}
+    notices = ensemble.notices
     called, split, by_net, mark = "", "", [], None
     if not own:
         labelled, notice = _of_folder(config, ensemble, allowed)
-        notices |= {notice} if notice else set()
+        notices += (notice,) if notice else ()
         called = f"labelled images of {labelled.data}"
     for number, net in enumerate(ensemble.nets, start=1):
         if own and (mark is None or described(net).get("fingerprint") != mark):
@@ -90,7 +90,7 @@ def judge(
     of_positive = np.flatnonzero(labelled.labels == ensemble.positive_index)
     shown = int(of_positive[0]) if len(of_positive) else 0
     example = labelled.names[shown], labelled.images[shown]
-    return Judged(tuple(by_net), own, called, split == "val", tuple(sorted(notices)), example)
+    return Judged(tuple(by_net), own, called, split == "val", notices, example)
 
 
 def _moved_to(root: Path, config: ConfigWithRobustness, ensemble: Ensemble, allowed: set[str]) -> bool:

@@ -136,8 +136,8 @@ def _page(
         _section("Most doubtful labels", doubtful, doubt_note, (folder, "doubtful"), ensemble, images, pixels, most),
     ]
     log.info("%s", answer)
-    notices = {str(net.run.metrics["notice"]) for net in ensemble.nets if net.run and net.run.metrics.get("notice")}
-    page = Page(Head(answer, (), (), ""), ensemble.simulated, tuple(sorted(notices)), ensemble.title, subject="Errors")
+    head = Head(answer, (), ensemble.doubts, "")
+    page = Page(head, ensemble.simulated, ensemble.notices, ensemble.title, subject="Errors")
     return write_document(folder, page, sections, "errors")
 
 
