@@ -29,11 +29,11 @@ from medcls.export.schema import ConfigWithExport
 from medcls.export.schema import check_keys as check_export_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
+from medcls.robustness.schema import ConfigWithRobustness
+from medcls.robustness.schema import check_keys as check_robustness_keys
 from medcls.study.schema import ConfigWithStudy
 from medcls.study.tasks import words_of
 from medcls.sweep.launch_settings import EXTRAS
-from medcls.robustness.schema import ConfigWithRobustness
-from medcls.robustness.schema import check_keys as check_robustness_keys
 from medcls.sweep.plan import plan_sweep
 from medcls.worst.schema import ConfigWithErrors
 from medcls.worst.schema import check_keys as check_errors_keys

@@ -3,38 +3,23 @@
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medcls.document.blocks import Block, Note, Picture, Section, Table, Text
 from medcls.errors import UserError
-from medcls.predict.deciding import Deciding, deciding
+from medcls.predict.deciding import deciding
 from medcls.predict.nets import Ensemble, find_nets
 from medcls.predict.shown import Images, new_folder, own_images
-from medcls.preview.contact_sheet import draw_sheet
-from medcls.preview.tiles import Tile
 from medcls.runs.folder import write_table
-from medcls.runs.run import validation_images
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
 from medcls.worst.held_out import HeldOut, held_out
-from medcls.worst.ranked import SURE, Positions, doubtful_labels, worst_errors
+from medcls.worst.page import Findings, Found, answer_of, sections_of
+from medcls.worst.ranked import doubtful_labels, worst_errors
 from medcls.worst.schema import ConfigWithErrors
 
 log = logging.getLogger(__name__)
-
-_COLUMNS = 6  # of tiles
-ALL_BY_FOLDS = "a sweep with data.split.folds=5 judges all of them"
-
-
-class Found(NamedTuple):
-    """Images by position, the worst first, and the class (N,) that each image is taken for."""
-
-    name: str
-    at: Positions
-    taken: NDArray[np.int64]
 
 
 def errors(config: ConfigWithErrors, keys: Collection[str]) -> Path:
@@ -58,7 +43,12 @@ def errors(config: ConfigWithErrors, keys: Collection[str]) -> Path:
     rows = [row for found in (wrong, doubtful) for row in _rows(found, images, ensemble.classes)]
     if rows:
         write_table(folder / "errors.csv", rows)
-    return _page(folder, ensemble, images, how, (wrong, doubtful), pixels, most)
+    findings = Findings(ensemble, images, how, pixels, most)
+    answer = answer_of(findings, wrong, doubtful)
+    log.info("%s", answer)
+    head = Head(answer, (), ensemble.doubts, "")
+    page = Page(head, ensemble.simulated, ensemble.notices, ensemble.title, subject="Errors")
+    return write_document(folder, page, sections_of(findings, wrong, doubtful, folder), "errors")
 
 
 def _images(
@@ -99,98 +89,3 @@ def _rows(found: Found, images: HeldOut, classes: Sequence[str]) -> list[dict[st
         }
         rows.append(row | each)
     return rows
-
-
-def _page(
-    folder: Path,
-    ensemble: Ensemble,
-    images: HeldOut,
-    how: Deciding,
-    lists: tuple[Found, Found],
-    pixels: Mapping[str, Images],
-    most: int,
-) -> Path:
-    wrong, doubtful = lists
-    n_judged = int(images.judged.sum())
-    called = called_of(images, ensemble)
-    answer = (
-        f"{len(wrong.at)} of {n_judged} images ({called[0]}) are taken for another class; "
-        f"the labels of {len(doubtful.at)} of {len(images.names)} ({called[1]}) are doubtful."
-    )
-    decided = (
-        "the most probable class" if how.shown_threshold is None else f"{ensemble.positive} from a probability of "
-    )
-    decided += "" if how.shown_threshold is None else f"{how.shown_threshold:.3g} on ({how.threshold.by}, validation)"
-    errors_note = f"Ordered by loss: the lowest probability of its own class first. Chosen is {decided}."
-    doubt_note = (
-        "Doubtful by confident learning (Northcutt et al., 2021): another class is as probable as it usually is among "
-        f"images labelled so, or {SURE:g}, where that is less. The nets may be wrong, and not the label: look at the images."
-    )
-    if not images.folded:
-        doubt_note += (
-            " Labels of training images cannot be judged by nets that were trained on them, so only held-out images "
-            f"are listed; {ALL_BY_FOLDS}."
-        )
-    sections = [
-        _section("Worst errors", wrong, errors_note, (folder, "errors"), ensemble, images, pixels, most),
-        _section("Most doubtful labels", doubtful, doubt_note, (folder, "doubtful"), ensemble, images, pixels, most),
-    ]
-    log.info("%s", answer)
-    head = Head(answer, (), ensemble.doubts, "")
-    page = Page(head, ensemble.simulated, ensemble.notices, ensemble.title, subject="Errors")
-    return write_document(folder, page, sections, "errors")
-
-
-def called_of(images: HeldOut, ensemble: Ensemble) -> tuple[str, str]:
-    """What the images are called among which errors and doubtful labels are looked for."""
-    run = ensemble.nets[0].run
-    val = validation_images(run.metrics) if run else "validation images"
-    judged = "test images" if "test" in images.splits else val
-    if images.folded:
-        return "images that a fold held out", "images that a fold held out"
-    return judged, judged if len({*images.splits}) == 1 else f"test and {val}"
-
-
-def _section(
-    title: str,
-    found: Found,
-    note: str,
-    to: tuple[Path, str],
-    ensemble: Ensemble,
-    images: HeldOut,
-    pixels: Mapping[str, Images],
-    most: int,
-) -> Section:
-    """Pictures of the first images of a list, numbered as in the table below them."""
-    at = found.at[:most]
-    if not len(at):
-        return Section(title, (Text("None."), Note(note)))
-    mean, classes = images.mean, ensemble.classes
-    tiles = [
-        Tile(f"{rank}. {classes[images.labels[i]][:12]} {mean[i, images.labels[i]]:.2f}", pixels[images.names[i]])
-        for rank, i in enumerate(at, start=1)
-    ]
-    path = f"pictures/{to[1]}.png"
-    simulated = "SIMULATED " if ensemble.simulated else ""
-    draw_sheet({"": tiles}, min(_COLUMNS, len(tiles)), f"{simulated}{ensemble.title}: {title.lower()}", to[0] / path)
-    blocks: list[Block] = [Picture(path, "Each image with its label and the probability of it"), Note(note)]
-    blocks.append(_table(at, found, images, classes))
-    if len(found.at) > most:
-        blocks.append(Note(f"The first {most} of {len(found.at)}; errors.csv lists all."))
-    return Section(title, tuple(blocks))
-
-
-def _table(at: Positions, found: Found, images: HeldOut, classes: Sequence[str]) -> Table:
-    patients, several = any(images.patients), len(images.nets) > 1
-    columns = ["number", "image", *(["patient"] if patients else []), "label", "taken for", "p of label", "p of other"]
-    columns += ["p of label, by net"] if several else []
-    rows = []
-    for rank, i in enumerate(at, start=1):
-        label, taken = images.labels[i], found.taken[i]
-        row = [str(rank), images.names[i], *([images.patients[i]] if patients else []), classes[label], classes[taken]]
-        row += [f"{images.mean[i, label]:.3f}", f"{images.mean[i, taken]:.3f}"]
-        if several:
-            of_nets = zip(images.nets, images.probabilities[:, i, label], strict=True)
-            row.append("; ".join(f"{net}: {p:.3f}" for net, p in of_nets if not np.isnan(p)))
-        rows.append(tuple(row))
-    return Table(tuple(columns), tuple(rows))

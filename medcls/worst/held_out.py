@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class HeldOut:
     nets: tuple[str, ...]
     folded: bool
 
-    @property
+    @cached_property
     def mean(self) -> Array:
         """Mean (N, C) over the nets that judged each image."""
         return np.asarray(np.nanmean(self.probabilities, axis=0), np.float64)
