@@ -62,7 +62,7 @@ def test_folds_find_a_wrong_label_among_all_images(sweep, command, mislabelled):
     assert first["sample"] == name
     by_net = [value for key, value in first.items() if key.startswith("p_label,")]
     assert (len(by_net), sum(value != "" for value in by_net)) == (6, 2)  # of each seed the one net that held it out
-    assert "of 30 (images that a fold held out)" in (done.folder / "errors/errors.html").read_text()
+    assert "of 30 (held out by a fold)" in (done.folder / "errors/errors.html").read_text()
     refused = command("medcls", "errors", f"run={result.folder}", "output=again")
     assert (refused.status, "there is no folder" in refused.err) == (2, True), refused.err
 
@@ -91,7 +91,5 @@ def test_errors_are_ordered_by_loss():
 
 
 def test_key_that_would_have_no_effect_is_refused(command):
-    result = command("medcls", "errors", "run=nowhere", "robustness.noise=[1]")
-    assert (result.status, "Traceback" in result.err) == (2, False), result.err
     result = command("medcls", "errors", "run=nowhere", "batch_size=4")
     assert (result.status, "not for errors" in result.err) == (2, True), result.err

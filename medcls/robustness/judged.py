@@ -118,7 +118,7 @@ def _called(ensemble: Ensemble, split: str) -> str:
     """What the runs' own images of a split are called."""
     runs = [net.run for net in ensemble.nets if net.run]
     if len({run.fold for run in runs if run.fold}) > 1:
-        return "images that a fold held out"
+        return "held out by a fold"
     return "test images" if split == "test" else validation_images(runs[0].metrics)
 
 

@@ -21,7 +21,7 @@ from medcls.worst.ranked import SURE, Positions
 _COLUMNS = 6  # of tiles
 _DOUBT = (
     "Doubtful by confident learning (Northcutt et al., 2021): another class is as probable as it usually is among "
-    f"images labelled so, or {SURE:g}, where that is less. The nets may be wrong, and not the label: look at the images."
+    f"images labelled so, or {SURE:g}, where that is less. The nets may be wrong, and not the label: look at them."
 )
 _NOT_ALL = (
     " Labels of training images cannot be judged by nets that were trained on them, so only held-out images are "
@@ -62,7 +62,7 @@ def _called(findings: Findings) -> tuple[str, str]:
     """What the images are called among which errors and doubtful labels are looked for."""
     images, run = findings.images, findings.ensemble.nets[0].run
     if images.folded:
-        return ("images that a fold held out",) * 2
+        return ("held out by a fold",) * 2
     validation = validation_images(run.metrics if run else {})
     judged = "test images" if "test" in images.splits else validation
     return judged, judged if len({*images.splits}) == 1 else f"test and {validation}"
