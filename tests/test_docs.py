@@ -29,18 +29,27 @@ from medcls.export.schema import ConfigWithExport
 from medcls.export.schema import check_keys as check_export_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
+from medcls.robustness.schema import ConfigWithRobustness
+from medcls.robustness.schema import check_keys as check_robustness_keys
 from medcls.study.schema import ConfigWithStudy
 from medcls.study.tasks import words_of
 from medcls.sweep.launch_settings import EXTRAS
 from medcls.sweep.plan import plan_sweep
+from medcls.worst.schema import ConfigWithErrors
+from medcls.worst.schema import check_keys as check_errors_keys
 
 ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|study|audit|predict|explain|export|baseline|preview|report))"
+    r"|medcls (train|sweep|study|audit|predict|explain|robustness|errors|export|baseline|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
+OF_RUNS = {
+    "explain": (ConfigWithExplain, check_explain_keys),
+    "robustness": (ConfigWithRobustness, check_robustness_keys),
+    "errors": (ConfigWithErrors, check_errors_keys),
+}
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
 FILE = re.compile(r"(?<![\w/])(medcls|conf|tests|benchmarks|examples|docs)/[\w./-]*\w")
 
@@ -146,10 +155,11 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_jobs(words_of("5a", [word for word in given.others if not word.startswith(("study.", "report="))], ()))
     elif command in ("predict", "baseline"):
         check_predict(given.others)
-    elif command == "explain":
+    elif command in OF_RUNS:
+        schema, check_keys_of = OF_RUNS[command]
         overrides = overrides_with_runs(given.others)
-        check_explain_keys(overrides)
-        check_against(ConfigWithExplain, composed("test", overrides, "explain", ConfigWithExplain))
+        check_keys_of(overrides)
+        check_against(schema, composed("test", overrides, command, schema))
     elif command == "export":
         check_export(given.others)
     elif command == "preview":

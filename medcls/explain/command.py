@@ -21,15 +21,12 @@ from medcls.explain.schema import ConfigWithExplain
 from medcls.predict.inputs import list_inputs
 from medcls.predict.judging import device_of
 from medcls.predict.nets import Ensemble, Net, find_nets
-from medcls.predict.trained import read_image
-from medcls.predict.training_images import training_images
+from medcls.predict.shown import new_folder, own_images, probabilities_of, read_inputs
 from medcls.preview.contact_sheet import coloured, draw_sheet
 from medcls.preview.tiles import Tile
-from medcls.sources.location import cache_folder
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
 from medcls.training.device import check_device
-from medcls.training.losses import probabilities
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +55,7 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
         torch.set_num_threads(config.trainer.threads)
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
-    folder = config.output or Path("runs") / f"explain_{ensemble.title}"
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"output: {folder} holds files already. Name another folder: output=...")
+    folder = new_folder(config.output, f"explain_{ensemble.title}")
     shown = _of_folder(config, ensemble) if given_images else _of_validation(config, ensemble.nets[0], allowed)
     device, method = device_of(config.trainer.accelerator), config.explain.method
     nets = [net.module.net.to(device).eval() for net in ensemble.nets]
@@ -77,22 +72,12 @@ def _of_folder(config: ConfigWithExplain, ensemble: Ensemble) -> Shown:
     """Images of data.root, those that can be read. Raises UserError where none can."""
     inputs = list_inputs(config.data, ensemble.classes, None, False)
     some = inputs.select(_evenly(len(inputs.names), config.explain.images))
-    read = [read_image(path, ensemble.how, config.data.max_pixels) for path in some.paths]
-    for name, image in zip(some.names, read, strict=True):
-        if isinstance(image, str):
-            log.warning("%s cannot be read: %s", name, image)
-    kept = [(name, image) for name, image in zip(some.names, read, strict=True) if not isinstance(image, str)]
-    if not kept:
-        raise UserError(f"data.root: none of {len(read)} images below {inputs.root} can be read.")
-    return Shown(tuple(name for name, _ in kept), np.stack([image for _, image in kept]))
+    readable, images = read_inputs(some, ensemble.how, config.data.max_pixels)
+    return Shown(readable.names, images)
 
 
 def _of_validation(config: ConfigWithExplain, net: Net, allowed: set[str]) -> Shown:
-    found = training_images(net, cache_folder(config.data.cache_dir), allowed)
-    if isinstance(found, str):
-        raise UserError(
-            f"data.root: missing, and the run's own images cannot be had: {found}.\n  Name some: data.root=..."
-        )
+    found = own_images(net, config, allowed, None, "some")
     at = found.images.indices("val")
     at = at[_evenly(len(at), config.explain.images)]
     return Shown(tuple(found.images.table.samples[i].name for i in at), found.images.images[at])
@@ -183,9 +168,7 @@ def _page(
 
 def _chosen(ensemble: Ensemble, images: Images) -> list[tuple[str, float]]:
     """Class that the first net chooses, with its probability."""
-    module = ensemble.nets[0].module
-    with torch.inference_mode():
-        found = probabilities(module(torch.from_numpy(images).to(module.device)).cpu(), module.loss).numpy()
+    found = probabilities_of(ensemble.nets[0].module, [images])
     return [(ensemble.classes[int(row.argmax())], float(row.max())) for row in found]
 
 

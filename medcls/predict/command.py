@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from medcls.atomic import write_json
+from medcls.config import Config
 from medcls.config.targets import targets_in
 from medcls.data.listing import listing
 from medcls.decision.pictures import draw_quality
@@ -85,9 +86,7 @@ def judged_so_far_and_now(
         raise
 
 
-def never_seen(
-    inputs: Inputs, trained: Sequence[TrainingImages | str], config: ConfigWithPredict
-) -> tuple[Inputs, str | None]:
+def never_seen(inputs: Inputs, trained: Sequence[TrainingImages | str], config: Config) -> tuple[Inputs, str | None]:
     """The images to judge, and what must be said beside their metrics; only labelled ones are looked at.
 
     Raises UserError for images that the nets were trained on, unless ``audit.on_leak`` says otherwise.

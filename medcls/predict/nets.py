@@ -15,6 +15,7 @@ from medcls.config.stored import HOW, check_stored
 from medcls.config.targets import check_allowed, targets_in
 from medcls.data.listing import listing
 from medcls.errors import UserError
+from medcls.evaluation.constant import says_nothing
 from medcls.predict.trained import Preprocessing, preprocessing_of
 from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
@@ -22,6 +23,7 @@ from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import positive_index
 from medcls.runs.run import Fold, Run, read_config, read_run
 from medcls.sweep_report.design import read_sweep
+from medcls.sweep_report.silent import Silent, count_silent
 from medcls.training.classifier import Classifier, load_classifier
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,19 @@ class Ensemble:
     def simulated(self) -> bool:
         """Whether a net was trained on simulated images."""
         return any(bool(net.run and net.run.metrics.get("simulated")) for net in self.nets)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What must be said wherever metrics of the nets are shown: of training images that leak."""
+        return tuple(sorted({str(of) for net in self.nets if net.run and (of := net.run.metrics.get("notice"))}))
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """How many nets do not tell validation images apart."""
+        runs = [net.run for net in self.nets if net.run is not None and net.run.done]
+        found = [Silent(run, says_nothing(run.predictions["val"], self.classes)) for run in runs]
+        told = count_silent([one for one in found if one.does], len(self.nets))
+        return (told,) if told else ()
 
     @property
     def title(self) -> str:

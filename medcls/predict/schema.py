@@ -13,7 +13,9 @@ from medcls.errors import UserError
 OWN = ("run", "variant", "output", "labelled", "calibrate", "threshold")
 _TAKEN = (*OWN, "data", "audit", "allow", "batch_size", "trainer.accelerator", "trainer.threads")
 # How images are made into what the net was trained on, and what training alone needs.
-_DECIDED = ("channels", "window", "split", "positive", "on_unreadable", "simulated", "default_root")
+DECIDED = tuple(
+    f"data.{name}" for name in ("channels", "window", "split", "positive", "on_unreadable", "simulated", "default_root")
+)
 
 
 class ConfigWithPredict(Config):
@@ -33,7 +35,7 @@ class ConfigWithPredict(Config):
 def check_keys(overrides: Sequence[str]) -> set[str]:
     """Keys that the overrides name. Raises UserError for one that would have no effect."""
     which = " or keys of data and audit that say which images to judge"
-    return check_taken(overrides, "predict", _TAKEN, [f"data.{name}" for name in _DECIDED], which)
+    return check_taken(overrides, "predict", _TAKEN, DECIDED, which)
 
 
 def check_taken(

@@ -33,13 +33,20 @@ def described(net: Net) -> dict[str, Any]:
         return {}
 
 
-def training_images(net: Net, cache_dir: Path, allowed: Collection[str]) -> TrainingImages | str:
-    """The images of the net's run; or why they cannot be had: moved, changed, simulated, or a checkpoint alone."""
+def training_images(
+    net: Net, cache_dir: Path, allowed: Collection[str], moved_to: Path | None = None
+) -> TrainingImages | str:
+    """The images of the net's run; or why they cannot be had: moved, changed, simulated, or a checkpoint alone.
+
+    moved_to: the folder where they are now; None where they were.
+    """
     if net.run is None:
         return "a checkpoint outside of its run folder does not say where they are"
     told = described(net)
     if told.get("simulated"):
         return "they were simulated"
+    if moved_to is not None:
+        told["root"] = str(moved_to)
     if told.get("root") and not Path(told["root"]).is_dir():
         return f"there is no folder {told['root']} any more"
     try:

@@ -36,8 +36,8 @@ def page_of(sweep: Sweep, head: Head) -> Page:
     return Page(head, sweep.simulated, notices, sweep.name, sweep.question, sweep.varied, sweep.command)
 
 
-def write_document(folder: Path, page: Page, sections: Sequence[Section]) -> Path:
-    """Write report.md and report.html into a folder, below which the pictures are; returns the path of the latter."""
+def write_document(folder: Path, page: Page, sections: Sequence[Section], name: str = "report") -> Path:
+    """Write <name>.md and <name>.html into a folder, below which the pictures are; returns the path of the latter."""
 
     def inline(path: str) -> str:
         content = base64.b64encode((folder / path).read_bytes()).decode()
@@ -57,9 +57,9 @@ def write_document(folder: Path, page: Page, sections: Sequence[Section]) -> Pat
     )
     environment.filters |= {"inline": inline, "inches": inches, "cell": _cell, "plain": _plain}
     content = {"page": page, "head": page.head, "sections": sections}
-    for name in ("report.md", "report.html"):
-        write_text(folder / name, environment.get_template(name).render(content))
-    return folder / "report.html"
+    for ending in (".md", ".html"):
+        write_text(folder / (name + ending), environment.get_template(f"report{ending}").render(content))
+    return folder / f"{name}.html"
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,41 @@
+"""medcls errors: pictures of what nets are most wrong about, and of the most doubtful labels."""
+
+import logging
+import sys
+
+from medcls.cli.page import Page
+from medcls.cli.predict import overrides_of
+from medcls.cli.words import Words
+
+PAGE = Page(
+    about=(
+        "Show the worst errors of nets, and the most doubtful labels, among images not trained on.\n"
+        "Leaves errors.html and errors.csv. A sweep over folds judges every image and its label."
+    ),
+    config="errors",
+    words="run=<run> [key=value ...]",
+    keys=(
+        *("run", "variant", "data.root", "output", "errors.images", "threshold.sensitivity", "threshold.specificity"),
+        *("threshold.rule", "threshold.cost", "threshold.value", "data.cache_dir", "allow"),
+    ),
+    examples=[
+        ("run=runs/<run>", "of the run's test images, else of those of validation"),
+        ("run=runs/<sweep> data.root=/path/to/images", "all seeds and folds; the images are elsewhere now"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Exit status 0. Raises UserError for a mistake in the command."""
+    from medcls.composition.compose import checked
+    from medcls.worst.schema import ConfigWithErrors, check_keys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_of(given.others)
+    config = checked(ConfigWithErrors, "errors", overrides, "errors")
+    keys = check_keys(overrides)
+
+    from medcls.worst.command import errors
+
+    print(f"page: {errors(config, keys)}")
+    return 0

@@ -1,0 +1,46 @@
+"""medcls robustness: what nets are worth on their images under graded noise, blur, contrast, JPEG and rotation."""
+
+import logging
+import sys
+
+from medcls.cli.page import Page
+from medcls.cli.predict import overrides_of
+from medcls.cli.words import Words
+
+PAGE = Page(
+    about=(
+        "Judge a net's test images, else those of validation, under graded edits.\n"
+        "Leaves robustness.html, .csv and .json: metrics at each grade with intervals, and how\n"
+        "much they differ from those of the unchanged images."
+    ),
+    config="robustness",
+    words="run=<run> [data.root=<labelled images>] [key=value ...]",
+    keys=(
+        *("run", "variant", "data.root", "output", "robustness.metric", "robustness.noise", "robustness.blur"),
+        *("robustness.contrast", "robustness.jpeg", "robustness.rotation", "data.classes", "data.manifest"),
+        *("data.columns.path", "data.columns.label", "data.columns.group", "data.group_pattern"),
+        *("data.cache_dir", "data.max_pixels", "audit", "audit.on_leak", "batch_size", "seed"),
+        *("trainer.accelerator", "trainer.threads", "allow"),
+    ),
+    examples=[
+        ("run=runs/<run>", "the run's own images, where they were"),
+        ("run=runs/<run> robustness.noise=[5,10,20] robustness.jpeg=[]", "grades of your own; [] leaves an edit out"),
+        ("run=runs/<sweep> data.root=images", "all seeds of a sweep; other labelled images"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Exit status 0. Raises UserError for a mistake in the command."""
+    from medcls.composition.compose import checked
+    from medcls.robustness.schema import ConfigWithRobustness, check_keys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_of(given.others)
+    config = checked(ConfigWithRobustness, "robustness", overrides, "robustness")
+    keys = check_keys(overrides)
+
+    from medcls.robustness.command import robustness
+
+    print(f"page: {robustness(config, keys)}")
+    return 0

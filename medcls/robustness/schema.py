@@ -1,0 +1,76 @@
+"""The part of the schema that only medcls robustness has, and which other keys it takes: the run decides the rest."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from medcls.config.schema import Config
+from medcls.config.section import Above0, AtLeast0, Section
+from medcls.errors import UserError
+from medcls.predict.schema import DECIDED, check_taken
+
+_TAKEN = (
+    *("run", "variant", "output", "robustness", "data", "audit", "allow", "batch_size"),
+    *("trainer.accelerator", "trainer.threads", "seed"),
+)
+
+
+class RobustnessConfig(Section):
+    """Grades of each edit, mildest first; an empty list leaves the edit out. metric: shown first, and compared.
+
+    noise: standard deviation in gray levels of 255; blur: standard deviation as a share of the image's side; contrast:
+    factor on the distance of a pixel from the image's mean, above 1 for more; jpeg: quality; rotation: degrees
+    counter-clockwise, below 0 clockwise.
+    """
+
+    metric: Literal["auroc", "accuracy", "balanced_accuracy", "f1"]
+    noise: list[Annotated[Above0, Field(le=255)]]
+    blur: list[Annotated[Above0, Field(le=1)]]
+    contrast: list[AtLeast0]
+    jpeg: list[Annotated[int, Field(ge=1, le=100, strict=True)]]
+    rotation: list[Annotated[float, Field(ge=-180, le=180, strict=True)]]
+
+    @field_validator("noise", "blur", "contrast", "jpeg", "rotation")
+    @classmethod
+    def are_distinct(cls, grades: list[float]) -> list[float]:
+        if twice := [grade for grade in grades if grades.count(grade) > 1]:
+            raise ValueError(f"{twice[0]:g} is given twice")
+        return grades
+
+    @field_validator("contrast", "rotation")
+    @classmethod
+    def change_images(cls, grades: list[float], info: object) -> list[float]:
+        unchanged = 1 if getattr(info, "field_name", "") == "contrast" else 0
+        if unchanged in grades:
+            raise ValueError(f"{unchanged} changes nothing; the unchanged images are judged anyway")
+        return grades
+
+
+class ConfigWithRobustness(Config):
+    """The configuration of a run, of which the command takes where images are, how to edit them and where to compute.
+
+    run: runs, a sweep or checkpoints; variant: of a sweep; output: folder for what is written.
+    """
+
+    run: Annotated[list[Path], Field(min_length=1)]
+    variant: str | None
+    output: Path | None
+    robustness: RobustnessConfig
+
+
+def check_keys(overrides: Sequence[str]) -> set[str]:
+    """Keys that the overrides name. Raises UserError for one that would have no effect."""
+    keys = check_taken(overrides, "robustness", _TAKEN, DECIDED)
+    if not names_images(keys):
+        own = ("data.cache_dir", "data.max_pixels")
+        useless = [key for key in sorted(keys) if key.startswith(("data.", "audit")) and key not in own]
+        if useless:
+            raise UserError(f"{useless[0]}: says how to read images of data.root, which is missing: data.root=...")
+    return keys
+
+
+def names_images(keys: Collection[str]) -> bool:
+    """Whether the keys of a command name images to judge; else those of the run are judged."""
+    return not {"data", "data.root", "data.manifest"}.isdisjoint(keys)
