@@ -31,7 +31,9 @@ def sources(record: Record) -> Fact:
     number = sum(sum(count.values()) for count in images["counts"].values())
     parts = ["SIMULATED: drawn by a program, no patients."] if images["simulated"] else []
     listed = "" if data.get("manifest") is None else f" listed in {PurePath(data['manifest']).name}"
-    parts.append(f"{record.metrics['data']}: {number} images{listed}; fingerprint {images['fingerprint'][:16]}.")
+    parts.append(
+        f"Data set {record.metrics['data']}: {number} images{listed}; fingerprint {images['fingerprint'][:16]}."
+    )
     if record.audit is None:
         return record.fact(" ".join(parts), "data.json", "config.yaml")
     parts.append(f"Files: {one_line(files_text(record.audit['files']))}.")
@@ -104,7 +106,7 @@ def partition(record: Record) -> Fact:
     elif record.images["simulated"]:
         how = "Drawn by the simulation"
     else:
-        how = "As the folders or the manifest of the data set have them"
+        how = f"As the {'data set' if data.get('manifest') is None else 'manifest'} has them"
     if (record.run.folder / "split.csv").is_file():
         files.append("split.csv")
     return record.fact(f"{how}. {'; '.join(_split_counts(record))}.", *files)
@@ -130,7 +132,7 @@ def disjoint(record: Record) -> Fact:
 def counts(record: Record) -> Fact:
     """Images of each class in each split, and patients where they are known."""
     parts = list(_split_counts(record))
-    for split, rows in record.metrics["per_class"].items():
+    for split, rows in record.metrics.get("per_class", {}).items():
         of_class = [f"{row['patients']} {row['class']}" for row in rows if row["patients"] is not None]
         parts += [f"patients of {called(record, split)}: {', '.join(of_class)}"] if of_class else []
     return record.fact(f"{'; '.join(parts)}.", "data.json", "metrics.json")

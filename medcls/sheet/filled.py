@@ -58,18 +58,17 @@ def answer(item: Item, source: Source) -> Answer:
 def overview(filled: Sequence[Filled]) -> Section:
     """Numbers of the items in each state."""
     states = (FILLED, NOT_RECORDED, YOURS)
-    rows = tuple(
-        (
-            one.checklist.name,
-            *(f"{len(of)}: {', '.join(of)}" if (of := one.numbers(state)) else "0" for state in states),
-        )
-        for one in filled
-    )
+    rows = tuple((one.checklist.name, *(_listed(one, state) for state in states)) for one in filled)
     note = (
         "Filled: read from the files that are named; what no file can know of such an item stands beside it. Not "
         "recorded: a run can know it, this one's files do not say it. TRIPOD+AI has 27 items, 52 with their parts."
     )
     return Section("At a glance", (Table(("", *states), rows, words=True), Note(note)))
+
+
+def _listed(filled: Filled, state: str) -> str:
+    numbers = filled.numbers(state)
+    return f"{len(numbers)} {state}{': ' if numbers else ''}{', '.join(numbers)}"
 
 
 def section(filled: Filled) -> Section:
@@ -93,6 +92,6 @@ def _parts(one: Answer) -> Iterator[str]:
         yield f"Yours to write{f': {one.item.yours}' if one.item.yours and one.text else '.'}"
         return
     if one.state == NOT_RECORDED:
-        yield f"Not recorded{f'; {one.how[0]} would' if one.how else ''}."
+        yield f"Not recorded{f'; it takes {one.how[0]}' if one.how else ''}."
     if one.item.yours:
         yield f"Yours to write: {one.item.yours[0].lower()}{one.item.yours[1:]}"

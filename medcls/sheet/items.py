@@ -72,6 +72,7 @@ class Checklist(NamedTuple):
 
 # What makes the files say what they do not.
 HOW = {
+    uncertainty: "intervals as medcls computes them today, which the run's predictions then give again",
     characteristics: "a manifest with columns such as sex, age, site (data.manifest)",
     subgroup_columns: "a manifest with columns such as sex, age, site (data.manifest)",
     subgroups: "a manifest with columns such as sex, age, site (data.manifest)",

@@ -50,36 +50,36 @@ def sections(source: Source) -> list[Section]:
 
 
 def front_matter(records: Sequence[Record], name: str) -> str:
-    """The metadata of one net, or of those of a sweep, each with its results."""
+    """The metadata of one net, or of those of a sweep, whose metrics name the run."""
+    several = len(records) > 1
+    results = [result for record in records for result in _results(record, f"{record.run.name}: " if several else "")]
     simulated = any(record.metrics["simulated"] for record in records)
-    results = {f"{name}: {record.run.name}" if len(records) > 1 else name: list(_results(record)) for record in records}
-    metrics = dict.fromkeys(one["type"] for of in results.values() for result in of for one in result["metrics"])
     values = {
         "library_name": "medcls",
         "pipeline_tag": _TASK,
         "tags": ["medcls", "pytorch", _TASK, "medical-imaging", *(["simulated-data"] if simulated else [])],
-        "metrics": list(metrics),
-        "model-index": [{"name": of, "results": found} for of, found in results.items()],
+        "metrics": list(dict.fromkeys(one["type"] for result in results for one in result["metrics"])),
+        "model-index": [{"name": name, "results": results}],  # of several models their readers keep the last
     }
     return f"---\n# license: yours to write\n{yaml_text(values)}---\n\n"
 
 
-def _results(record: Record) -> Iterator[dict[str, Any]]:
+def _results(record: Record, of: str) -> Iterator[dict[str, Any]]:
     name = f"{'SIMULATED ' * record.metrics['simulated']}{record.metrics['data']}"
-    yield _result(name, data_facts.called(record, record.judged), record.scored)
+    yield _result(name, data_facts.called(record, record.judged), record.scored, of)
     for one in record.external:
-        yield _result(one.metrics["data"], "external images", one.metrics["external"])
+        yield _result(one.metrics["data"], "external images", one.metrics["external"], of)
 
 
-def _result(data: str, images: str, scored: Mapping[str, Any]) -> dict[str, Any]:
+def _result(data: str, images: str, scored: Mapping[str, Any], of: str) -> dict[str, Any]:
     return {
         "task": {"type": _TASK, "name": "Image classification"},
         "dataset": {"type": "imagefolder", "name": f"{data}, {images}", "split": images},
-        "metrics": [found for name in METRICS if (found := _metric(name, scored.get(name)))],
+        "metrics": [found for name in METRICS if (found := _metric(name, scored.get(name), of))],
     }
 
 
-def _metric(name: str, found: Any) -> dict[str, Any] | None:
+def _metric(name: str, found: Any, of: str) -> dict[str, Any] | None:
     """A metric with its interval in its name; None where it is undefined, which the card's form has no value for."""
     value, low, high = (
         (found.get(key) for key in ("value", "low", "high")) if isinstance(found, Mapping) else (found, None, None)
@@ -88,4 +88,4 @@ def _metric(name: str, found: Any) -> dict[str, Any] | None:
         return None
     known = low is not None and not math.isnan(low)
     interval = f" ({LEVEL:.0%} interval {low:.3f} to {high:.3f})" if known else ""
-    return {"type": _IDS.get(name, name), "value": value, "name": f"{title_of(name)}{interval}"}
+    return {"type": _IDS.get(name, name), "value": value, "name": f"{of}{title_of(name)}{interval}"}

@@ -24,7 +24,6 @@ from medcls.subgroups.shown import subgroups_section
 
 _SHOWN = 5  # of the worst errors
 _PICTURES = ("curves.png", "confusion.png", "confusion_test.png", "roc.png", "roc_test.png")
-_OLDER = "; their method is not recorded: what the predictions give today differs, so an older medcls computed them"
 
 
 def measures(record: Record) -> Fact:
@@ -36,20 +35,21 @@ def measures(record: Record) -> Fact:
 
 
 def uncertainty(record: Record) -> Fact | None:
-    """That there are intervals, about what, by which methods as far as that can be told."""
+    """That there are intervals, about what, by which methods.
+
+    None also for intervals that the predictions do not give again: an older medcls computed them in another way.
+    """
     names = [name for name in METRICS if isinstance(record.scored.get(name), Mapping)]
-    if not names:
+    today = as_of_today(record, names)
+    if not names or not all(same(record.scored[name], today[name]) for name in names):
         return None
     patients = record.run.predictions[record.judged].n_patients
     about = "other patients, with all their images," if patients else "other images"
-    today = as_of_today(record, names)
-    how = (
-        ": score limits, for shares Wilson's (1927) or mid-p's, for AUROC on the variance of DeLong et al. (1988), "
-        "with patients Obuchowski's (1997), which the predictions give again"
-        if all(same(record.scored[name], today[name]) for name in names)
-        else _OLDER
+    text = (
+        f"{LEVEL:.0%} intervals about {about} drawn like these: score limits, for shares Wilson's (1927) or mid-p's, "
+        "for AUROC on the variance of DeLong et al. (1988), with patients Obuchowski's (1997); the predictions give them "
+        "again. One net: nothing is said of other seeds."
     )
-    text = f"{LEVEL:.0%} intervals about {about} drawn like these{how}. One net: nothing is said of other seeds."
     return record.fact(text, "metrics.json", "predictions.csv")
 
 
@@ -224,7 +224,8 @@ def subgroup_columns(record: Record) -> Fact | None:
     if (read := read_columns(record.run.folder, record.run.predictions[record.judged].names)) is None:
         return None
     by = ", ".join(read[0]) or "nothing"
-    text = f"Metrics by {by}, on {called(record, record.judged)}; AUROC of each group vs. the rest, permutation tests (Holm)."
+    where = called(record, record.judged)
+    text = f"Metrics by {by}, on {where}; AUROC of each group vs. the rest, permutation tests (Holm)."
     return record.fact(text, SUBGROUPS)
 
 

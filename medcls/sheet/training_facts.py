@@ -45,14 +45,14 @@ def software(record: Record) -> Fact:
 
 
 def hardware(record: Record) -> Fact:
-    """What it ran on, and how long training took."""
+    """What it ran on."""
     environment, trainer = record.environment, record.config["trainer"]
     gpus = ", ".join(environment["gpus"]) or "none"
     text = (
         f"{environment['platform']}; GPUs present: {gpus}; trainer.accelerator={trainer['accelerator']}, precision "
-        f"{trainer['precision']}, threads {environment['threads']}; {record.metrics['seconds']:.0f} s of training."
+        f"{trainer['precision']}, threads {environment['threads']}."
     )
-    return record.fact(text, "environment.json", "config.yaml", "metrics.json")
+    return record.fact(text, "environment.json", "config.yaml")
 
 
 def initialisation(record: Record) -> Fact:
