@@ -29,6 +29,8 @@ from medcls.export.schema import ConfigWithExport
 from medcls.export.schema import check_keys as check_export_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
+from medcls.sheet.schema import ConfigWithSheet
+from medcls.sheet.schema import check_keys as check_sheet_keys
 from medcls.study.schema import ConfigWithStudy
 from medcls.study.tasks import words_of
 from medcls.sweep.launch_settings import EXTRAS
@@ -38,7 +40,7 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|study|audit|predict|explain|export|baseline|preview|report))"
+    r"|medcls (train|sweep|study|audit|predict|explain|export|baseline|sheet|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
@@ -121,6 +123,13 @@ def check_export(words):
     check_against(ConfigWithExport, composed("test", overrides, "export", ConfigWithExport))
 
 
+def check_sheet(words):
+    """The words of a command that fills checklists; those of its own keys may stand alone."""
+    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    check_sheet_keys(overrides)
+    check_against(ConfigWithSheet, composed("test", overrides, "sheet", ConfigWithSheet))
+
+
 def check_study(words):
     """Keys of the study's own."""
     check_against(ConfigWithStudy, composed("test", words, "study", ConfigWithStudy))
@@ -152,6 +161,8 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_against(ConfigWithExplain, composed("test", overrides, "explain", ConfigWithExplain))
     elif command == "export":
         check_export(given.others)
+    elif command == "sheet":
+        check_sheet(given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -165,6 +176,8 @@ def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
     if words[0].startswith("format="):
         check_export(words)
+    elif words[0].startswith(("external=", "maps=")):
+        check_sheet(words)
     elif words[0].startswith("study."):
         check_study(words)
     else:

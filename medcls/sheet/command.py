@@ -27,6 +27,8 @@ def sheet(config: ConfigWithSheet) -> Path:
     Raises UserError where no run is finished, for a damaged file, and for folders on other nets.
     """
     path = config.run[0].expanduser()
+    if not path.is_dir() or not ((path / "sweep.json").is_file() or any(path.rglob("status.json"))):
+        raise UserError(f"run: {path} is not the folder of a run or a sweep. Name one, such as runs/<run>.")
     sweep = read_sweep(path)
     records = _records(sweep, path)
     if config.external or config.maps:
@@ -49,11 +51,11 @@ def sheet(config: ConfigWithSheet) -> Path:
 
 def _records(sweep: Sweep, path: Path) -> list[Record]:
     """The finished runs. Raises UserError where there is none."""
-    done = [run for run in sweep.runs if run.done]
+    runs = [run for run in sweep.runs if is_sweep(path) or run.folder == path]
+    done = [run for run in runs if run.done]
     if not done:
-        reason = f": {sweep.runs[0].reason}" if len(sweep.runs) == 1 else ""
-        resume = f"\n  Resume it: {RunFolder(path).resume_override}" if not is_sweep(path) else ""
-        raise UserError(f"run: {path} holds no finished run, of which there is something to say{reason}.{resume}")
+        reason = f" ({runs[0].reason}).\n  Resume it: {RunFolder(path).resume_override}" if len(runs) == 1 else "."
+        raise UserError(f"run: {path} is not finished, and a sheet is of what a finished run leaves{reason}")
     return [read_record(run, f"{run.name}/" if run.folder != path else "") for run in done]
 
 

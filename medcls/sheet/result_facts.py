@@ -47,8 +47,8 @@ def uncertainty(record: Record) -> Fact | None:
     about = "other patients, with all their images," if patients else "other images"
     text = (
         f"{LEVEL:.0%} intervals about {about} drawn like these: score limits, for shares Wilson's (1927) or mid-p's, "
-        "for AUROC on the variance of DeLong et al. (1988), with patients Obuchowski's (1997); the predictions give them "
-        "again. One net: nothing is said of other seeds."
+        "for AUROC on the variance of DeLong et al. (1988), with patients Obuchowski's (1997); the predictions give "
+        "them again. One net: nothing is said of other seeds."
     )
     return record.fact(text, "metrics.json", "predictions.csv")
 
