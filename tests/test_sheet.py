@@ -99,7 +99,7 @@ def test_sheet_says_what_the_files_of_the_run_say(own_run, train, command):
     assert "batches of 4; 2 of at most 2 epochs, early stopping after 7" in claim["25"][1]
     assert "HorizontalFlip" in claim["25"][1]
     at_threshold = json.loads((run / "decision.json").read_text())["at_threshold"]["test"]
-    assert all(interval(at_threshold[name]) in claim["38"][1] for name in ("sensitivity", "specificity", "ppv", "npv"))
+    assert all(interval(at_threshold[name]) in claim["38"][1] for name in ("accuracy", "sensitivity", "specificity"))
     rows = [row for row in csv.DictReader((run / "predictions.csv").open()) if row["split"] == "test"]
     wrong = sum((float(row["p_c"]) >= 0.4) != (row["label"] == "c") for row in rows)
     assert f"{wrong} of {len(rows)} test images are decided wrongly" in claim["39"][1]
