@@ -73,7 +73,9 @@ def interval(found):
 
 def test_sheet_says_what_the_files_of_the_run_say(own_run, train, command):
     words = [*TINY, "data=folder", f"data.root={own_run}", f"data.manifest={own_run}/list.csv", "logger=none"]
-    run = train(*words, "lr=3e-3", "threshold.value=0.4", "augment=medical", "trainer.patience=7").folder
+    run = train(
+        *words, "lr=3e-3", "threshold.value=0.4", "augment=medical", "trainer.patience=7", "audit.search=quick"
+    ).folder
     done = command("medcls", "sheet", f"run={run}", "output=sheet")
     assert done.status == 0, done.err
     text = (done.folder / "sheet/sheet.md").read_text()

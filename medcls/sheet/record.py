@@ -54,6 +54,7 @@ class Environment(TypedDict):
     platform: str
     gpus: list[str]
     threads: int
+    weights_sha256: NotRequired[str]
 
 
 class Leaks(TypedDict):

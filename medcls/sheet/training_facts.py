@@ -1,6 +1,7 @@
 """What a run's files say of its net and its training."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from medcls.quoting import in_grammar
@@ -28,8 +29,9 @@ def predictors(record: Record) -> Fact:
 def net(record: Record) -> Fact:
     """Its structure."""
     metrics, (height, width, channels) = record.metrics, record.images["shape"]
+    model = {key: value for key, value in record.config["model"].items() if key != "weights"}  # see initialisation
     text = (
-        f"{part(record.config['model'])}; {metrics['parameters']:,} parameters; in: {channels} x {height} x {width} in "
+        f"{part(model)}; {metrics['parameters']:,} parameters; in: {channels} x {height} x {width} in "
         f"[0, 1]; out: a probability for each of {len(metrics['classes'])} classes. Weights: checkpoints/best.ckpt."
     )
     return record.fact(text, "config.yaml", "metrics.json", "checkpoints/best.ckpt")
@@ -58,14 +60,21 @@ def hardware(record: Record) -> Fact:
 def initialisation(record: Record) -> Fact:
     """Where weights start from."""
     model = record.config["model"]
-    if model["family"] == "torchvision":
-        random = "at random, as torchvision draws them"
-        how = random if model["weights"] is None else f"from torchvision's weights {model['weights']}"
+    files = ["config.yaml"]
+    if model["family"] in ("torchvision", "frozen"):
+        if model["weights"] is None:
+            how = "at random, as torchvision draws them"
+        elif digest := record.environment.get("weights_sha256"):
+            how = f"from the file {PurePath(model['weights']).name}, SHA-256 {digest}"
+            files.append("environment.json")
+        else:
+            how = f"from torchvision's weights {model['weights']}"
+        how += ", and only the head is trained" if model["family"] == "frozen" else ""
     elif model["family"] == "own":
         how = f"as {model['_target_']} starts them"
     else:
         how = f"at random ({model['init']}), biases at zero" if model["init"] == "glorot" else "as PyTorch draws them"
-    return record.fact(f"Weights start {how}.", "config.yaml")
+    return record.fact(f"Weights start {how}.", *files)
 
 
 def training(record: Record) -> Fact:
