@@ -31,6 +31,8 @@ from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.robustness.schema import ConfigWithRobustness
 from medcls.robustness.schema import check_keys as check_robustness_keys
+from medcls.sheet.schema import ConfigWithSheet
+from medcls.sheet.schema import check_keys as check_sheet_keys
 from medcls.study.schema import ConfigWithStudy
 from medcls.study.tasks import words_of
 from medcls.sweep.launch_settings import EXTRAS
@@ -42,7 +44,7 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|study|audit|predict|explain|robustness|errors|export|baseline|preview|report))"
+    r"|medcls (train|sweep|study|audit|predict|explain|robustness|errors|export|baseline|sheet|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 OF_RUNS = {
@@ -130,6 +132,13 @@ def check_export(words):
     check_against(ConfigWithExport, composed("test", overrides, "export", ConfigWithExport))
 
 
+def check_sheet(words):
+    """The words of a command that fills checklists; those of its own keys may stand alone."""
+    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    check_sheet_keys(overrides)
+    check_against(ConfigWithSheet, composed("test", overrides, "sheet", ConfigWithSheet))
+
+
 def check_study(words):
     """Keys of the study's own."""
     check_against(ConfigWithStudy, composed("test", words, "study", ConfigWithStudy))
@@ -162,6 +171,8 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_against(schema, composed("test", overrides, command, schema))
     elif command == "export":
         check_export(given.others)
+    elif command == "sheet":
+        check_sheet(given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -175,6 +186,8 @@ def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
     if words[0].startswith("format="):
         check_export(words)
+    elif words[0].startswith(("external=", "maps=")):
+        check_sheet(words)
     elif words[0].startswith("study."):
         check_study(words)
     else:

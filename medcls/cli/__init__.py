@@ -17,7 +17,7 @@ from medcls.process import reach_working_folder, tune_process
 
 COMMANDS = (
     *("train", "sweep", "study", "audit"),
-    *("predict", "explain", "robustness", "errors", "export", "baseline", "preview", "report", "completion"),
+    *("predict", "explain", "robustness", "errors", "export", "baseline", "sheet", "preview", "report", "completion"),
 )
 
 

@@ -43,7 +43,10 @@ def keys_of(config_name: str) -> dict[str, Key]:
 def names_of_keys() -> set[str]:
     """Dotted names of the keys of all choices of all groups."""
     names = set().union(
-        *(keys_of(name) for name in ("config", "predict", "explain", "robustness", "errors", "export", "preview"))
+        *(
+            keys_of(name)
+            for name in ("config", "predict", "explain", "robustness", "errors", "export", "sheet", "preview")
+        )
     )
     for group in groups():
         for file in files_of(group).values():

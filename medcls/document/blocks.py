@@ -22,11 +22,12 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells as shown; the first column names the row."""
+    """Rows of cells as shown; the first column names the row; words: the others hold text, not numbers."""
 
     kind: ClassVar[str] = "table"
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    words: bool = False
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,7 @@ def _write(
     write_json(
         folder / "explain.json",
         {
+            "nets": [net.digest for net in ensemble.nets],
             "method": method,
             "says_nothing": [check.text for check in failed] or None,
             "checks": [asdict(check) for check in checks],

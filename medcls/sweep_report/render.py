@@ -1,4 +1,4 @@
-"""report.md and report.html of the same sections."""
+"""A document of sections as Markdown and as HTML, such as report.md and report.html."""
 
 import base64
 import re
@@ -37,8 +37,18 @@ def page_of(sweep: Sweep, head: Head) -> Page:
 
 
 def write_document(folder: Path, page: Page, sections: Sequence[Section], name: str = "report") -> Path:
-    """Write <name>.md and <name>.html into a folder, below which the pictures are; returns the path of the latter."""
+    """Write ``name``.md and ``name``.html into a folder, below which the pictures are; returns the latter's path."""
+    for kind in ("md", "html"):
+        write_text(folder / f"{name}.{kind}", _rendered(kind, page, sections, folder))
+    return folder / f"{name}.html"
 
+
+def markdown(page: Page, sections: Sequence[Section]) -> str:
+    """The same as Markdown alone, of sections without pictures."""
+    return _rendered("md", page, sections, Path())
+
+
+def _rendered(kind: str, page: Page, sections: Sequence[Section], folder: Path) -> str:
     def inline(path: str) -> str:
         content = base64.b64encode((folder / path).read_bytes()).decode()
         return f"data:image/png;base64,{content}"
@@ -57,9 +67,7 @@ def write_document(folder: Path, page: Page, sections: Sequence[Section], name: 
     )
     environment.filters |= {"inline": inline, "inches": inches, "cell": _cell, "plain": _plain}
     content = {"page": page, "head": page.head, "sections": sections}
-    for ending in (".md", ".html"):
-        write_text(folder / (name + ending), environment.get_template(f"report{ending}").render(content))
-    return folder / f"{name}.html"
+    return environment.get_template(f"report.{kind}").render(content)
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,40 @@
+"""medcls sheet: what a run knows of the items of reporting checklists, and its model card."""
+
+import logging
+import sys
+
+from medcls.cli.page import Page
+from medcls.cli.predict import overrides_of
+from medcls.cli.words import Words
+
+PAGE = Page(
+    about=(
+        "Fill what a run knows of the items of CLAIM and TRIPOD+AI.\n"
+        "Leaves sheet.html and sheet.md, each item with the files that prove it, the rest\n"
+        "marked as yours to write; and model_card.md, as Hugging Face reads it."
+    ),
+    config="sheet",
+    words="run=<run> [key=value ...]",
+    keys=("run", "output", "external", "maps"),
+    examples=[
+        ("run=runs/<run>", "a folder below runs/"),
+        ("run=runs/<sweep> output=sheet", "all runs of a sweep, with what was compared"),
+        ("run=runs/<run> 'external=[runs/predict_elsewhere]'", "also what the net is worth elsewhere"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Write the folder; returns the exit status."""
+    from medcls.composition.compose import checked
+    from medcls.sheet.schema import ConfigWithSheet, check_keys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_of(given.others)
+    config = checked(ConfigWithSheet, "sheet", overrides, "sheet")
+    check_keys(overrides)
+
+    from medcls.sheet.command import sheet
+
+    print(f"page: {sheet(config)}")
+    return 0
