@@ -10,7 +10,7 @@ from conftest import SCRIPT, TINY
 from PIL import Image
 from torch import nn
 
-from medcls.explain.checks import shuffled_layer_by_layer, similarity
+from medcls.explain.checks import check_labels, shuffled_layer_by_layer, similarity
 from medcls.explain.maps import draw_maps
 
 SIDE = 64
@@ -72,6 +72,26 @@ def test_maps_lie_where_the_planted_mark_is_and_carry_no_stamp(learnt, command, 
     assert "SAYS NOTHING" not in (done.folder / "maps/report.html").read_text()
     again = command("medcls", "explain", *run, "output=maps")
     assert (again.status, "holds files already" in again.err) == (2, True)
+
+
+@pytest.mark.slow
+def test_a_net_trained_anew_on_shuffled_labels_looks_elsewhere(learnt, command):
+    folder = learnt("lenet")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    done = command("medcls", "explain", f"run={folder}", "explain.retrain=true", "seed=3", "output=maps")
+    assert done.status == 0, done.err
+    checks = {check["name"]: check for check in json.loads((done.folder / "maps/explain.json").read_text())["checks"]}
+    assert not checks["labels"]["failed"], checks["labels"]["text"]
+    share = int(re.search(r"learnt (\d+)%", checks["labels"]["text"])[1])
+    assert 50 < share < 100  # more than chance, less than of the labels that the mark tells
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_net_trained_on_shuffled_labels_that_looks_where_this_one_does_fails_it():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 1))
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    maps = draw_maps(net, images, "integrated_gradients")
+    assert check_labels(maps, images, "integrated_gradients", net, 1.0).failed
 
 
 @pytest.mark.slow

@@ -42,12 +42,7 @@ def keys_of(config_name: str) -> dict[str, Key]:
 
 def names_of_keys() -> set[str]:
     """Dotted names of the keys of all choices of all groups."""
-    names = set().union(
-        *(
-            keys_of(name)
-            for name in ("config", "predict", "explain", "robustness", "errors", "export", "sheet", "preview")
-        )
-    )
+    names = set().union(*(keys_of(file.stem) for file in sorted(CONF.glob("*.yaml"))))
     for group in groups():
         for file in files_of(group).values():
             names |= {f"{group}.{name}" for name in keys_of_file(file)}

@@ -22,6 +22,7 @@ PAGE = Page(
             "output",
             "explain.method",
             "explain.images",
+            "explain.retrain",
             "data.cache_dir",
             "data.max_pixels",
         ),

@@ -76,6 +76,17 @@ def check_maps(
     return checks, course
 
 
+def check_labels(maps: Maps, images: Images, method: str, other: nn.Module, learnt: float) -> Check:
+    """Whether a net that learnt a share ``learnt`` of shuffled labels looks elsewhere (Adebayo et al., 2018)."""
+    maps, images = maps[:_MOST], images[:_MOST]
+    alike = float(np.median(similarity(maps, draw_maps(other, images, method))))
+    text = (
+        f"trained on shuffled labels, of which it learnt {learnt:.0%}, such a net has maps that correlate {alike:.2f} "
+        f"with these (below {ALIKE} expected)"
+    )
+    return Check("labels", text, alike >= ALIKE)
+
+
 def _hiding(net: nn.Module, maps: Maps, images: Images, seed: int) -> Check:
     """Whether hiding the map's highest place changes what the net says, more than hiding others does."""
     side, rng = images.shape[1], np.random.default_rng(seed)

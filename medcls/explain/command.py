@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from medcls.atomic import write_json
 from medcls.document.blocks import Note, Picture, Section, Table, Text
 from medcls.errors import UserError
-from medcls.explain.checks import ALIKE, Check, check_maps, check_worth
+from medcls.explain.checks import ALIKE, Check, check_labels, check_maps, check_worth
 from medcls.explain.maps import Images, Maps, draw_maps
+from medcls.explain.retrained import trained_on_shuffled_labels
 from medcls.explain.schema import ConfigWithExplain
 from medcls.predict.inputs import list_inputs
 from medcls.predict.judging import device_of
@@ -57,6 +58,7 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     ensemble = find_nets(config.run, config.variant, allowed)
     folder = new_folder(config.output, f"explain_{ensemble.title}")
     shown = _of_folder(config, ensemble) if given_images else _of_validation(config, ensemble.nets[0], allowed)
+    trained = own_images(ensemble.nets[0], config, allowed, None, "no retraining") if config.explain.retrain else None
     device, method = device_of(config.trainer.accelerator), config.explain.method
     nets = [net.module.net.to(device).eval() for net in ensemble.nets]
     log.info("%s of %d images by %d nets", method, len(shown.names), len(nets))
@@ -65,6 +67,8 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     run = ensemble.nets[0].run
     worth = check_worth(run.predictions.get("val") if run else None)
     checks = [*([worth] if worth else []), *checks]
+    if trained is not None:
+        checks.append(check_labels(maps[0], shown.images, method, *trained_on_shuffled_labels(trained, config)))
     return _write(folder, ensemble, shown, maps[0], checks, course, method)
 
 

@@ -7,17 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from medcls.config.schema import Config
-from medcls.config.section import AtLeast1, Section
+from medcls.config.section import AtLeast1, Flag, Section
 from medcls.predict.schema import check_taken
 
 _TAKEN = ("run", "variant", "output", "explain", "data", "allow", "trainer.accelerator", "trainer.threads", "seed")
 
 
 class ExplainConfig(Section):
-    """method: how maps are made; images: how many are shown at most, evenly spaced over all."""
+    """method: how maps are made; images: how many are shown at most, evenly spaced over all.
+
+    retrain: whether to train the net anew, on shuffled labels, as a check.
+    """
 
     method: Literal["hires_cam", "grad_cam", "integrated_gradients"]
     images: AtLeast1
+    retrain: Flag
 
 
 class ConfigWithExplain(Config):

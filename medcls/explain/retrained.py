@@ -1,0 +1,51 @@
+"""A net trained as another was, on shuffled labels: maps that it shares with that net are of the images alone."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from torch import nn
+
+from medcls.assembly import assemble
+from medcls.config import Config
+from medcls.data.image_set import ImageSet, fingerprint
+from medcls.host.quiet import quiet_lightning
+from medcls.host.stop import stopping_in_order
+from medcls.predict.training_images import TrainingImages
+from medcls.runs.folder import RunFolder
+from medcls.training.history import History
+
+log = logging.getLogger(__name__)
+
+
+def with_shuffled_labels(images: ImageSet, seed: int) -> ImageSet:
+    """The image set with the labels of its training images dealt anew, as many of each class as before."""
+    at, samples = images.indices("train"), list(images.table.samples)
+    dealt = np.random.default_rng(seed).permutation(images.labels("train"))
+    for i, label in zip(at.tolist(), dealt.tolist(), strict=True):
+        samples[i] = replace(samples[i], label=label)
+    table = replace(images.table, samples=tuple(samples))
+    return replace(images, table=table, fingerprint=fingerprint(table, images.digests))
+
+
+def trained_on_shuffled_labels(trained: TrainingImages, asked: Config) -> tuple[nn.Module, float]:
+    """The net after the last epoch of such a training, and the share of the dealt labels that it has learnt.
+
+    trained: images and configuration of the net's own training, whose loggers and callbacks are left out; asked: its
+    ``trainer.accelerator`` and the ``seed`` of the shuffling. Nothing of it is kept. Raises Stopped on a signal.
+    """
+    there = trained.config
+    trainer = there.trainer.model_copy(update={"patience": None, "accelerator": asked.trainer.accelerator})
+    logger = there.logger.model_copy(update={"tensorboard": False, "pictures": False})
+    bare = {"trainer": trainer, "logger": logger, "loggers": [], "callbacks": [], "metrics": [], "resume": None}
+    config, history = there.model_copy(update=bare), History()
+    log.info("training on shuffled labels: %d epochs", config.epochs)
+    with TemporaryDirectory() as temporary, quiet_lightning(), stopping_in_order() as late:
+        folder = RunFolder(Path(temporary))
+        folder.best.parent.mkdir()
+        images = with_shuffled_labels(trained.images, asked.seed)
+        training = assemble(config, folder, images, history, [], late, swept=(), show=False)
+        training.trainer.fit(training.classifier, training.data)
+    return training.classifier.net.eval(), float(history.rows[-1]["train_accuracy"])
