@@ -17,7 +17,7 @@ from medcls.process import reach_working_folder, tune_process
 
 COMMANDS = (
     *("train", "sweep", "study", "audit"),
-    *("predict", "explain", "export", "baseline", "preview", "report", "completion"),
+    *("predict", "explain", "export", "baseline", "pack", "verify", "preview", "report", "completion"),
 )
 
 

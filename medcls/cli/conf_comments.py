@@ -42,7 +42,8 @@ def keys_of(config_name: str) -> dict[str, Key]:
 
 def names_of_keys() -> set[str]:
     """Dotted names of the keys of all choices of all groups."""
-    names = set().union(*(keys_of(name) for name in ("config", "predict", "explain", "export", "preview")))
+    commands = ("config", "predict", "explain", "export", "pack", "verify", "preview")
+    names = set().union(*map(keys_of, commands))
     for group in groups():
         for file in files_of(group).values():
             names |= {f"{group}.{name}" for name in keys_of_file(file)}

@@ -68,12 +68,17 @@ def opened(path: Path) -> Iterator[Opened]:
     with tempfile.TemporaryDirectory(prefix="medcls_verify_") as name:
         folder = Path(name).resolve()
         try:
-            try:
-                yield Opened(folder, _unpacked(path, folder))
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-                raise _refused(path, str(error) or type(error).__name__) from error
+            yield Opened(folder, _manifest_of_unpacked(path, folder))
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/", f"{path}: ")) from error
+
+
+def _manifest_of_unpacked(path: Path, folder: Path) -> Manifest:
+    try:
+        return _unpacked(path, folder)
+    # RuntimeError: encrypted, or a method that the standard library lacks; OSError: a file where another is a folder.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as error:
+        raise _refused(path, str(error) or type(error).__name__) from error
 
 
 def _unpacked(path: Path, folder: Path) -> Manifest:
@@ -136,6 +141,19 @@ def _extract(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder
     if left:
         raise _refused(path, f"{info.filename!r} has other than the {info.file_size:,} bytes that it declares")
     return digest.hexdigest()
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raise UserError for a checkpoint, itself a zip file, that would be larger unpacked than it is."""
+    try:
+        with zipfile.ZipFile(path) as records:
+            infos = records.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise UserError(f"{path}: not a checkpoint of medcls ({error}).") from error
+    if any(info.compress_type != zipfile.ZIP_STORED for info in infos) or (
+        sum(info.file_size for info in infos) > path.stat().st_size
+    ):
+        raise UserError(f"{path}: not a checkpoint of medcls (it is larger unpacked than it is).")
 
 
 def digest_of(path: Path) -> str:

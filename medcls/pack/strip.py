@@ -18,6 +18,7 @@ _WHOLE = re.compile(
 _WITHIN = re.compile(
     r"(?<![\w.:/\\~-])(?:(?:file://)?(?:~[\w.-]*)?(?:/[^\s/'\",;:()\[\]{}<>=|]+){2,}/?|[A-Za-z]:[\\/][^\s'\",;]+)"
 )
+_SETTINGS = re.compile(r", [\w.]+=")  # the name of a variant
 _LONG = 6  # bytes from which on a name is looked for among tensors and pixels, where shorter ones stand by chance
 
 
@@ -27,15 +28,14 @@ class Machine:
     def __init__(self, folders: Collection[str] = (), keep: Collection[str] = ()) -> None:
         here = {Path.home(), Path.cwd(), Path(tempfile.gettempdir()), *map(Path, folders)}
         paths = {str(form) for path in here for form in (path, path.resolve()) if form.is_absolute()}
-        self.paths = sorted((path for path in paths if path != path[:1]), key=lambda path: (-len(path), path))
+        self.paths = sorted(paths - {os.sep}, key=lambda path: (-len(path), path))
         host = socket.gethostname()
         names = {_user(), Path.home().name, host, host.partition(".")[0]}
         allowed = {word.casefold() for word in (*NOBODY, *keep)}
         self.names = sorted(name for name in names if name and name.casefold() not in allowed)
         words = [rf"(?<![^\W_]){re.escape(name)}(?![^\W_])" for name in self.names]
         self._words = re.compile("|".join(words), re.I) if words else None
-        folders_ = [rf"{re.escape(path)}(?![\w.-])" for path in self.paths]
-        self._paths = re.compile("|".join(folders_))
+        self._paths = re.compile("|".join(rf"(?<![\w.~-]){re.escape(path)}(?![\w.-])" for path in self.paths))
 
     def without_paths(self, text: str) -> str:
         """Text in which the folders of this machine are those of nobody."""
@@ -47,8 +47,8 @@ class Machine:
 
     def found_in(self, text: str) -> str:
         """The first of its folders or names that ``text`` holds; "" where there is none."""
-        found = self._paths.search(text) or self._paths.search(text.replace("\\\\", "\\"))
-        found = found or (self._words.search(text) if self._words else None)
+        text = re.sub(r"\\(?:[nrt]|(\\))", r"\1 ", text)  # escaped in JSON and YAML
+        found = self._paths.search(text) or (self._words.search(text) if self._words else None)
         return found[0] if found else ""
 
     def found_among(self, content: bytes) -> str:
@@ -84,7 +84,7 @@ class Stripper:
 
     def text(self, text: str) -> str:
         """The text with its paths replaced; itself where there are none."""
-        if whole := _WHOLE.fullmatch(text):
+        if (whole := _WHOLE.fullmatch(text)) and not _SETTINGS.search(text):
             path = self.path(whole["path"])
             return f"{whole['lead'] or ''}{whole['quote']}{path}{whole['quote']}"
         stripped = _WITHIN.sub(lambda found: self.path(found[0]), self.machine.without_paths(text))
