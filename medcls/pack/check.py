@@ -10,6 +10,7 @@ from medcls.evaluation.metrics import Metric
 from medcls.pack.anew import Images, anew
 from medcls.pack.archive import Opened, check_checkpoint
 from medcls.pack.compared import Number
+from medcls.pack.last_epoch import packed_last
 from medcls.pack.layout import VERDICTS
 from medcls.pack.recompute import run_numbers, sweep_numbers
 from medcls.pack.schema import ConfigWithPack, ConfigWithVerify
@@ -64,7 +65,7 @@ def checked_run(name: str, run: Run, images: Images | None, allowed: Collection[
     nets: Ensemble | None = None if named else find_nets([run.folder], None, allowed)
     own: list[Metric] = metrics_of_own(nets, allowed) if nets else []
     net = nets.nets[0].module if nets else None
-    numbers = list(run_numbers(run, net, own))
+    numbers = list(run_numbers(run, packed_last(run), net, own))
     if images and nets:
         found = list(anew(run, nets, images, own))
         judged = {number.where for number in found}

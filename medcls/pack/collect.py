@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from medcls.errors import UserError
-from medcls.pack.layout import OF_RUN, VERDICTS, wrong_with
+from medcls.pack.layout import LAST, OF_RUN, VERDICTS, wrong_with
 from medcls.pack.recompute import verdicts_of
 from medcls.pack.strip import Stripper
 from medcls.predict.nets import is_sweep
 from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
+from medcls.runs.predictions import Predictions, write_predictions
 from medcls.runs.reading import read_json, read_rows, read_yaml, yaml_text
 from medcls.runs.run import Run
 from medcls.sweep_report.design import Sweep, read_sweep
@@ -95,14 +97,22 @@ def patients_of(sources: Sequence[Source]) -> dict[str, str]:
     return {name: f"patient_{number:0{width}d}" for number, name in enumerate(known, start=1)}
 
 
-def collect(sources: Sequence[Source], stripper: Stripper, *, images: bool) -> Collected:
-    """Everything that goes into the pack. Raises UserError for a file that is missing or damaged."""
+def collect(
+    sources: Sequence[Source], stripper: Stripper, *, images: bool, last: Mapping[Path, Predictions]
+) -> Collected:
+    """Everything that goes into the pack; last: of runs by folder, what ``last_predictions`` gives.
+
+    Raises UserError for a file that is missing or damaged.
+    """
     found, patients, roots = Collected(), patients_of(sources), roots_of(sources)
     for source in sources:
         if source.sweep is not None:
             add_sweep(found, source, stripper)
         for run in source.runs:
             add_run(found, source.inside(run), run, stripper, patients)
+            if run.folder in last:
+                content = as_table(last[run.folder], run, stripper, patients)
+                found.add(f"{source.inside(run)}/{LAST}", content)
     if images:
         add_images(found, sources, roots)
     return found
@@ -168,6 +178,13 @@ def table(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> bytes:
         cells = (patients.get(cell, cell) if name == "group" else cell for name, cell in row.items())
         writer.writerow(map(stripper.text, cells))
     return text.getvalue().encode()
+
+
+def as_table(predictions: Predictions, run: Run, stripper: Stripper, patients: Mapping[str, str]) -> bytes:
+    """Predictions of the last epoch as predictions.csv has those of the best."""
+    with TemporaryDirectory(prefix="medcls_pack_") as folder:
+        write_predictions(file := Path(folder) / LAST, run.metrics["classes"], {"val": predictions})
+        return table(file, stripper, patients)
 
 
 def checkpoint(file: Path, stripper: Stripper) -> bytes | Path:

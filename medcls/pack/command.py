@@ -11,6 +11,7 @@ from medcls.pack.archive import Opened, digest_of, opened, write_archive
 from medcls.pack.check import Part, check
 from medcls.pack.collect import Source, collect, find_sources, roots_of
 from medcls.pack.compared import Number
+from medcls.pack.last_epoch import last_predictions
 from medcls.pack.layout import MANIFEST, is_text
 from medcls.pack.schema import ConfigWithPack
 from medcls.pack.strip import Machine, Stripper, strings_in
@@ -32,14 +33,16 @@ def pack(config: ConfigWithPack) -> Path:
     check_output(path)
     roots = sorted(set(roots_of(sources).values()))
     machine = Machine([*roots, *(str(source.folder.absolute()) for source in sources)], config.keep)
-    found = collect(sources, Stripper(machine, roots), images=config.images)
+    finished, allowed = [run for source in sources for run in source.finished], {*config.own_code, *config.allow}
+    last = {run.folder: of for run in finished if (of := last_predictions(run, allowed, SAME)) is not None}
+    found = collect(sources, Stripper(machine, roots), images=config.images, last=last)
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as file:
         write_archive(file, found.entries, found.images)
         file.flush()
-        with opened(Path(file.name)) as finished:
-            check_names_nothing(finished, machine)
-            tell_differences(list(check(finished, config, None)))
+        with opened(Path(file.name)) as packed:
+            check_names_nothing(packed, machine)
+            tell_differences(list(check(packed, config, None)))
         digest = digest_of(Path(file.name))
     say_what_is_inside(sources, len(found.entries), config.images)
     log.info("SHA-256 %s", digest)

@@ -11,11 +11,12 @@ OF_RUN = (
     *("config.yaml", "environment.json", "data.json", "status.json", "history.csv", "metrics.json", "decision.json"),
     "predictions.csv",
 )
+LAST = "last_predictions.csv"  # of the last epoch, where it is not the best one
 CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")
 VERDICTS = "verdicts.json"
 OF_SWEEP = ("sweep.json", "results.csv", "pooled.csv", VERDICTS)
 _KNOWN = re.compile(
-    r"runs/(?:[^/]+/)+(?:" + "|".join(map(re.escape, (*OF_RUN, *CHECKPOINTS, *OF_SWEEP))) + r")|images/\d+/.+"
+    r"runs/(?:[^/]+/)+(?:" + "|".join(map(re.escape, (*OF_RUN, LAST, *CHECKPOINTS, *OF_SWEEP))) + r")|images/\d+/.+"
 )
 LONGEST = 1000  # characters of a name
 

@@ -49,24 +49,35 @@ class Loss:
     rounding: float
 
 
-def run_numbers(run: Run, net: Classifier | None, own: Sequence[Metric]) -> Iterator[Number]:
-    """Every number of a finished run's table; net: None where its code may not run; own: the user's own metrics."""
+def run_numbers(run: Run, last: Predictions | None, net: Classifier | None, own: Sequence[Metric]) -> Iterator[Number]:
+    """Every number of a finished run's table.
+
+    last: validation images by the net of the last epoch, None where it is the best one or they are not known; net:
+    None where its code may not run; own: the user's own metrics.
+    """
     stored = {key: value for key, value in run.metrics.items() if key not in FACTS}
-    last_is_best = run.history[-1]["epoch"] == best_row(run.history)["epoch"]
-    of_last = stored["last"]["val"]
+    last = run.predictions["val"] if last_is_best(run) else last
     found = table_of(run, net, own)
-    if last_is_best:
-        found["last"]["val"] = found["best"]["val"]
+    if last is not None:
+        found["last"]["val"] = measured(last, net, own)
+    by_part = {"best": run.predictions["val"], "last": last, "test": run.predictions.get("test")}
     for number in compared(stored, found, ""):
-        if number.where.startswith("last val") and number.why and not last_is_best:
-            number = replace(number, why=NEEDS_IMAGES)
-        yield number if not number.where.endswith(" loss") else within_rounding(number, run, net)
-    if not last_is_best:
-        row = run.history[-1]
+        of = by_part.get(number.where.partition(" ")[0])
+        if number.where.startswith("last val") and last is None:
+            yield replace(number, why=NEEDS_IMAGES)
+        else:
+            yield number if of is None or not number.where.endswith(" loss") else within_rounding(number, of, net)
+    if not last_is_best(run):
+        row, of_last = run.history[-1], stored["last"]["val"]
         told = {name: row[f"val_{name}"] for name in ("loss", "accuracy", "auroc")}
         of_table = {name: _value(of_last.get(name)) for name in told}
         yield from compared(of_table, told, "last val, in history.csv,")
     yield from decision_numbers(run)
+
+
+def last_is_best(run: Run) -> bool:
+    """Whether both columns of the table are of one net."""
+    return bool(run.history[-1]["epoch"] == best_row(run.history)["epoch"])
 
 
 def table_of(run: Run, net: Classifier | None, own: Sequence[Metric]) -> dict[str, Any]:
@@ -119,10 +130,10 @@ def _weight(net: Classifier) -> float:
     return 1.0 if weights is None else float(weights.max() / weights.min())
 
 
-def within_rounding(number: Number, run: Run, net: Classifier | None) -> Number:
+def within_rounding(number: Number, predictions: Predictions, net: Classifier | None) -> Number:
     """A loss as the same where it is by what single precision leaves open."""
-    loss = loss_of(run.predictions["test" if number.where.startswith("test") else "val"], net)
-    if number.why and "last" not in number.where:
+    loss = loss_of(predictions, net)
+    if number.why:
         why = "the loss needs the net's own code" if net is None else "rounded probabilities do not say the loss"
         return replace(number, why=why)
     return number if loss is None else replace(number, open=loss.rounding)
