@@ -16,6 +16,7 @@ from medcls.cli import COMMANDS as NAMES
 from medcls.cli import module_of
 from medcls.cli.predict import overrides_of as overrides_with_runs
 from medcls.cli.preview import names_image
+from medcls.cli.verify import overrides_with_file
 from medcls.cli.words import take_apart
 from medcls.composition.compose import composed, prepare_hydra
 from medcls.conf_folder import CONF
@@ -27,6 +28,7 @@ from medcls.explain.schema import ConfigWithExplain
 from medcls.explain.schema import check_keys as check_explain_keys
 from medcls.export.schema import ConfigWithExport
 from medcls.export.schema import check_keys as check_export_keys
+from medcls.pack.schema import ConfigWithPack, ConfigWithVerify, check_pack_keys, check_verify_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.study.schema import ConfigWithStudy
@@ -38,7 +40,7 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|study|audit|predict|explain|export|baseline|preview|report))"
+    r"|medcls (train|sweep|study|audit|predict|explain|export|baseline|pack|verify|preview|report))"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
@@ -121,6 +123,20 @@ def check_export(words):
     check_against(ConfigWithExport, composed("test", overrides, "export", ConfigWithExport))
 
 
+def check_pack(words):
+    """The words of a command that packs; those of its own keys may stand alone."""
+    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    check_pack_keys(overrides)
+    check_against(ConfigWithPack, composed("test", overrides, "pack", ConfigWithPack))
+
+
+def check_verify(words):
+    """The words of a command that verifies; those of its own keys may stand alone."""
+    overrides = overrides_with_file(words if "=" not in words[0] else ["x.zip", *words])
+    check_verify_keys(overrides)
+    check_against(ConfigWithVerify, composed("test", overrides, "verify", ConfigWithVerify))
+
+
 def check_study(words):
     """Keys of the study's own."""
     check_against(ConfigWithStudy, composed("test", words, "study", ConfigWithStudy))
@@ -152,6 +168,10 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_against(ConfigWithExplain, composed("test", overrides, "explain", ConfigWithExplain))
     elif command == "export":
         check_export(given.others)
+    elif command == "pack":
+        check_pack(given.others)
+    elif command == "verify":
+        check_verify(given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -167,6 +187,10 @@ def test_setting_of_the_documentation_is_accepted(setting):
         check_export(words)
     elif words[0].startswith("study."):
         check_study(words)
+    elif words[0].startswith(("keep=", "images=")):
+        check_pack(words)
+    elif words[0].startswith("within="):
+        check_verify(words)
     else:
         (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
 

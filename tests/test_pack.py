@@ -1,4 +1,4 @@
-"""medcls pack and verify: a table recomputed elsewhere, nothing of this machine inside, no code run of a doctored file."""
+"""medcls pack and verify: a table recomputed elsewhere, nothing of this machine inside, no code of a pack run."""
 
 import csv
 import hashlib
@@ -288,14 +288,15 @@ def test_pack_of_a_sweep_reproduces_its_report_in_a_fresh_environment(root, tmp_
     assert done.status == 0, done.err
     packed = command("medcls", "pack", f"run={done.folder}", "output=sweep.zip")
     assert packed.status == 0, packed.err
-    empty = tmp_path / "elsewhere"
+    empty, home = tmp_path / "elsewhere", tmp_path / "another home"
     empty.mkdir()
+    home.mkdir()
     shutil.move(packed.folder / "sweep.zip", empty / "sweep.zip")
     images = tmp_path / "other place"
     root.rename(images)
     shutil.rmtree(done.folder)
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LD_LIBRARY_PATH")}
-    elsewhere = {"HOME": str(empty), "MEDCLS_CACHE": str(empty / "cache"), "PYTHONPATH": str(SCRIPT.parent)}
+    elsewhere = {"HOME": str(home), "MEDCLS_CACHE": str(home / "cache"), "PYTHONPATH": str(SCRIPT.parent)}
     code = "import sys; sys.argv[0] = 'medcls'; from medcls.cli import main; main()"
     ran = subprocess.run(
         [sys.executable, "-c", code, "verify", "sweep.zip", f"data.root='{images}'"],
