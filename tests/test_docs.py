@@ -16,6 +16,7 @@ from medcls.cli import COMMANDS as NAMES
 from medcls.cli import module_of
 from medcls.cli.predict import overrides_of as overrides_with_runs
 from medcls.cli.preview import names_image
+from medcls.cli.verify import overrides_with_file
 from medcls.cli.words import take_apart
 from medcls.composition.compose import composed, prepare_hydra
 from medcls.conf_folder import CONF
@@ -27,6 +28,7 @@ from medcls.explain.schema import ConfigWithExplain
 from medcls.explain.schema import check_keys as check_explain_keys
 from medcls.export.schema import ConfigWithExport
 from medcls.export.schema import check_keys as check_export_keys
+from medcls.pack.schema import ConfigWithPack, ConfigWithVerify, check_pack_keys, check_verify_keys
 from medcls.predict.schema import OWN, ConfigWithPredict, check_keys
 from medcls.preview.schema import ConfigWithPreview
 from medcls.robustness.schema import ConfigWithRobustness
@@ -44,13 +46,20 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|study|audit|predict|explain|robustness|errors|export|baseline|sheet|preview|report))"
+    r"|medcls (train|sweep|study|audit|predict|explain|robustness|errors|export|baseline|sheet|pack|verify|preview|report)"
+    r")"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
-OF_RUNS = {
-    "explain": (ConfigWithExplain, check_explain_keys),
-    "robustness": (ConfigWithRobustness, check_robustness_keys),
-    "errors": (ConfigWithErrors, check_errors_keys),
+OF_RUNS = {  # the schema of a command, which of its keys it takes, and keys that the documentation names alone
+    "predict": (ConfigWithPredict, check_keys, OWN),
+    "baseline": (ConfigWithPredict, check_keys, ()),
+    "explain": (ConfigWithExplain, check_explain_keys, ()),
+    "robustness": (ConfigWithRobustness, check_robustness_keys, ()),
+    "errors": (ConfigWithErrors, check_errors_keys, ()),
+    "export": (ConfigWithExport, check_export_keys, ("format",)),
+    "sheet": (ConfigWithSheet, check_sheet_keys, ("external", "maps")),
+    "pack": (ConfigWithPack, check_pack_keys, ("keep", "images")),
+    "verify": (ConfigWithVerify, check_verify_keys, ("within",)),
 }
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
 FILE = re.compile(r"(?<![\w/])(medcls|conf|tests|benchmarks|examples|docs)/[\w./-]*\w")
@@ -118,25 +127,16 @@ def check_jobs(overrides):
         assert plan_sweep(kept).jobs
 
 
-def check_predict(words):
-    """The words of a command that predicts; those of its own keys may stand alone."""
-    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
-    check_keys(overrides)
-    check_against(ConfigWithPredict, composed("test", overrides, "predict", ConfigWithPredict))
-
-
-def check_export(words):
-    """The words of a command that exports; those of its own keys may stand alone."""
-    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
-    check_export_keys(overrides)
-    check_against(ConfigWithExport, composed("test", overrides, "export", ConfigWithExport))
-
-
-def check_sheet(words):
-    """The words of a command that fills checklists; those of its own keys may stand alone."""
-    overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
-    check_sheet_keys(overrides)
-    check_against(ConfigWithSheet, composed("test", overrides, "sheet", ConfigWithSheet))
+def check_of_runs(command, words):
+    """The words of a command on runs; keys may stand alone."""
+    if command == "verify":
+        overrides = overrides_with_file(words if "=" not in words[0] else ["x.zip", *words])
+    else:
+        overrides = overrides_with_runs(words if any(word.startswith("run=") for word in words) else ["run=x", *words])
+    schema, check_keys_of, _ = OF_RUNS[command]
+    check_keys_of(overrides)
+    config_name = "predict" if command == "baseline" else command
+    check_against(schema, composed("test", overrides, config_name, schema))
 
 
 def check_study(words):
@@ -162,17 +162,8 @@ def test_command_of_the_documentation_is_accepted(command, words):
     elif command == "study":
         check_study([word for word in given.others if word.startswith("study.")])
         check_jobs(words_of("5a", [word for word in given.others if not word.startswith(("study.", "report="))], ()))
-    elif command in ("predict", "baseline"):
-        check_predict(given.others)
     elif command in OF_RUNS:
-        schema, check_keys_of = OF_RUNS[command]
-        overrides = overrides_with_runs(given.others)
-        check_keys_of(overrides)
-        check_against(schema, composed("test", overrides, command, schema))
-    elif command == "export":
-        check_export(given.others)
-    elif command == "sheet":
-        check_sheet(given.others)
+        check_of_runs(command, given.others)
     elif command == "preview":
         overrides = [word for word in given.others if not names_image(word)]
         check_against(ConfigWithPreview, composed("test", overrides, "preview", ConfigWithPreview))
@@ -184,14 +175,14 @@ def test_command_of_the_documentation_is_accepted(command, words):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
-    if words[0].startswith("format="):
-        check_export(words)
-    elif words[0].startswith(("external=", "maps=")):
-        check_sheet(words)
-    elif words[0].startswith("study."):
+    key = words[0].partition("=")[0]
+    commands = [command for command, (_, _, alone) in OF_RUNS.items() if key in alone]
+    if commands:
+        check_of_runs(commands[0], words)
+    elif key.startswith("study."):
         check_study(words)
     else:
-        (check_predict if words[0].partition("=")[0] in OWN else check_jobs)(words)
+        check_jobs(words)
 
 
 def rows_of_choices():

@@ -17,7 +17,8 @@ from medcls.process import reach_working_folder, tune_process
 
 COMMANDS = (
     *("train", "sweep", "study", "audit"),
-    *("predict", "explain", "robustness", "errors", "export", "baseline", "sheet", "preview", "report", "completion"),
+    *("predict", "explain", "robustness", "errors", "baseline", "sheet"),
+    *("export", "pack", "verify", "preview", "report", "completion"),
 )
 
 

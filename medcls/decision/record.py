@@ -49,11 +49,16 @@ def prevalence_of(predictions: Predictions) -> float | None:
 
 
 def write_decision(path: Path, decision: Decision, by_split: Mapping[str, Predictions]) -> None:
-    """Write decision.json; with a threshold also its metrics on the images of each split."""
+    """Write decision.json."""
+    write_json(path, content_of(decision, by_split))
+
+
+def content_of(decision: Decision, by_split: Mapping[str, Predictions]) -> dict[str, Any]:
+    """What decision.json says; with a threshold also its metrics on the images of each split."""
     content: dict[str, Any] = asdict(decision)
     if decision.threshold.value is not None:
         content["at_threshold"] = {split: _worth(found, decision) for split, found in by_split.items()}
-    write_json(path, content)
+    return content
 
 
 def _worth(found: Predictions, decision: Decision) -> dict[str, Any]:

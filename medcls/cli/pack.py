@@ -1,0 +1,43 @@
+"""medcls pack: runs as one file from which another machine recomputes their table."""
+
+import logging
+import sys
+
+from medcls.cli.page import Page
+from medcls.cli.predict import overrides_of
+from medcls.cli.words import Words
+from medcls.pack.schema import PACK
+
+PAGE = Page(
+    about=(
+        "Pack a run or a sweep as one zip file for another machine.\n"
+        "Its table, predictions, configuration and nets; no image unless asked for, and no\n"
+        "path or name of this machine. medcls verify recomputes the table from it."
+    ),
+    config="pack",
+    words="run=<run> [key=value ...]",
+    keys=PACK,
+    examples=[
+        ("run=runs/<run>", "a zip file below runs/"),
+        ("run=runs/<sweep> output=sweep.zip", "all runs of a sweep, with what it compared"),
+        ("run=runs/<run> images=true", "with its validation and test images, to be judged anew"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Write the file; returns the exit status."""
+    from medcls.composition.compose import checked
+    from medcls.pack.schema import ConfigWithPack, check_pack_keys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_of(given.others)
+    check_pack_keys(overrides)
+    config = checked(ConfigWithPack, "pack", overrides, "pack")
+
+    from medcls.host.stop import stopping_in_order
+    from medcls.pack.command import pack
+
+    with stopping_in_order():
+        pack(config)
+    return 0

@@ -1,0 +1,54 @@
+"""medcls verify: a pack from elsewhere, checked, and its table recomputed."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from medcls.cli.page import Page
+from medcls.cli.words import Words
+from medcls.errors import UserError
+from medcls.pack.schema import VERIFY
+from medcls.quoting import in_grammar, unquoted
+
+PAGE = Page(
+    about=(
+        "Recompute the table of a pack, and say of each number whether it is the same.\n"
+        "Checksums first; no code of the pack runs. With images, in it or by data.root, its nets\n"
+        "judge them anew. Exit status: 0 all the same, 1 a number differs, 2 not a sound pack."
+    ),
+    config="verify",
+    words="FILE.zip [key=value ...]",
+    bare_words=True,
+    keys=[key for key in VERIFY if key != "pack"],
+    examples=[
+        ("run.zip", "from what is in the pack"),
+        ("run.zip data.root=images", "and by judging its validation and test images anew"),
+        ("run.zip data.root=images within=1e-4", "on another kind of machine than the run's"),
+    ],
+)
+
+
+def run(given: Words) -> int:
+    """Check and recompute; returns the exit status."""
+    from medcls.composition.compose import checked
+    from medcls.pack.schema import ConfigWithVerify, check_verify_keys
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    overrides = overrides_with_file(given.others)
+    keys = check_verify_keys(overrides)
+    config = checked(ConfigWithVerify, "verify", overrides, "verify")
+
+    from medcls.host.stop import stopping_in_order
+    from medcls.pack.verify import verify
+
+    with stopping_in_order():
+        return verify(config, keys)
+
+
+def overrides_with_file(words: Sequence[str]) -> list[str]:
+    """The words for Hydra, the file as a key's value. Raises UserError without one file."""
+    files = [unquoted(word) for word in words if "=" not in word and not word.startswith("~")]
+    named = [word for word in words if word.startswith("pack=")]
+    if len(files) + len(named) != 1:
+        raise UserError(f"verify: found {' '.join([*files, *named]) or 'no file'}, expected one pack: run.zip")
+    return [*(f"pack={in_grammar(file)}" for file in files), *(word for word in words if "=" in word)]
