@@ -46,14 +46,15 @@ ROOT = SCRIPT.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND = re.compile(
     r"(?:python (train|sweep)\.py(?! study)|python sweep\.py (study)|python -m medcls\.(audit|predict|preview)"
-    r"|medcls (train|sweep|study|audit|predict|explain|robustness|errors|export|baseline|sheet|pack|verify|preview|report)"
+    r"|medcls (train|sweep|study|audit|predict|baseline|preview|report"
+    r"|explain|robustness|errors|export|sheet|pack|verify)"
     r")"
     r" +([^#\n]+?) *(?:  \(.*)?$"
 )
 OF_RUNS = {  # the schema of a command, which of its keys it takes, and keys that the documentation names alone
     "predict": (ConfigWithPredict, check_keys, OWN),
     "baseline": (ConfigWithPredict, check_keys, ()),
-    "explain": (ConfigWithExplain, check_explain_keys, ()),
+    "explain": (ConfigWithExplain, check_explain_keys, ("explain.retrain",)),
     "robustness": (ConfigWithRobustness, check_robustness_keys, ()),
     "errors": (ConfigWithErrors, check_errors_keys, ()),
     "export": (ConfigWithExport, check_export_keys, ("format",)),
