@@ -6,6 +6,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +33,17 @@ TINY = [
     "trainer.accelerator=cpu",
     "logger.pictures=false",  # half of the time of runs this small
 ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark all but one in n cases of a test as slow where it says ``one_in(n)``, before -m chooses."""
+    seen = Counter()
+    for item in items:
+        if (sampled := item.get_closest_marker("one_in")) is not None:
+            if seen[item.function] % sampled.args[0]:
+                item.add_marker(pytest.mark.slow)
+            seen[item.function] += 1
 
 
 def split_config(val_fraction=0.2, seed=0, folds=None, fold=0, inner_val=True):

@@ -269,6 +269,7 @@ def test_copies_of_one_picture_form_a_group_that_leaves_training_as_a_whole(trai
     assert sum(counts["train"].values()) == 47
 
 
+@pytest.mark.slow
 def test_a_quick_search_says_what_it_did_not_look_for(root, audit):
     plant(root, names(root)[0], ImageOps.mirror, ".jpg", "mirrored")
     plant(root, names(root)[1], turned(20), ".jpg", "turned")
@@ -306,6 +307,7 @@ def test_what_is_odd_about_files_and_classes_is_named(audit, tmp_path):
     assert audit(root).findings["oddities"]["of_one_kind"] == {"2": "format BMP"}
 
 
+@pytest.mark.slow
 def test_copy_of_another_class_is_a_conflict_and_one_within_a_split_is_no_leak(root, audit):
     mel, nev = names(root, token="Mel"), names(root, token="Nev")
     shutil.copy(root / mel[0], root / "test/Nev_wrong.png")
@@ -324,6 +326,7 @@ def test_copy_of_another_class_is_a_conflict_and_one_within_a_split_is_no_leak(r
     assert f"{wrong} = {mel[0]} (train)   same file, different classes, 1.000" in result.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_different_images_of_the_same_class_are_not_copies(audit, tmp_path, kind):
     table = simulated_table(kind, CLASSES, {"train": [60, 60], "test": [20, 20]})
@@ -337,6 +340,7 @@ def test_different_images_of_the_same_class_are_not_copies(audit, tmp_path, kind
     assert result.status == 0
 
 
+@pytest.mark.slow
 def test_a_chain_of_copies_leaks_only_where_it_touches_a_held_out_image(root, audit):
     first, second, third, *_ = names(root, token="Mel")
     for name in ("train/Mel_again.png", "test/Mel_held_out.png"):
@@ -398,6 +402,7 @@ NOTICES = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("choice", NOTICES)
 def test_run_with_leaks_says_so_wherever_its_metrics_appear(train, leaking, titles, choice):
     overrides = [*TINY, "data=folder", f"data.root={leaking.root}", f"audit.on_leak={choice}"]
@@ -440,6 +445,7 @@ def test_images_left_out_are_those_that_leak_and_no_others(train, leaking):
     assert json.loads((result.folder / "metrics.json").read_text())["notice"] is None
 
 
+@pytest.mark.slow
 def test_validation_images_in_test_are_reported_and_kept(train, root):
     shutil.copytree(root / "test", root / "val")
     for path in (root / "val").iterdir():
@@ -484,6 +490,7 @@ def test_patients_in_two_splits_leak_with_all_their_training_images(train, audit
     assert {split: sum(count.values()) for split, count in counts.items()} == {"train": 46, "val": 12}
 
 
+@pytest.mark.slow
 def test_patients_may_come_from_the_names(audit, root):
     result = audit(root, r"data.group_pattern='_\d*(\d\d)\.png'")
     assert result.findings["patients"]["known"] == 60
@@ -542,6 +549,7 @@ def features_of(root):
     return values[:, (values != values[0]).any(axis=0)], np.array(labels)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -577,6 +585,7 @@ def test_shortcut_is_what_scikit_learn_predicts_from_the_files_alone(audit, tmp_
         assert "the class can be predicted without looking at the picture" in result.out
 
 
+@pytest.mark.slow
 def test_few_patients_or_images_are_no_error(audit, tmp_path):
     root = write_plain(tmp_path / "Plain", alike, count=6)
     result = audit(root, "image_size=32", r"data.group_pattern='(\d)\.png'", "data.split.val_fraction=0.5")
@@ -591,6 +600,7 @@ def test_few_patients_or_images_are_no_error(audit, tmp_path):
     assert "not checked: too few images or patients of a class" in result.out
 
 
+@pytest.mark.slow
 def test_second_audit_repeats_nothing(audit, leaking, monkeypatch):
     first = audit(leaking.root, *with_patients(leaking.root, {}))
 
@@ -627,6 +637,7 @@ def doctored(path):
     return content.getvalue()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("file", "damage"),
     [

@@ -245,6 +245,7 @@ def test_accuracies_on_other_images_have_newcombes_interval_or_walds_where_that_
     assert accuracy.high == pytest.approx(max(newcombe[1], wald[1]), abs=2e-3)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 @pytest.mark.parametrize("skill", [1.2, 4, 9])
 def test_interval_and_p_value_of_a_comparison_never_disagree(seeds, skill):
@@ -311,6 +312,7 @@ def test_a_t_test_shows_the_smallest_difference_with_80_percent_power(df, alpha)
         assert reference == pytest.approx(0.8, abs=1e-3)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
 @pytest.mark.parametrize("data", ["skin", "bone"])
 def test_the_other_way_round_a_comparison_differs_in_sign_alone(seeds, data):
@@ -528,6 +530,7 @@ def test_accuracies_on_other_images_are_compared_for_all_counts():
             assert (accuracy.p < 0.05) == (accuracy.low > 0 or accuracy.high < 0)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("scenario", "n_pairs"),
     [

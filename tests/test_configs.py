@@ -107,6 +107,7 @@ def dotted(section, prefix=""):
                     yield from dotted(section, f"{prefix}{key}.")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "sweep",
     [

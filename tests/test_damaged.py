@@ -32,6 +32,7 @@ def spoil(file, how):
     file.write_text(SPOILT[how](file.read_text()))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("how", SPOILT)
 @pytest.mark.parametrize("name", ["config.yaml", "data.json", "environment.json", "status.json"])
 def test_resuming_names_a_damaged_file(train, old, name, how):
@@ -44,6 +45,7 @@ def test_resuming_names_a_damaged_file(train, old, name, how):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("name", "how"),
     [
@@ -77,6 +79,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.slow
 def test_damaged_runs_do_not_cost_the_report_of_the_others(command, old):
     folder = old("sweep")
     command("medcls", "report", str(folder))
@@ -202,6 +205,7 @@ def test_edited_history_of_a_run_is_none_of_medcls(old):
         assert read_run(folder, "x", "x", 0, {}).state == "failed"
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

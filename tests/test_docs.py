@@ -109,6 +109,16 @@ SETTINGS = sorted(
     {filled(one) for page in PAGES for one in code(page) if SETTING.match(one) and not one.startswith("hydra")} - {""}
 )
 
+README = {filled(line) for line in code(PAGES[0])}
+
+
+def quick_of_the_readme(cases):
+    """Those whose last value is in the README; all others are slow."""
+    return [
+        pytest.param(*case, marks=[] if any(case[-1] in line for line in README) else [pytest.mark.slow])
+        for case in cases
+    ]
+
 
 @pytest.fixture
 def among_the_examples(monkeypatch):
@@ -146,7 +156,7 @@ def check_study(words):
 
 
 @pytest.mark.usefixtures("among_the_examples")
-@pytest.mark.parametrize(("command", "words"), COMMANDS, ids=map(" ".join, COMMANDS))
+@pytest.mark.parametrize(("command", "words"), quick_of_the_readme(COMMANDS), ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
     page = module_of(command).PAGE
     given = take_apart(shlex.split(words), page, command)
@@ -173,7 +183,7 @@ def test_command_of_the_documentation_is_accepted(command, words):
 
 
 @pytest.mark.usefixtures("among_the_examples")
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", quick_of_the_readme([(one,) for one in SETTINGS]), ids=SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):
     words = shlex.split(setting)
     key = words[0].partition("=")[0]

@@ -211,6 +211,7 @@ def test_experiment_in_the_working_folder_is_swept(program, place, finish):
 CODE = "from pathlib import Path\nPath('ran').touch()\ndef loss(logits, labels): return logits.mean()\n"
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("allowed", [[], ["allow=[stranger.loss]"]], ids=["unnamed", "named"])
 def test_code_that_only_a_run_folder_names_is_not_run(command, train, place, allowed):
     train(*SMALL.split(), *SIMULATED.split(), "epochs=1", "hydra.run.dir=run", "logger=none")
@@ -245,6 +246,7 @@ def test_code_that_only_a_frozen_job_names_is_not_run(command, place):
     assert not (place / "ran").exists()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [

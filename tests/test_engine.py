@@ -25,6 +25,7 @@ RUN = [*TINY, "trainer.threads=1", "audit=none", "logger=none", "lr=1e-2", "epoc
 COUNTS = ["data.simulated.counts.train=[20,21]", "data.simulated.counts.val=[9,8]"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -127,6 +128,7 @@ def own(tmp_path, monkeypatch):
 SLOWER = "one step at a time, which is slower: "
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("part", "reason"),
     [

@@ -22,6 +22,7 @@ def check_message(result, *fragments):
     assert fragments[0] not in result.out  # told once
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("overrides", "fragments"),
     [
@@ -114,6 +115,7 @@ def test_wrong_override_is_explained_and_leaves_nothing(train, tmp_path, overrid
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("overrides", "fragments"),
     [
@@ -160,6 +162,7 @@ TRANSFORMS = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("transform", "fragments"), TRANSFORMS)
 def test_wrong_transform_is_explained(train, make_folder, transform, fragments):
     result = train(*FAST, "data=folder", f"data.root={make_folder()}", f"+augment.transforms.{transform}")
@@ -301,6 +304,7 @@ def test_folder_that_holds_a_run_is_not_written_to(train, finished):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow
 def test_resuming_with_another_setting_is_refused_by_name(train, finished):
     folder, _ = finished
     for override in ("lr=1", "model=vgg16", "data.channels=3", "seed=1"):

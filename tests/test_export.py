@@ -183,6 +183,7 @@ def test_missing_package_and_wrong_ending_are_told(root, train, command, monkeyp
     assert list(done.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_net_behind_http_gives_what_the_run_gave(root, train, command, monkeypatch):
     from fastapi.testclient import TestClient
 

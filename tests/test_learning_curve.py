@@ -94,6 +94,7 @@ def test_nothing_is_extrapolated_from_two_parts_or_undefined_metrics():
     assert 0.99 < perfect.low <= perfect.high <= 1
 
 
+@pytest.mark.slow
 def test_a_sweep_over_parts_is_answered_with_what_more_would_give(sweep):
     counts = "data.simulated.counts={train: [16, 16], val: [12, 12]}"
     tiny = [word for word in TINY if "counts" not in word]

@@ -297,6 +297,7 @@ def state():
     }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("how", ["trained", "diverged", "resumed"])
 def test_process_is_left_as_it_was_found(how, config, tmp_path):
     medcls.train(config, tmp_path / "first", show=False)  # what importing libraries changes is not a training's doing
@@ -426,6 +427,7 @@ def test_notebook_runs_from_an_empty_folder_and_is_kept_without_outputs(tmp_path
     assert {"image/png"} <= {kind for cell in cells for out in cell.outputs for kind in out.get("data", {})}
 
 
+@pytest.mark.slow
 def test_mistake_in_a_notebook_is_a_message_without_a_traceback(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     cell = nbformat.v4.new_code_cell("import medcls\nmedcls.compose(model__n_bse=2)")

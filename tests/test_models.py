@@ -169,6 +169,7 @@ def shape_of(name, in_channels, image_size):
     return net(torch.empty(2, in_channels, image_size, image_size, device="meta")).shape
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("in_channels", [1, 3])
 @pytest.mark.parametrize(
     ("name", "image_size"),

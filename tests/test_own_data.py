@@ -206,6 +206,7 @@ def test_every_wrong_path_is_listed_at_once(hugging_face, monkeypatch):
         assert line in str(error.value)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("overrides", "fragments"),
     [

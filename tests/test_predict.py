@@ -116,6 +116,7 @@ def test_own_images_get_the_probabilities_of_the_run_bit_for_bit(make_folder, tr
         np.testing.assert_allclose([close[name] for name in ours], list(ours.values()), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_single_file_list_and_unlabelled_folder_are_judged_alike(trained, command, tmp_path):
     run, root = trained()
     whole = command(PREDICT, f"run={run}", f"data.root={root / 'test'}", "output=whole")
@@ -208,6 +209,7 @@ def test_external_images_are_judged_beside_the_runs_own(trained, command, elsewh
     assert "internal" in done.out
 
 
+@pytest.mark.slow
 def test_report_shows_images_elsewhere_beside_the_runs_own_and_how_far_apart_they_are(
     trained, command, elsewhere, tmp_path
 ):
@@ -262,6 +264,7 @@ def test_external_images_that_were_trained_on_are_stopped_left_out_or_told(train
     assert "do not trust" in json.loads((told.folder / "told/metrics.json").read_text())["notice"]
 
 
+@pytest.mark.slow
 def test_run_that_left_out_leaks_is_compared_by_what_it_was_trained_on(make_folder, train, command, elsewhere):
     root = make_folder(counts={"train": 6, "val": 5})
     Image.open(root / "train/a/0.jpg").save(root / "val/a/copy.png")
@@ -274,6 +277,7 @@ def test_run_that_left_out_leaks_is_compared_by_what_it_was_trained_on(make_fold
     assert command(PREDICT, *words).status == 0
 
 
+@pytest.mark.slow
 def test_patient_that_was_trained_on_is_stopped(trained, command, elsewhere, tmp_path):
     run, _ = trained(r"data.group_pattern='train/\w/(\d+)'")
     lines = [f"dark/{i}.png,a,{i + 100}" for i in range(6)] + [f"bright/{i}.png,b,{i + 200}" for i in range(6)]

@@ -58,6 +58,7 @@ def printed(capsys, monkeypatch):
     return lines
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("n_epochs", [1, 30])
 def test_curves_show_the_lines_and_the_best_epoch(tmp_path, n_epochs):
     best = min(4, n_epochs)

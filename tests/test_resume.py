@@ -251,6 +251,7 @@ def test_command_named_when_stopped_goes_on_with_the_run(images, train, signal_w
     assert epochs_in(folder) == 20
 
 
+@pytest.mark.slow
 def test_run_stopped_while_being_scored_is_scored_when_resumed(images, train, left_alone, signal_when, tmp_path):
     run = [*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12", "logger.pictures=true"]  # so that scoring takes long
     folder = tmp_path / "interrupted"
@@ -261,6 +262,7 @@ def test_run_stopped_while_being_scored_is_scored_when_resumed(images, train, le
     assert_same_run(folder, left_alone(*run))
 
 
+@pytest.mark.slow
 def test_run_stopped_early_does_not_train_on_when_resumed(images, train):
     # Without learning, no epoch improves on the first; batch norm is off, so that validation stays as it was.
     patient = train(*PLAIN, *images, "epochs=50", "lr=1e-30", "trainer.patience=3")

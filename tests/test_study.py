@@ -62,6 +62,7 @@ def verdict(folder, direction, *of, curve=None, value=None):
     return judge_claim(claim, sweep, judge(sweep)).word
 
 
+@pytest.mark.slow
 def test_claimed_differences_are_judged_by_what_is_shown(tmp_path):
     bad, _, good, alike = write_sweep(tmp_path)  # tested: bad vs. good, which differ much, and good vs. alike
     assert verdict(tmp_path, "higher", bad, good) == "held"

@@ -140,6 +140,7 @@ def listed(make_folder, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_predict_and_the_report_of_a_run_have_a_table_of_subgroups(listed, train, command):
     of_own = [f"data.root={listed / 'own'}", f"data.manifest={listed / 'own.csv'}"]
     run = train(*FOLDER, *of_own)

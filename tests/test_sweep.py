@@ -43,6 +43,7 @@ class Callback(pl.Callback):
 EXPERIMENTS = sorted(path.stem for path in (SCRIPT.parent / "conf/experiment").glob("task*.yaml"))
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if "task4" in name else []) for name in EXPERIMENTS]
 )
@@ -149,6 +150,7 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is
     assert list(csv.DictReader((result.folder / "pooled.csv").open())) == pooled
 
 
+@pytest.mark.slow
 def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_folder):
     root = make_folder(counts={"": 24})
     grid = [*(o for o in TINY if not o.startswith("data")), "data=folder", f"data.root={root}", "lr=1e-2,1e-3"]
@@ -193,6 +195,7 @@ def test_all_bad_values_are_reported_before_anything_starts(sweep, folder):
     assert not folder.exists()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -263,6 +266,7 @@ def test_run_that_an_earlier_version_marked_for_resuming_counts_as_not_started(t
     assert read_status(run) == {"state": "failed", "epoch": 3, "reason": "was not started"}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("line", "slots"),
     [

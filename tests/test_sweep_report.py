@@ -250,6 +250,7 @@ def test_nothing_finished_still_gives_a_report(tmp_path):
     assert "ValueError: no (after epoch 0)" in text_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_variants_are_derived_from_the_configurations_of_any_runs(tmp_path):
     for model, n_base in (("vgg16", 8), ("vgg16", 16), ("lenet", 8)):
         for seed in (0, 1):
@@ -271,6 +272,7 @@ def test_variants_are_derived_from_the_configurations_of_any_runs(tmp_path):
     assert "adjusted for these 2 tests" in text
 
 
+@pytest.mark.slow
 def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
     for data in ("skin", "bone"):
         for seed in (0, 1):
@@ -293,6 +295,7 @@ def auroc_of(folder, part="best"):
     return metrics[part]["val"]["auroc"]["value"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds):
     write_folds(tmp_path, seeds=seeds, test=True)
@@ -318,6 +321,7 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
     assert row_of(text, "## Variants", names[0])[5] == expected
 
 
+@pytest.mark.slow
 def test_metrics_within_folds_are_shown_beside_those_of_each_fold(tmp_path):
     write_folds(tmp_path)
     write_report(tmp_path)
@@ -332,6 +336,7 @@ def test_metrics_within_folds_are_shown_beside_those_of_each_fold(tmp_path):
     assert folds == [f"{value:.3f}" for value in each]
 
 
+@pytest.mark.slow
 def test_without_every_fold_there_are_no_metrics_and_nothing_is_compared(tmp_path):
     write_folds(tmp_path, seeds=(0, 1))
     for seed in (0, 1):
@@ -347,6 +352,7 @@ def test_without_every_fold_there_are_no_metrics_and_nothing_is_compared(tmp_pat
     assert row_of(text, "## Variants", "lr=1e-3")[1] == "4 of 6"
 
 
+@pytest.mark.slow
 def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
     for lr, skill in ((1e-3, 1), (1e-4, 3)):
         write_run(tmp_path / str(lr), skill=skill, config={"lr": lr}, fold=0)
@@ -356,6 +362,7 @@ def test_one_fold_alone_is_a_split_like_any_other(tmp_path):
     assert "AUROC: lr=1e-3 vs. lr=1e-4: lower with lr=1e-3, for these nets only." in text_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_test_images_are_compared_and_show_how_optimistic_the_best_epoch_is(tmp_path):
     write_sweep(tmp_path, test=True)
     write_report(tmp_path)
@@ -383,6 +390,7 @@ def test_overfitting_and_convergence_are_read_off_the_histories(tmp_path):
     assert "1 of 3 runs not within 40 epochs" in row_of(text, "## Convergence", names[0])[1]
 
 
+@pytest.mark.slow
 def test_a_loss_that_keeps_falling_is_not_called_overfitting(tmp_path):
     for seed in (0, 1, 2):
         write_run(tmp_path / str(seed), seed=seed, rises=False)
@@ -401,6 +409,7 @@ def test_foreign_names_stay_text_in_both_reports(tmp_path):
     assert not re.search(r"(?<!\\)<(script|img)", markdown)
 
 
+@pytest.mark.slow
 def test_foreign_variants_and_classes_stay_text_on_the_page(tmp_path):
     write_sweep(tmp_path, seeds=(0, 1), question="<script>alert(1)</script>")
     path = tmp_path / "sweep.json"
@@ -423,6 +432,7 @@ def test_a_folder_without_a_usable_sweep_is_refused_in_one_message(tmp_path, wha
         write_report(tmp_path / "nowhere" if what == "missing" else tmp_path)
 
 
+@pytest.mark.slow
 def test_metrics_left_undefined_by_the_images_do_not_stop_the_report(tmp_path):
     assert set(METRICS) >= {"auroc", "accuracy"}
     for name, lr in (("a", 1e-3), ("b", 1e-4)):
@@ -539,6 +549,7 @@ def test_a_limit_just_below_zero_does_not_read_as_one_above():
     assert {value: signed(value, 2).replace("\N{MINUS SIGN}", "-") for value in shown} == shown
 
 
+@pytest.mark.slow
 def test_the_answer_is_what_the_runs_say(tmp_path):
     names = write_sweep(tmp_path, compare=None)
     report = write_report(tmp_path)
@@ -564,6 +575,7 @@ def family_of(folder):
     return {row["comparison"]: row["adjusted p"] for row in csv.DictReader(table.open())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "n_tests"),
     [
@@ -625,6 +637,7 @@ def answer_alike(folder, p=0.7):
     write_csv(folder / "predictions.csv", [row | {f"p_{CLASSES[0]}": 1 - p, f"p_{CLASSES[1]}": p} for row in rows])
 
 
+@pytest.mark.slow
 def test_nets_that_answer_the_same_for_every_image_are_named_everywhere(tmp_path):
     names = write_sweep(tmp_path, compare=None)
     for seed in range(3):
@@ -665,6 +678,7 @@ def test_a_sweep_of_one_variant_ends_with_its_metrics(tmp_path):
     assert f"One variant, nothing to compare: AUROC {mean:.3f} [" in answer
 
 
+@pytest.mark.slow
 def test_a_diverging_variant_does_not_flatten_the_curves_of_the_others(tmp_path):
     write_run(tmp_path / "a", config={"lr": 1e-5})
     write_run(tmp_path / "b", config={"lr": 1e-3}, skill=4)

@@ -6,8 +6,6 @@ from typing import Any, Literal
 from medcls.config.parts.part import OwnPart, Part
 from medcls.config.section import AtLeast1, Flag, Rate
 
-WEIGHTS = (".pth", ".pt")  # endings of a file of pretrained weights
-
 
 class Net(Part):
     """A net of ``family``; built with ``n_outputs``, ``in_channels`` and ``image_size`` besides."""
@@ -67,7 +65,7 @@ class TorchvisionNet(Net):
     @property
     def file(self) -> Path | None:
         """Where ``weights`` lie, if they are named by a path."""
-        return Path(self.weights).expanduser() if self.weights and self.weights.endswith(WEIGHTS) else None
+        return Path(self.weights).expanduser() if self.weights and self.weights.endswith((".pth", ".pt")) else None
 
     def arguments(self) -> dict[str, Any]:
         return {"name": self.name, "weights": self.file or self.weights}
