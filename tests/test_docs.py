@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from medcls.cli import COMMANDS as NAMES
 from medcls.cli import module_of
-from medcls.cli.predict import overrides_of as overrides_with_runs
+from medcls.cli.of_runs import overrides_of as overrides_with_runs
 from medcls.cli.preview import names_image
 from medcls.cli.verify import overrides_with_file
 from medcls.cli.words import take_apart

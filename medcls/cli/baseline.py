@@ -3,8 +3,8 @@
 import logging
 import sys
 
+from medcls.cli.of_runs import overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 TAKEN = ("run", "allow", "data.cache_dir")

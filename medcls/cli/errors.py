@@ -1,10 +1,7 @@
 """medcls errors: pictures of what nets are most wrong about, and of the most doubtful labels."""
 
-import logging
-import sys
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 PAGE = Page(
@@ -27,13 +24,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
-    from medcls.composition.compose import checked
     from medcls.worst.schema import ConfigWithErrors, check_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    config = checked(ConfigWithErrors, "errors", overrides, "errors")
-    keys = check_keys(overrides)
+    config, keys = asked(overrides_of(given.others), "errors", ConfigWithErrors, check_keys)
 
     from medcls.worst.command import errors
 

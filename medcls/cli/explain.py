@@ -1,10 +1,7 @@
 """medcls explain: where nets look, and whether such maps say anything about them."""
 
-import logging
-import sys
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 PAGE = Page(
@@ -38,13 +35,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
-    from medcls.composition.compose import checked
     from medcls.explain.schema import ConfigWithExplain, check_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    config = checked(ConfigWithExplain, "explain", overrides, "explain")
-    keys = check_keys(overrides)
+    config, keys = asked(overrides_of(given.others), "explain", ConfigWithExplain, check_keys)
 
     from medcls.explain.command import explain
 

@@ -1,10 +1,7 @@
 """medcls export: a trained net as one file that needs no medcls."""
 
-import logging
-import sys
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 PAGE = Page(
@@ -29,13 +26,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Write the file; returns the exit status."""
-    from medcls.composition.compose import checked
     from medcls.export.schema import ConfigWithExport, check_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    config = checked(ConfigWithExport, "export", overrides, "export")
-    keys = check_keys(overrides)
+    config, keys = asked(overrides_of(given.others), "export", ConfigWithExport, check_keys)
 
     from medcls.export.command import export
 

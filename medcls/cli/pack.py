@@ -1,10 +1,7 @@
 """medcls pack: runs as one file from which another machine recomputes their table."""
 
-import logging
-import sys
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 from medcls.pack.schema import PACK
 
@@ -27,13 +24,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Write the file; returns the exit status."""
-    from medcls.composition.compose import checked
     from medcls.pack.schema import ConfigWithPack, check_pack_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    check_pack_keys(overrides)
-    config = checked(ConfigWithPack, "pack", overrides, "pack")
+    config, _ = asked(overrides_of(given.others), "pack", ConfigWithPack, check_pack_keys)
 
     from medcls.host.stop import stopping_in_order
     from medcls.pack.command import pack

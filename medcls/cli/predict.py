@@ -1,13 +1,8 @@
 """medcls predict: what trained nets say of any images, and what they are worth there."""
 
-import logging
-import sys
-from collections.abc import Sequence
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
-from medcls.errors import UserError
-from medcls.quoting import in_grammar, unquoted
 
 PAGE = Page(
     about=(
@@ -39,28 +34,12 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Judge the images; returns the exit status."""
-    from medcls.composition.compose import checked
     from medcls.predict.schema import ConfigWithPredict, check_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    config = checked(ConfigWithPredict, "predict", overrides, "predict")
-    keys = check_keys(overrides)
+    config, keys = asked(overrides_of(given.others), "predict", ConfigWithPredict, check_keys)
 
     from medcls.host.stop import stopping_in_order
     from medcls.predict.command import predict
 
     with stopping_in_order():
         return predict(config, keys)
-
-
-def overrides_of(words: Sequence[str]) -> list[str]:
-    """The words for Hydra, to which runs with commas between them would be a sweep. Raises UserError without a run."""
-    runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
-    if len(runs) != 1:
-        raise UserError(f"run: found {' '.join(runs) or 'none'}, expected one: run=runs/<run>, or run=runs/a,runs/b")
-    if not runs[0].startswith("["):
-        runs = [f"run={in_grammar([unquoted(path) for path in runs[0].split(',')])}"]
-    else:
-        runs = [f"run={runs[0]}"]
-    return [*runs, *(word for word in words if not word.startswith("run="))]

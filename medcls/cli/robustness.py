@@ -1,10 +1,7 @@
 """medcls robustness: what nets are worth on their images under graded noise, blur, contrast, JPEG and rotation."""
 
-import logging
-import sys
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 PAGE = Page(
@@ -32,13 +29,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
-    from medcls.composition.compose import checked
     from medcls.robustness.schema import ConfigWithRobustness, check_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    config = checked(ConfigWithRobustness, "robustness", overrides, "robustness")
-    keys = check_keys(overrides)
+    config, keys = asked(overrides_of(given.others), "robustness", ConfigWithRobustness, check_keys)
 
     from medcls.robustness.command import robustness
 

@@ -1,10 +1,7 @@
 """medcls sheet: what a run knows of the items of reporting checklists, and its model card."""
 
-import logging
-import sys
-
+from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
-from medcls.cli.predict import overrides_of
 from medcls.cli.words import Words
 
 PAGE = Page(
@@ -26,13 +23,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Write the folder; returns the exit status."""
-    from medcls.composition.compose import checked
     from medcls.sheet.schema import ConfigWithSheet, check_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    config = checked(ConfigWithSheet, "sheet", overrides, "sheet")
-    check_keys(overrides)
+    config, _ = asked(overrides_of(given.others), "sheet", ConfigWithSheet, check_keys)
 
     from medcls.sheet.command import sheet
 

@@ -1,9 +1,8 @@
 """medcls verify: a pack from elsewhere, checked, and its table recomputed."""
 
-import logging
-import sys
 from collections.abc import Sequence
 
+from medcls.cli.of_runs import asked
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 from medcls.errors import UserError
@@ -30,13 +29,9 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Check and recompute; returns the exit status."""
-    from medcls.composition.compose import checked
     from medcls.pack.schema import ConfigWithVerify, check_verify_keys
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_with_file(given.others)
-    keys = check_verify_keys(overrides)
-    config = checked(ConfigWithVerify, "verify", overrides, "verify")
+    config, keys = asked(overrides_with_file(given.others), "verify", ConfigWithVerify, check_verify_keys)
 
     from medcls.host.stop import stopping_in_order
     from medcls.pack.verify import verify

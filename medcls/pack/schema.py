@@ -34,9 +34,9 @@ class ConfigWithVerify(Config):
     within: Above0
 
 
-def check_pack_keys(overrides: Sequence[str]) -> None:
-    """Raise UserError for a key that would have no effect."""
-    check_taken(overrides, "pack", PACK)
+def check_pack_keys(overrides: Sequence[str]) -> set[str]:
+    """Keys that the overrides name. Raises UserError for one that would have no effect."""
+    return check_taken(overrides, "pack", PACK)
 
 
 def check_verify_keys(overrides: Sequence[str]) -> set[str]:

@@ -1,0 +1,43 @@
+"""What the commands on trained nets have in common: words about runs, read into a typed configuration."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from medcls.errors import UserError
+from medcls.quoting import in_grammar, unquoted
+
+if TYPE_CHECKING:
+    from medcls.config import Config
+
+AnyConfig = TypeVar("AnyConfig", bound="Config")
+
+
+def asked(
+    overrides: Sequence[str],
+    config_name: str,
+    schema: type[AnyConfig],
+    check_keys: Callable[[Sequence[str]], set[str]],
+) -> tuple[AnyConfig, set[str]]:
+    """Configuration of a command and the keys that its words name; what it says from now on goes to the terminal.
+
+    Raises UserError for a wrong value, and for a key that ``check_keys`` refuses since it would have no effect.
+    """
+    from medcls.composition.compose import checked
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    config = checked(schema, config_name, overrides, config_name)
+    return config, check_keys(overrides)
+
+
+def overrides_of(words: Sequence[str]) -> list[str]:
+    """The words for Hydra, to which runs with commas between them would be a sweep. Raises UserError without a run."""
+    runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
+    if len(runs) != 1:
+        raise UserError(f"run: found {' '.join(runs) or 'none'}, expected one: run=runs/<run>, or run=runs/a,runs/b")
+    if not runs[0].startswith("["):
+        runs = [f"run={in_grammar([unquoted(path) for path in runs[0].split(',')])}"]
+    else:
+        runs = [f"run={runs[0]}"]
+    return [*runs, *(word for word in words if not word.startswith("run="))]
