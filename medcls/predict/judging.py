@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 PART = 512  # images kept at once: those of a part that was not complete are judged again
 _MOST_BYTES = 64 * 2**20  # of the pixels of a part, while the next is decoded
-_EVERY = 2.0  # seconds between two lines of progress
+_EVERY = 1.5  # seconds between two lines of progress, and as much more as an image takes
 
 
 class Look(NamedTuple):
