@@ -70,8 +70,9 @@ def test_maps_lie_where_the_planted_mark_is_and_carry_no_stamp(learnt, command, 
     assert len(peaks) == 60
     assert (peaks >= SIDE // 2).all(axis=1).mean() >= 0.95
     assert "SAYS NOTHING" not in (done.folder / "maps/report.html").read_text()
-    again = command("medcls", "explain", *run, "output=maps")
-    assert (again.status, "holds files already" in again.err) == (2, True)
+    for output in ("maps", "maps/explain.json"):
+        again = command("medcls", "explain", *run, f"output={output}")
+        assert (again.status, "is a file or holds files already" in again.err) == (2, True)
 
 
 @pytest.mark.slow

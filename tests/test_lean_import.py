@@ -49,3 +49,11 @@ def test_torchmetrics_is_whole_for_users_who_ask_for_it(asked):
 def test_torchmetrics_that_is_made_otherwise_is_imported_as_usual():
     otherwise = "lean.OFFERED['MetricCollection'] = 'nowhere'; lean.import_lightning(); import torchmetrics"
     assert python(f"{LEAN} {otherwise}; print(json.dumps('scipy.signal' in sys.modules))") is True
+
+
+@pytest.mark.slow
+def test_the_report_of_a_sweep_waits_for_no_pytorch(tmp_path):
+    report = f"import sys, json; sys.argv = ['medcls', 'report', {str(tmp_path)!r}]; from medcls.cli import main\n"
+    ended = "try: main()\nexcept SystemExit as end: status = end.code\n"
+    loaded = "print(json.dumps([status, *(name for name in ('torch', 'pytorch_lightning') if name in sys.modules)]))"
+    assert python(report + ended + loaded) == [2]

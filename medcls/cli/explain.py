@@ -40,6 +40,7 @@ def run(given: Words) -> int:
     config, keys = asked(overrides_of(given.others), "explain", ConfigWithExplain, check_keys)
 
     from medcls.explain.command import explain
+    from medcls.predict.schema import names_images
 
-    print(f"page: {explain(config, given_images=bool(keys & {'data.root', 'data.manifest', 'data'}))}")
+    print(f"page: {explain(config, given_images=names_images(keys))}")
     return 0

@@ -38,15 +38,17 @@ def run(given: Words) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     from medcls.composition.compose import composed
     from medcls.config import check_config
-    from medcls.predict.report import is_elsewhere, report_elsewhere
+    from medcls.predict.folder import is_predict_folder
     from medcls.sweep.answer import report, report_side_by_side
 
     named = folders[0].removeprefix("report=")
     whole = Path(unquoted(named))
     several = [whole] if whole.is_dir() else [Path(unquoted(one)) for one in named.split(",")]
-    if is_elsewhere(several[0]):
+    if is_predict_folder(several[0]):
         if overrides:
             raise UserError("columns: found beside images that nets were judged on elsewhere. Expected a sweep.")
+        from medcls.predict.report import report_elsewhere
+
         report_elsewhere(several)
         return 0
     if len(several) > 1:

@@ -7,18 +7,12 @@ from medcls.decision.of_run import decision_of
 from medcls.decision.pictures import draw_quality
 from medcls.decision.quality import quality
 from medcls.decision.record import Decision
-from medcls.decision.tables import TITLES
+from medcls.decision.tables import ALT, TITLES
 from medcls.document.blocks import Block, Note, Picture, Section, Table, Text
 from medcls.evaluation.interval import Interval
 from medcls.report.closing_table import cell
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run, validation_images
-
-_ALT = {
-    "reliability": "Share of images of the class over its probability, with 95% intervals",
-    "precision_recall": "Precision over recall",
-    "decision_curve": "Net benefit over thresholds, of the net and of calling all or none positive",
-}
 
 
 def decisions(run: Run) -> Section:
@@ -42,7 +36,7 @@ def decisions(run: Run) -> Section:
             prevalence=decision.prevalence if decision.prevalence_stated else None,
             vector=True,
         )
-        blocks += [Picture(f"pictures/{file}", f"{_ALT[kind]}, {called[split]}") for kind, file in files.items()]
+        blocks += [Picture(f"pictures/{file}", f"{ALT[kind]}, {called[split]}") for kind, file in files.items()]
     return Section("Probabilities and decisions", tuple(blocks))
 
 

@@ -1,4 +1,4 @@
-"""What is shown of thresholds and of the quality of probabilities on a terminal."""
+"""What is shown of thresholds and of the quality of probabilities: names for all, tables for a terminal."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +21,13 @@ TITLES = {
     "brier": "Brier score",
     "calibration_slope": "calibration slope",
     "calibration_intercept": "calibration intercept",
+}
+
+# Of each picture of ``draw_quality``, what it shows.
+ALT = {
+    "reliability": "Share of images of the class over its probability, with 95% intervals",
+    "precision_recall": "Precision over recall",
+    "decision_curve": "Net benefit over thresholds, of the net and of calling all or none positive",
 }
 
 

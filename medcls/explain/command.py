@@ -17,12 +17,13 @@ from medcls.document.blocks import Note, Picture, Section, Table, Text
 from medcls.errors import UserError
 from medcls.explain.checks import ALIKE, Check, check_labels, check_maps, check_worth
 from medcls.explain.maps import Images, Maps, draw_maps
-from medcls.explain.retrained import trained_on_shuffled_labels
+from medcls.explain.retrained import to_train_on, trained_on_shuffled_labels
 from medcls.explain.schema import ConfigWithExplain
 from medcls.predict.inputs import list_inputs
 from medcls.predict.judging import device_of
-from medcls.predict.nets import Ensemble, Net, find_nets
+from medcls.predict.nets import Ensemble, find_nets
 from medcls.predict.shown import new_folder, own_images, probabilities_of, read_inputs
+from medcls.predict.training_images import TrainingImages
 from medcls.preview.contact_sheet import coloured, draw_sheet
 from medcls.preview.tiles import Tile
 from medcls.sweep_report.answers import Head
@@ -57,8 +58,12 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
     folder = new_folder(config.output, f"explain_{ensemble.title}")
-    shown = _of_folder(config, ensemble) if given_images else _of_validation(config, ensemble.nets[0], allowed)
-    trained = own_images(ensemble.nets[0], config, allowed, None, "no retraining") if config.explain.retrain else None
+    net = ensemble.nets[0]
+    trained = to_train_on(net, config, allowed) if config.explain.retrain else None
+    if given_images:
+        shown = _of_folder(config, ensemble)
+    else:
+        shown = _of_validation(trained or own_images(net, config, allowed, None, "some"), config.explain.images)
     device, method = device_of(config.trainer.accelerator), config.explain.method
     nets = [net.module.net.to(device).eval() for net in ensemble.nets]
     log.info("%s of %d images by %d nets", method, len(shown.names), len(nets))
@@ -80,11 +85,10 @@ def _of_folder(config: ConfigWithExplain, ensemble: Ensemble) -> Shown:
     return Shown(readable.names, images)
 
 
-def _of_validation(config: ConfigWithExplain, net: Net, allowed: set[str]) -> Shown:
-    found = own_images(net, config, allowed, None, "some")
-    at = found.images.indices("val")
-    at = at[_evenly(len(at), config.explain.images)]
-    return Shown(tuple(found.images.table.samples[i].name for i in at), found.images.images[at])
+def _of_validation(own: TrainingImages, most: int) -> Shown:
+    at = own.images.indices("val")
+    at = at[_evenly(len(at), most)]
+    return Shown(tuple(own.images.table.samples[i].name for i in at), own.images.images[at])
 
 
 def _evenly(number: int, most: int) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """A net trained as another was, on shuffled labels: maps that it shares with that net are of the images alone."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,10 +12,13 @@ from torch import nn
 from medcls.assembly import assemble
 from medcls.config import Config
 from medcls.data.image_set import ImageSet, fingerprint
+from medcls.errors import UserError
 from medcls.host.quiet import quiet_lightning
 from medcls.host.stop import stopping_in_order
-from medcls.predict.training_images import TrainingImages
+from medcls.predict.nets import Net
+from medcls.predict.training_images import TrainingImages, training_images
 from medcls.runs.folder import RunFolder
+from medcls.sources.location import cache_folder
 from medcls.training.history import History
 
 log = logging.getLogger(__name__)
@@ -28,6 +32,14 @@ def with_shuffled_labels(images: ImageSet, seed: int) -> ImageSet:
         samples[i] = replace(samples[i], label=label)
     table = replace(images.table, samples=tuple(samples))
     return replace(images, table=table, fingerprint=fingerprint(table, images.digests))
+
+
+def to_train_on(net: Net, config: Config, allowed: Collection[str]) -> TrainingImages:
+    """What the net was trained on. Raises UserError where it cannot be had."""
+    found = training_images(net, cache_folder(config.data.cache_dir), allowed)
+    if isinstance(found, str):
+        raise UserError(f"explain.retrain: the run's own images cannot be had: {found}.\n  Leave it out.")
+    return found
 
 
 def trained_on_shuffled_labels(trained: TrainingImages, asked: Config) -> tuple[nn.Module, float]:

@@ -19,12 +19,13 @@ from medcls.evaluation.metrics import Metric
 from medcls.evaluation.own_metrics import own_metrics
 from medcls.predict.deciding import Deciding, deciding
 from medcls.predict.elsewhere import compared
+from medcls.predict.folder import PredictFolder
 from medcls.predict.inputs import Inputs, list_inputs
 from medcls.predict.judging import Judged, device_of, judge_files, remove_parts
 from medcls.predict.nets import Ensemble, find_nets, mean_and_spread
 from medcls.predict.ordinary import ordinary
 from medcls.predict.overlap import find_overlap, without_seen
-from medcls.predict.saved import PredictFolder, chosen_counts, what_was_asked, write_summary, write_table_of
+from medcls.predict.saved import check_folder, chosen_counts, what_was_asked, write_summary, write_table_of
 from medcls.predict.schema import ConfigWithPredict
 from medcls.predict.training_images import TrainingImages, training_images
 from medcls.report.side_by_side import print_side_by_side
@@ -54,12 +55,12 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     own = metrics_of_own(ensemble, allowed)
     how = deciding(ensemble, config.threshold, given, config.calibrate)
     folder = PredictFolder(config.output or Path("runs") / f"predict_{inputs.title}_by_{ensemble.title}")
-    folder.check({}, inputs, config.data)  # before the images are compared, which takes a while
+    check_folder(folder, {}, inputs, config.data)  # before the images are compared, which takes a while
     trained = [training_images(net, cache_folder(config.data.cache_dir), allowed) for net in ensemble.nets]
     inputs, notice = never_seen(inputs, trained, config)
     batch_size = config.batch_size if "batch_size" in given else batch_size_of(of_run)
     asked = what_was_asked(ensemble, inputs, batch_size, notice, how)
-    folder.check(asked, inputs, config.data)
+    check_folder(folder, asked, inputs, config.data)
     folder.path.mkdir(parents=True, exist_ok=True)
     with locked(folder.path, "another process is predicting into this folder"):
         summary = folder.read_summary()

@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medcls.composition.run_name import shortened
-from medcls.decision.tables import TITLES
+from medcls.decision.tables import ALT, TITLES
 from medcls.document.blocks import Block, Note, Picture, Section, Table, Text
 from medcls.errors import UserError
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import COMPARED, title_of
-from medcls.predict.saved import PredictFolder
+from medcls.predict.folder import PredictFolder, is_predict_folder
 from medcls.report.closing_table import cell
 from medcls.runs.reading import read_json
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
 
-_PICTURES = {
-    "reliability.png": "Share of images of the class over its probability, with 95% intervals",
-    "precision_recall.png": "Precision over recall",
-    "decision_curve.png": "Net benefit over thresholds, of the net and of calling all or none positive",
-}
 _COUNTS = ("images", "n", "n_patients")
 
 Limits = Mapping[str, float | None]
@@ -39,11 +34,6 @@ class Elsewhere(NamedTuple):
         """The metrics on each set of images, by what these are called in tables."""
         own = self.metrics["internal"]
         return ({f"own {own['images']}": own} if own else {}) | {self.metrics["data"]: self.metrics["external"]}
-
-
-def is_elsewhere(folder: Path) -> bool:
-    """Whether a folder is one that ``medcls predict`` left."""
-    return PredictFolder(folder).asked.is_file()
 
 
 def report_elsewhere(folders: Sequence[Path]) -> None:
@@ -67,7 +57,7 @@ def report_elsewhere(folders: Sequence[Path]) -> None:
 
 def _read(folder: Path) -> Elsewhere:
     saved = PredictFolder(folder)
-    if not saved.asked.is_file():
+    if not is_predict_folder(folder):
         raise UserError(
             f"report: {folder} was not left by medcls predict. Expected such folders alone, or sweeps alone."
         )
@@ -125,8 +115,8 @@ def _sections(one: Elsewhere, target: Path) -> list[Section]:
     quality = one.metrics.get("quality", {})
     worth = [quality[side] for side in ("internal", "external") if side in quality]
     better = tuple((TITLES[name], *(cell(of[name]) for of in worth)) for name in worth[-1]) if worth else ()
-    there = [name for name in _PICTURES if (one.folder / name).is_file()]
-    pictures = [Picture(os.path.relpath(one.folder / name, target), _PICTURES[name]) for name in there]
+    there = {one.folder / f"{kind}.png": alt for kind, alt in ALT.items()}
+    pictures = [Picture(os.path.relpath(path, target), alt) for path, alt in there.items() if path.is_file()]
     title = one.metrics["data"]
     sections = [Section(title, tuple(blocks))]
     if better or pictures:

@@ -1,4 +1,4 @@
-"""The folder that predicting leaves: what was asked, predictions.csv, metrics.json, summary.json."""
+"""What predicting leaves in its folder: what was asked, and a row for each image."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from medcls.atomic import write_json
 from medcls.config import DataConfig
 from medcls.errors import UserError
 from medcls.predict.deciding import Deciding
+from medcls.predict.folder import PredictFolder
 from medcls.predict.inputs import Inputs
 from medcls.predict.judging import Judged
 from medcls.predict.nets import Ensemble, mean_and_spread
@@ -23,40 +24,25 @@ from medcls.runs.reading import read_json
 from medcls.sources.location import check_outside_images
 
 
-class PredictFolder:
-    """Paths of the folder; every file is written whole or not at all, summary.json last."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.asked = path / "predict.json"
-        self.parts = path / ".parts"
-        self.predictions = path / "predictions.csv"
-        self.metrics = path / "metrics.json"
-        self.summary = path / "summary.json"
-
-    def check(self, asked: Mapping[str, Any], inputs: Inputs, data: DataConfig) -> None:
-        """Raise UserError for a folder among the images, or one that holds anything but the same predictions."""
-        check_outside_images("output", self.path, data)
-        if self.path.resolve() == inputs.root.resolve():
-            raise UserError(f"output: {self.path} holds the images, beside which nothing is written. Name another.")
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"output: {self.path} is a file, expected a folder.")
-        if not self.path.is_dir():
-            return
-        if not self.asked.is_file():
-            if any(not path.name.startswith(".") for path in self.path.iterdir()):
-                raise UserError(f"output: {self.path} holds other files. Name a new folder: output=<folder>")
-            return
-        before = read_json(self.asked, dict[str, Any])
-        if differ := [key for key in asked if before.get(key) != asked[key]]:
-            raise UserError(
-                f"output: {self.path} holds predictions of other {', '.join(differ).replace('_', ' ')}.\n"
-                f"  Name another folder: {typed('output', f'{self.path}_2')}, or remove this one."
-            )
-
-    def read_summary(self) -> dict[str, Any] | None:
-        """Content of summary.json; None where the folder is not complete."""
-        return read_json(self.summary, dict[str, Any]) if self.summary.is_file() else None
+def check_folder(folder: PredictFolder, asked: Mapping[str, Any], inputs: Inputs, data: DataConfig) -> None:
+    """Raise UserError for a folder among the images, or one that holds anything but the same predictions."""
+    check_outside_images("output", folder.path, data)
+    if folder.path.resolve() == inputs.root.resolve():
+        raise UserError(f"output: {folder.path} holds the images, beside which nothing is written. Name another.")
+    if folder.path.exists() and not folder.path.is_dir():
+        raise UserError(f"output: {folder.path} is a file, expected a folder.")
+    if not folder.path.is_dir():
+        return
+    if not folder.asked.is_file():
+        if any(not path.name.startswith(".") for path in folder.path.iterdir()):
+            raise UserError(f"output: {folder.path} holds other files. Name a new folder: output=<folder>")
+        return
+    before = read_json(folder.asked, dict[str, Any])
+    if differ := [key for key in asked if before.get(key) != asked[key]]:
+        raise UserError(
+            f"output: {folder.path} holds predictions of other {', '.join(differ).replace('_', ' ')}.\n"
+            f"  Name another folder: {typed('output', f'{folder.path}_2')}, or remove this one."
+        )
 
 
 def what_was_asked(

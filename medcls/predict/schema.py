@@ -1,6 +1,6 @@
 """The part of the schema that only medcls predict has, and which other keys it takes: the run decides the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -51,3 +51,8 @@ def check_taken(
 
 def _within(key: str, section: str) -> bool:
     return key == section or key.startswith(f"{section}.")
+
+
+def names_images(keys: Collection[str]) -> bool:
+    """Whether the keys of a command name images to judge; else those of the run are judged."""
+    return not {"data", "data.root", "data.manifest"}.isdisjoint(keys)

@@ -24,10 +24,10 @@ Images = NDArray[np.uint8]
 
 
 def new_folder(output: Path | None, name: str) -> Path:
-    """Where to write: ``output``, else ``name`` below runs/. Raises UserError for a folder that holds files."""
+    """Where to write: ``output``, else ``name`` below runs/. Raises UserError for a file, or a folder with files."""
     folder = output or Path("runs") / name
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"output: {folder} holds files already. Name another folder: output=...")
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        raise UserError(f"output: {folder} is a file or holds files already. Name another folder: output=...")
     return folder
 
 

@@ -14,11 +14,12 @@ from medcls.predict.command import batch_size_of, classes_of, never_seen
 from medcls.predict.inputs import list_inputs
 from medcls.predict.judging import Progress, device_of
 from medcls.predict.nets import Ensemble, Net
+from medcls.predict.schema import names_images
 from medcls.predict.shown import Images, own_images, probabilities_of, read_inputs
 from medcls.predict.training_images import TrainingImages, described, training_images
 from medcls.process import opencv_in_one_thread, usable_cores
 from medcls.robustness.edits import CLEAN, Grade, Pixels, edited, key_of
-from medcls.robustness.schema import ConfigWithRobustness, names_images
+from medcls.robustness.schema import ConfigWithRobustness
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import validation_images
 from medcls.sources.location import cache_folder, find_root

@@ -1,6 +1,6 @@
 """The part of the schema that only medcls robustness has, and which other keys it takes: the run decides the rest."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from medcls.config.schema import Config
 from medcls.config.section import Above0, AtLeast0, Section
 from medcls.errors import UserError
-from medcls.predict.schema import DECIDED, check_taken
+from medcls.predict.schema import DECIDED, check_taken, names_images
 
 _TAKEN = (
     *("run", "variant", "output", "robustness", "data", "audit", "allow", "batch_size"),
@@ -69,8 +69,3 @@ def check_keys(overrides: Sequence[str]) -> set[str]:
         if useless:
             raise UserError(f"{useless[0]}: says how to read images of data.root, which is missing: data.root=...")
     return keys
-
-
-def names_images(keys: Collection[str]) -> bool:
-    """Whether the keys of a command name images to judge; else those of the run are judged."""
-    return not {"data", "data.root", "data.manifest"}.isdisjoint(keys)

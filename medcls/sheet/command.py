@@ -8,6 +8,7 @@ from pathlib import Path
 from medcls.atomic import write_text
 from medcls.errors import UserError
 from medcls.predict.nets import is_sweep
+from medcls.predict.shown import new_folder
 from medcls.runs.folder import RunFolder
 from medcls.sheet.answering import of_run, of_sweep
 from medcls.sheet.filled import NOT_RECORDED, Filled, fill, overview, section
@@ -34,9 +35,7 @@ def sheet(config: ConfigWithSheet) -> Path:
     if config.external or config.maps:
         records = _with_folders(records, config.external, config.maps)
     name = path.resolve().name
-    folder = config.output or Path("runs") / f"sheet_{name}"
-    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
-        raise UserError(f"output: {folder} is a file or holds files already. Name another folder: output=...")
+    folder = new_folder(config.output, f"sheet_{name}")
     source = of_sweep(sweep, records) if is_sweep(path) else of_run(records[0])
     filled = fill(source)
     page = _page(sweep, name, f"Filled from the files: {', '.join(one.count for one in filled)} items.", filled)
