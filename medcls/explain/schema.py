@@ -1,14 +1,10 @@
 """The part of the schema that only medcls explain has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from medcls.config.schema import Config
 from medcls.config.section import AtLeast1, Flag, Section
-from medcls.predict.schema import check_taken
+from medcls.predict.schema import ConfigWithNets, check_taken
 
 _TAKEN = ("run", "variant", "output", "explain", "data", "allow", "trainer.accelerator", "trainer.threads", "seed")
 
@@ -24,15 +20,9 @@ class ExplainConfig(Section):
     retrain: Flag
 
 
-class ConfigWithExplain(Config):
-    """The configuration of a run, of which explaining takes where images are and where to compute.
+class ConfigWithExplain(ConfigWithNets):
+    """Explaining takes where images are and where to compute."""
 
-    run: runs, a sweep or checkpoints; variant: of a sweep; output: folder for what is written.
-    """
-
-    run: Annotated[list[Path], Field(min_length=1)]
-    variant: str | None
-    output: Path | None
     explain: ExplainConfig
 
 

@@ -18,16 +18,24 @@ DECIDED = tuple(
 )
 
 
-class ConfigWithPredict(Config):
-    """The configuration of a run, of which predicting takes where the images are and where to compute.
+class ConfigWithNets(Config):
+    """The configuration of a command on trained nets, of which each command takes a few keys.
 
-    run: runs, sweeps or checkpoints; variant: of a sweep; output: folder for what is written; labelled: whether the
-    images have classes, None where that is to be found out; calibrate: whether the temperature of the runs is used.
+    run: runs, sweeps or checkpoints; variant: of a sweep; output: folder or file for what is written.
     """
 
     run: Annotated[list[Path], Field(min_length=1)]
     variant: str | None
     output: Path | None
+
+
+class ConfigWithPredict(ConfigWithNets):
+    """Predicting takes where the images are and where to compute.
+
+    labelled: whether the images have classes, None where that is to be found out; calibrate: whether the temperature of
+    the runs is used.
+    """
+
     labelled: Flag | None
     calibrate: Flag
 

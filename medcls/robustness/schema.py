@@ -1,15 +1,13 @@
 """The part of the schema that only medcls robustness has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from medcls.config.schema import Config
 from medcls.config.section import Above0, AtLeast0, Section
 from medcls.errors import UserError
-from medcls.predict.schema import DECIDED, check_taken, names_images
+from medcls.predict.schema import DECIDED, ConfigWithNets, check_taken, names_images
 
 _TAKEN = (
     *("run", "variant", "output", "robustness", "data", "audit", "allow", "batch_size"),
@@ -48,15 +46,9 @@ class RobustnessConfig(Section):
         return grades
 
 
-class ConfigWithRobustness(Config):
-    """The configuration of a run, of which the command takes where images are, how to edit them and where to compute.
+class ConfigWithRobustness(ConfigWithNets):
+    """The command takes where images are, how to edit them and where to compute."""
 
-    run: runs, a sweep or checkpoints; variant: of a sweep; output: folder for what is written.
-    """
-
-    run: Annotated[list[Path], Field(min_length=1)]
-    variant: str | None
-    output: Path | None
     robustness: RobustnessConfig
 
 

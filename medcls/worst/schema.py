@@ -1,14 +1,9 @@
 """The part of the schema that only medcls errors has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
-from medcls.config.schema import Config
 from medcls.config.section import AtLeast1, Section
-from medcls.predict.schema import check_taken
+from medcls.predict.schema import ConfigWithNets, check_taken
 
 _TAKEN = (
     *("run", "variant", "output", "errors", "threshold", "allow"),
@@ -22,15 +17,9 @@ class ErrorsConfig(Section):
     images: AtLeast1
 
 
-class ConfigWithErrors(Config):
-    """The configuration of a run, of which the command takes where its images are now.
+class ConfigWithErrors(ConfigWithNets):
+    """The command takes where the images of its runs are now."""
 
-    run: runs or a sweep; variant: of a sweep; output: folder for what is written.
-    """
-
-    run: Annotated[list[Path], Field(min_length=1)]
-    variant: str | None
-    output: Path | None
     errors: ErrorsConfig
 
 
