@@ -17,6 +17,7 @@ from medcls.audit.groups import group_of
 from medcls.audit.judge import Judge
 from medcls.audit.moves import describe_move, start_of
 from medcls.audit.neighbours import find_neighbours
+from medcls.audit.pixels import Gray
 from medcls.audit.progress import run_in_threads, shown
 from medcls.audit.thumbnails import Thumbnails
 from medcls.audit.verdict import Pair, Verdict
@@ -54,18 +55,18 @@ class Copies:
 class Chosen(Sequence[NDArray[np.uint8]]):
     """Some of the images, without a second copy of their pixels."""
 
-    def __init__(self, images: NDArray[np.uint8], positions: NDArray[np.int64]) -> None:
+    def __init__(self, images: Gray, positions: NDArray[np.int64]) -> None:
         self.images, self.positions = images, positions
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def __getitem__(self, at: int) -> NDArray[np.uint8]:  # type: ignore[override]
-        image: NDArray[np.uint8] = self.images[self.positions[at]]
+        image: NDArray[np.uint8] = self.images[int(self.positions[at])]
         return image
 
 
-def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough: bool) -> Copies:
+def find_copies(images: Gray, sides: NDArray[np.int64], *, thorough: bool) -> Copies:
     """Copies among gray images (N, SIDE, SIDE); ``sides`` (N,): the shorter side of each file in pixels.
 
     First those with the same pixels; then, by thumbnails, those that only were turned by quarters, mirrored,
@@ -96,8 +97,8 @@ def find_copies(images: NDArray[np.uint8], sides: NDArray[np.int64], *, thorough
     return as_copies(picture, flat, beside_others(list(once.values())))
 
 
-def same_pixels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each image (N, ...) the position of the first one with the same pixels."""
+def same_pixels(images: Gray) -> NDArray[np.int64]:
+    """For each image the position of the first one with the same pixels."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(sha256(image).digest(), i) for i, image in enumerate(images)], np.int64)
 

@@ -48,13 +48,14 @@ def find_features(images: Sequence[NDArray[np.uint8]]) -> Features:
     first = dict(zip(sample, described_all(images, sample, "Features, of a sample"), strict=True))
     code = Code(np.concatenate([descriptors for _, descriptors in first.values()]))
     rest = described_all(images, [i for i in range(len(images)) if i not in first], "Features")
-    places, codes, counts = [], [], []
+    most = MOST * len(images)
+    places, codes, ends = np.empty((most, 2), np.float32), np.empty((most, DIMENSIONS), np.int8), [0]
     for i in range(len(images)):
         where, descriptors = first.pop(i) if i in first else next(rest)
-        places.append(where)
-        codes.append(code(descriptors))
-        counts.append(len(where))
-    return Features(np.concatenate(places), np.concatenate(codes), np.cumsum([0, *counts]), code.parity)
+        part = slice(ends[-1], ends[-1] + len(where))
+        places[part], codes[part] = where, code(descriptors)
+        ends.append(part.stop)
+    return Features(places[: ends[-1]], codes[: ends[-1]], np.array(ends, np.int64), code.parity)
 
 
 def described_all(images: Sequence[NDArray[np.uint8]], chosen: Sequence[int], what: str) -> Iterator[Described]:

@@ -1,6 +1,10 @@
 """The images as the audit compares them: gray, at a size of its own, so that no finding depends on the training's."""
 
 import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +18,32 @@ from medcls.sources.load import load_image_set
 
 log = logging.getLogger(__name__)
 
+Gray: TypeAlias = Sequence[NDArray[np.uint8]] | NDArray[np.uint8]  # images (SIDE, SIDE), one after another
 
-def gray_images(image_set: ImageSet, config: DataConfig) -> NDArray[np.uint8]:
+
+class OnDisk(Sequence[NDArray[np.uint8]]):
+    """Gray images (N, SIDE, SIDE) in a file without a name: 60,000 of them would take a gigabyte of memory.
+
+    Raises OSError where the disk has no room for them.
+    """
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self.number, self.bytes = len(images), SIDE * SIDE
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the images are used)
+        images.tofile(self.file)
+        self.file.flush()
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, at: int) -> NDArray[np.uint8]:  # type: ignore[override]
+        if not 0 <= at < self.number:
+            raise IndexError(at)
+        read = os.pread(self.file.fileno(), self.bytes, int(at) * self.bytes)  # several threads may read at a time
+        return np.frombuffer(read, np.uint8).reshape(SIDE, SIDE)
+
+
+def gray_images(image_set: ImageSet, config: DataConfig) -> Gray:
     """The images (N, SIDE, SIDE) of an image set, read again from where ``config`` says they are.
 
     Raises UserError where there are others now.
@@ -31,4 +59,7 @@ def gray_images(image_set: ImageSet, config: DataConfig) -> NDArray[np.uint8]:
             f"{image_set.table.root or config.target}: the images are not the ones that were read a moment ago.\n"
             "  Let nothing write there while they are audited, or go without: audit=none"
         )
-    return again.images[..., 0]
+    try:
+        return OnDisk(again.images)
+    except OSError:
+        return again.images[..., 0]
