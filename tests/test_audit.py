@@ -8,6 +8,8 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,9 +26,12 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 from test_errors import can_mount, on_small_disk
 
+import medcls
 import medcls.audit.findings
 from medcls.audit.alignment import Pictures
 from medcls.audit.file_facts import read_facts
+from medcls.audit.pixels import OnDisk, gray_images
+from medcls.sources.load import load_image_set
 from medcls.sources.simulated import simulated_images, simulated_table
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
@@ -792,3 +797,19 @@ def test_audit_writes_nothing_into_the_data_folder(audit, root):
     assert result.status == 2
     assert f"--folder: {root}/findings lies in the folder of the images" in result.err
     assert {path: path.lstat().st_mtime_ns for path in [root, *root.rglob("*")]} == before
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_images_that_are_compared_are_those_of_the_files_with_and_without_room_on_the_disk(
+    make_folder, tmp_path, monkeypatch, room
+):
+    root = make_folder(counts={"train": 3, "val": 2})
+    config = medcls.compose("data=folder", f"data.root={root}", f"data.cache_dir={tmp_path / 'cache'}", "image_size=32")
+    images = load_image_set(config.data, config.image_size)
+    if not room:
+        monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "wb"))
+    found = gray_images(images, config.data)
+    assert isinstance(found, OnDisk) == room
+    direct = load_image_set(config.data.model_copy(update={"channels": 1}), 128).images[..., 0]
+    assert len(found) == len(direct) == len(images.images)
+    assert all(np.array_equal(one, other) for one, other in zip(found, direct, strict=True))
