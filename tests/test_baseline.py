@@ -1,5 +1,6 @@
 """medcls baseline: simple models fitted to a run's training images alone, beside its net on the same images."""
 
+import csv
 import json
 
 import numpy as np
@@ -70,3 +71,23 @@ def test_penalty_is_chosen_in_folds_that_divide_no_patient():
 def test_few_patients_of_a_class_need_no_folds():
     model = fit(np.array([[0.0], [1.0], [1.1]]), np.array([0, 1, 1]), ("a", "b", "b"))
     assert model.predict([[2.0]]) == [1]
+
+
+def test_sweep_is_compared_over_its_seeds_and_its_report_shows_it(make_folder, sweep, command):
+    root = make_folder(counts={"train": 12, "val": 8, "test": 12})
+    folder = sweep(*FOLDER, f"data.root={root}", "lr=1e-9,1e-3", "seed=0,1").folder
+    assert command("medcls", "baseline", f"run={folder}").status == 0
+    told = json.loads((folder / "baseline.json").read_text())
+    assert list(told["variants"]) == ["lr=1e-9", "lr=1e-3"]
+    for name, variant in told["variants"].items():
+        rows = [row for row in csv.DictReader((folder / "results.csv").open()) if row["variant"] == name]
+        own = [float(row["test_auroc"]) for row in rows]
+        assert (variant["seeds"], len(own)) == (2, 2)
+        assert variant["net"]["auroc"]["value"] == pytest.approx(np.mean(own))
+        for one in variant["baselines"].values():
+            assert one["auroc"]["value"] == 1
+            assert one["net_minus_baseline"]["value"] == pytest.approx(np.mean(own) - 1)
+    assert sweep(f"report={folder}").status == 0
+    page = (folder / "report.md").read_text()
+    assert page.count("## Against baselines") == 1
+    assert all(one["verdict"] in page for one in told["variants"]["lr=1e-9"]["baselines"].values())

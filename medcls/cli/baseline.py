@@ -7,17 +7,20 @@ from medcls.cli.of_runs import overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
-TAKEN = ("run", "allow", "data.cache_dir")
+TAKEN = ("run", "variant", "allow", "data.cache_dir")
 PAGE = Page(
     about=(
-        "Compare a run's net with logistic regressions that cost seconds.\n"
-        "They are fitted to its training images and judged on its test images, else on those\n"
-        "of validation. Leaves baseline.json in the run folder."
+        "Compare the net of a run, or those of a sweep, with logistic regressions that cost\n"
+        "seconds. They are fitted to the same training images and judged on the test images,\n"
+        "else on those of validation. Leaves baseline.json in the folder, which reports show."
     ),
     config="predict",
-    words="run=<run>",
+    words="run=<run or sweep>",
     keys=TAKEN,
-    examples=[("run=runs/<run>", "a finished run whose images are still there")],
+    examples=[
+        ("run=runs/<run>", "a finished run whose images are still there"),
+        ("run=runs/<sweep>", "each of its variants, over all seeds and folds"),
+    ],
 )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from medcls.audit.saved_results import FINDINGS
-from medcls.baseline.command import FILE as BASELINE
 from medcls.decision.tables import TITLES
 from medcls.document.blocks import Note, Table, Text
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.intervals import as_json, intervals
 from medcls.evaluation.metrics import METRICS, own_in, title_of
+from medcls.report.baselines import FILE as BASELINE
 from medcls.report.closing_table import cell, row_name
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json

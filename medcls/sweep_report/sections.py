@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from medcls.document.blocks import Note, Picture, Section, Table, Text
 from medcls.evaluation.metrics import COMPARED, title_of
+from medcls.report.baselines import baselines_section
 from medcls.sweep_report.comparisons import in_words_section, tests_section
 from medcls.sweep_report.crossvalidation import Validated, cross_validation
 from medcls.sweep_report.design import Sweep
@@ -35,6 +36,7 @@ def build_sections(
     first = [
         ranking_section(sweep, verdicts, ranking, plot_forest(sweep, ranking)),
         tests_section(sweep, verdicts),
+        baselines_section(sweep.folder),
         more_data(sweep, verdicts.split),
         _curves(sweep),
     ]

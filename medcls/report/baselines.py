@@ -1,0 +1,79 @@
+"""Baselines beside nets, as baseline.json has them: on a terminal and in a report."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from medcls.document.blocks import Note, Section, Table, Text
+from medcls.evaluation.interval import LEVEL
+from medcls.evaluation.metrics import COMPARED
+from medcls.report.closing_table import cell, empty_table
+from medcls.runs.reading import read_json
+
+FILE = "baseline.json"  # in the folder of a run, or of a sweep
+_METHOD = (
+    f"Baselines: logistic regressions fitted to the same training images, on small pixels and on levels and texture. "
+    f"In brackets: {LEVEL:.0%} intervals."
+)
+_FLATTERED = "The net's epoch was chosen on these images, the baselines were not: the net is flattered."
+
+
+def print_baselines(content: Mapping[str, Any], file: Path) -> None:
+    """Print the table and the verdicts."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.width = max(console.width, 80)
+    console.print(f"\n{content['data']}, {content['n']} {content['images']}", style="bold")
+    if content["simulated"]:
+        console.print("SIMULATED DATA: these metrics say nothing about patients.", style="bold white on red")
+    if content["notice"]:
+        console.print(content["notice"], style="bold red")
+    for name, variant in _variants(content):
+        columns, rows = _table(name, variant)
+        table = empty_table(*columns)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        for line in _verdicts(variant):
+            console.print(line)
+    console.print(f"\n{_METHOD}{' ' * content['chosen_on_them']}{_FLATTERED * content['chosen_on_them']}")
+    console.print(str(file), soft_wrap=True)
+
+
+def baselines_section(folder: Path) -> Section | None:
+    """What ``medcls baseline`` left in the folder of a run or of a sweep; None where it was not run.
+
+    Raises UserError where the file is damaged.
+    """
+    if not (folder / FILE).is_file():
+        return None
+    content = read_json(folder / FILE, dict[str, Any])
+    blocks: list[Text | Table | Note] = [Text(content["notice"])] if content["notice"] else []
+    for name, variant in _variants(content):
+        blocks += [Table(*_table(name, variant)), Text(" ".join(_verdicts(variant)))]
+    about = f"{content['n']} {content['images']}. {_METHOD}{' ' * content['chosen_on_them']}"
+    return Section("Against baselines", (*blocks, Note(about + _FLATTERED * content["chosen_on_them"])))
+
+
+def _variants(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The nets of a run, or of each variant of a sweep, with their baselines."""
+    if "variants" not in content:
+        yield content["model"], content
+    for name, variant in content.get("variants", {}).items():
+        yield f"{name}, {variant['seeds']} seeds" if variant["seeds"] > 1 else name, variant
+
+
+def _table(name: str, variant: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    titles = (metric.title for metric in COMPARED)
+    rows = [(name, *(cell(variant["net"][metric.name]) for metric in COMPARED), "")]
+    for baseline, one in variant["baselines"].items():
+        rows.append((baseline, *(cell(one[m.name]) for m in COMPARED), cell(one["net_minus_baseline"])))
+    return ("", *titles, f"net: {COMPARED[0].title} more by"), tuple(rows)
+
+
+def _verdicts(variant: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: {one['verdict']} (adjusted p {one['p_adjusted']:.2g}; {one['seconds']} s)."
+        for name, one in variant["baselines"].items()
+    ]
