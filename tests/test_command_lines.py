@@ -238,6 +238,66 @@ def foreign_line(rng, world):
     return Line(words, True, "foreign")
 
 
+OF_NETS = {
+    "explain": {"explain.method": "x 1 [grad_cam]", "explain.images": "0 -1 x 1.5 true", "explain.retrain": "1 x yes"},
+    "export": {"format": "x 1 [onnx]", "threshold.value": "2 -1 x nan", "threshold.sensitivity": "0 1.5 x [0.9]"},
+    "robustness": {
+        "robustness.metric": "x 1 loss",
+        "robustness.noise": "x [-1] [x] [nan]",
+        "robustness.jpeg": "[0] [101]",
+    },
+    "errors": {"errors.images": "0 -1 x 1.5", "threshold.rule": "x 1", "threshold.cost": "0 -1 nan inf"},
+    "baseline": {"variant": "nowhere", "data.cache_dir": "[1] {a:1}"},
+    "sheet": {"external": "[nowhere] 1", "maps": "nowhere"},
+    "pack": {"images": "1 x yes", "keep": "1 {a:1}", "data.max_pixels": "0 -1 x"},
+}
+
+
+def of_nets(rng, world, run):
+    """A command on a trained net whose words are right."""
+    name, written = rng.choice(list(OF_NETS)), f"{world['tmp']}/written{rng.randrange(10**9)}"
+    words = [f"run={run}"]
+    if name in ("explain", "robustness"):
+        words.append(f"data.root={world['images']}")
+    if name != "baseline":
+        words.append(f"output={written}{ {'export': '.pt2', 'pack': '.zip'}.get(name, '') }")
+    return name, [*words, "format=torch"] if name == "export" else words
+
+
+def wrong_line_of_nets(rng, world):
+    name, words = of_nets(rng, world, OLD / "finished")
+    key = rng.choice(list(OF_NETS[name]))
+    foreign, file = world["foreign"], f"{world['foreign']}/notes.txt"
+    added = rng.choice(
+        [
+            f"{key}={rng.choice(OF_NETS[name][key].split())}",
+            f"{key}={rng.choice(OF_NETS[name][key].split())}",
+            f"{mistyped(rng, key)}q=1",
+            rng.choice(["lr=1e-3", "epochs=3", "model=vgg16", "image_size=64", "data.window=file", "study.tasks=[1e]"]),
+            rng.choice(["run=", "run=nowhere", "run=[]", f"run={foreign}", f"run={file}", "run=[nowhere,nowhere]"]),
+            rng.choice(["output=", f"output={foreign}", f"output={file}", f"output={OLD / 'finished'}"]),
+            rng.choice(["nosuch", "--fast", "-x", "--config-dir=no_such_folder", f"{key}=${{nowhere}}"]),
+        ]
+    )
+    kept = [word for word in words if word.partition("=")[0] != added.partition("=")[0]]
+    return Line([name, *kept, added], True, f"wrong, {name}")
+
+
+def damaged_line_of_nets(rng, world):
+    damaged = damaged_line(rng, world)
+    while "predict" not in damaged.words:
+        damaged = damaged_line(rng, world)
+    name, words = of_nets(rng, world, damaged.words[1].partition("=")[2])
+    return Line([name, *words], False, f"{damaged.kind}, {name}")
+
+
+def wrong_pack_line(rng, world):
+    packed = Path(f"{world['tmp']}/{rng.randrange(10**9)}.zip")
+    packed.write_bytes(rng.choice([b"", b"PK", rng.randbytes(500), b"PK\x05\x06" + bytes(18)]))
+    words = [[str(packed)], [world["foreign"]], ["nowhere.zip"], [], [str(packed), "within=-1"], [str(packed), "lr=1"]]
+    return Line(["verify", *rng.choice(words)], True, "wrong, verify")
+
+
 def told(counts, lines):
     """The counts, by outcome and by kind."""
     totals = Counter()
@@ -247,12 +307,16 @@ def told(counts, lines):
     return f"{lines} lines: {dict(totals)}\n{by_kind}"
 
 
+OF_ALL = [wrong_line] * 12 + [damaged_line] * 4 + [foreign_line] * 2 + [right_line]
+ON_NETS = [wrong_line_of_nets] * 6 + [damaged_line_of_nets] * 3 + [wrong_pack_line]
+
+
 @pytest.mark.slow
-def test_no_command_line_ends_in_a_traceback_or_is_accepted_though_it_is_nonsense(command, world, monkeypatch):
+@pytest.mark.parametrize(("makers", "lines"), [(OF_ALL, LINES), (ON_NETS, LINES // 4)], ids=["all", "on nets"])
+def test_no_command_line_ends_in_a_traceback_or_is_accepted_though_it_is_nonsense(command, world, makers, lines):
     rng = random.Random(int(os.environ.get("MEDCLS_COMMAND_SEED", "0")))
     counts, failures = Counter(), []
-    makers = [wrong_line] * 12 + [damaged_line] * 4 + [foreign_line] * 2 + [right_line]
-    for number in range(LINES):
+    for number in range(lines):
         line = rng.choice(makers)(rng, world)
         try:
             done = command("medcls", *line.words)
@@ -276,5 +340,5 @@ def test_no_command_line_ends_in_a_traceback_or_is_accepted_though_it_is_nonsens
                 path.unlink()
         if where := os.environ.get("MEDCLS_COMMAND_REPORT"):
             Path(where).write_text(told(counts, number + 1) + "\n".join(map(str, failures)))
-    print(told(counts, LINES))
+    print(told(counts, lines))
     assert not failures, "\n".join(map(str, failures[:20]))

@@ -85,7 +85,7 @@ def test_sheet_says_what_the_files_of_the_run_say(own_run, train, command):
     states = [state for state, *_ in claim.values()]
     assert states.count("filled") == 24  # the 23 of every run with test images, and 36
     assert f"CLAIM 24 of 44, TRIPOD+AI {[state for state, *_ in tripod.values()].count('filled')} of 52" in text
-    assert {number for number, one in claim.items() if one[0] == "not recorded"} == {"31", "33"}
+    assert {number for number, one in claim.items() if one[0] == "not recorded"} == {"30", "31", "33"}
     for state, said, files in (*claim.values(), *tripod.values()):
         assert (state == "filled") <= bool(files)
         assert all((run / name).is_file() for name in filter(None, files.split(", "))), files
@@ -140,7 +140,7 @@ def test_old_run_is_filled_where_its_files_say_so_and_nowhere_else(command, tmp_
     text = (done.folder / "sheet/sheet.md").read_text()
     claim, tripod = items_of(text).values()
     missing = {number for number, one in claim.items() if one[0] == "not recorded"}
-    assert missing == {"8", "10", "29", "31", "33", "36", "37"}
+    assert missing == {"8", "10", "29", "30", "31", "33", "36", "37"}
     assert tripod["7"][0] == tripod["23a"][0] == "not recorded"  # no audit; no intervals
     assert claim["25"][0] == "filled"
     assert "SIMULATED" in text
@@ -199,7 +199,9 @@ def test_external_images_and_maps_of_the_net_are_in_its_sheet(command, train, ma
     run = train(*TINY, "data=folder", f"data.root={root}", "logger=none", "lr=3e-3").folder
     assert command("medcls", "predict", f"run={run}", f"data.root={elsewhere}", "output=ext").status == 0
     assert command("medcls", "explain", f"run={run}", "output=maps", "explain.images=3").status == 0
-    done = command("medcls", "sheet", f"run={run}", "external=[ext]", "maps=maps", "output=sheet")
+    assert command("medcls", "robustness", f"run={run}", "output=edited", "robustness.jpeg=[]").status == 0
+    folders = ["external=[ext]", "maps=maps", "robustness=edited"]
+    done = command("medcls", "sheet", f"run={run}", *folders, "output=sheet")
     assert done.status == 0, done.err
     claim, tripod = items_of((done.folder / "sheet/sheet.md").read_text()).values()
     external = json.loads((done.folder / "ext/metrics.json").read_text())["external"]
@@ -207,6 +209,9 @@ def test_external_images_and_maps_of_the_net_are_in_its_sheet(command, train, ma
     assert claim["33"][2] == "ext/metrics.json"
     assert "3 images" in claim["31"][1]
     assert claim["31"][2] == "maps/explain.json"
+    told = json.loads((done.folder / "edited/robustness.json").read_text())["answer"]
+    assert (claim["30"][0], claim["30"][2]) == ("filled", "edited/robustness.json")
+    assert told in claim["30"][1]
     assert tripod["16"][0] == "filled"
     results = card_of((done.folder / "sheet/model_card.md").read_text())["model-index"][0]["results"]
     found = {one["type"]: one["value"] for one in results[1]["metrics"]}

@@ -12,7 +12,7 @@ PAGE = Page(
     ),
     config="sheet",
     words="run=<run> [key=value ...]",
-    keys=("run", "output", "external", "maps"),
+    keys=("run", "output", "external", "maps", "robustness"),
     examples=[
         ("run=runs/<run>", "a folder below runs/"),
         ("run=runs/<sweep> output=sheet", "all runs of a sweep, with what was compared"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from medcls.config.section import AtLeast1, Flag, Section
-from medcls.predict.schema import ConfigWithNets, check_taken
+from medcls.predict.schema import DECIDED, ConfigWithNets, check_images, check_taken
 
 _TAKEN = ("run", "variant", "output", "explain", "data", "allow", "trainer.accelerator", "trainer.threads", "seed")
 
@@ -28,4 +28,6 @@ class ConfigWithExplain(ConfigWithNets):
 
 def check_keys(overrides: Sequence[str]) -> set[str]:
     """Keys that the overrides name. Raises UserError for one that would have no effect."""
-    return check_taken(overrides, "explain", _TAKEN)
+    keys = check_taken(overrides, "explain", _TAKEN, DECIDED)
+    check_images(keys)
+    return keys

@@ -61,6 +61,14 @@ def _within(key: str, section: str) -> bool:
     return key == section or key.startswith(f"{section}.")
 
 
+def check_images(keys: Collection[str]) -> None:
+    """Raise UserError for a key that says how to read images where none are named, and those of the run are judged."""
+    own = ("data.cache_dir", "data.max_pixels")
+    useless = [key for key in sorted(keys) if key.startswith(("data.", "audit")) and key not in own]
+    if useless and not names_images(keys):
+        raise UserError(f"{useless[0]}: says how to read images of data.root, which is missing: data.root=...")
+
+
 def names_images(keys: Collection[str]) -> bool:
     """Whether the keys of a command name images to judge; else those of the run are judged."""
     return not {"data", "data.root", "data.manifest"}.isdisjoint(keys)

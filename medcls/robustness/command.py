@@ -49,8 +49,8 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
         draw_curves(points, title, folder / "pictures/curves.png")
     draw_strip(*judged.example, grades, config.seed, title, folder / "pictures/strip.png")
     write_table(folder / "robustness.csv", as_rows(points))
-    write_json(folder / "robustness.json", _content(config, ensemble, judged, points))
     answer = answer_of(points, judged)
+    write_json(folder / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points))
     log.info("%s", answer)
     page = Page(Head(answer, (), ensemble.doubts, ""), ensemble.simulated, judged.notices, title, subject="Robustness")
     return write_document(folder, page, sections_of(points, judged), "robustness")
@@ -68,7 +68,10 @@ def _content(
         "n": judged.n,
         "classes": list(ensemble.classes),
         "positive": ensemble.positive,
-        "nets": [{"checkpoint": str(net.checkpoint), "threshold": threshold_of(net).value} for net in ensemble.nets],
+        "nets": [
+            {"checkpoint": str(net.checkpoint), "sha256": net.digest, "threshold": threshold_of(net).value}
+            for net in ensemble.nets
+        ],
         "seed": config.seed,
         "units": UNITS,
         "points": [

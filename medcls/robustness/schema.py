@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from medcls.config.section import Above0, AtLeast0, Section
-from medcls.errors import UserError
-from medcls.predict.schema import DECIDED, ConfigWithNets, check_taken, names_images
+from medcls.predict.schema import DECIDED, ConfigWithNets, check_images, check_taken
 
 _TAKEN = (
     *("run", "variant", "output", "robustness", "data", "audit", "allow", "batch_size"),
@@ -55,9 +54,5 @@ class ConfigWithRobustness(ConfigWithNets):
 def check_keys(overrides: Sequence[str]) -> set[str]:
     """Keys that the overrides name. Raises UserError for one that would have no effect."""
     keys = check_taken(overrides, "robustness", _TAKEN, DECIDED)
-    if not names_images(keys):
-        own = ("data.cache_dir", "data.max_pixels")
-        useless = [key for key in sorted(keys) if key.startswith(("data.", "audit")) and key not in own]
-        if useless:
-            raise UserError(f"{useless[0]}: says how to read images of data.root, which is missing: data.root=...")
+    check_images(keys)
     return keys

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from medcls.atomic import write_text
 from medcls.errors import UserError
@@ -13,7 +14,7 @@ from medcls.runs.folder import RunFolder
 from medcls.sheet.answering import of_run, of_sweep
 from medcls.sheet.filled import NOT_RECORDED, Filled, fill, overview, section
 from medcls.sheet.model_card import front_matter, sections
-from medcls.sheet.record import Record, digest, read_external, read_maps, read_record
+from medcls.sheet.record import Record, digest, read_external, read_maps, read_record, read_robustness
 from medcls.sheet.schema import ConfigWithSheet
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.design import Sweep, read_sweep
@@ -32,8 +33,8 @@ def sheet(config: ConfigWithSheet) -> Path:
         raise UserError(f"run: {path} is not the folder of a run or a sweep. Name one, such as runs/<run>.")
     sweep = read_sweep(path)
     records = _records(sweep, path)
-    if config.external or config.maps:
-        records = _with_folders(records, config.external, config.maps)
+    if config.external or config.maps or config.robustness:
+        records = _with_folders(records, config)
     name = path.resolve().name
     folder = new_folder(config.output, f"sheet_{name}")
     source = of_sweep(sweep, records) if is_sweep(path) else of_run(records[0])
@@ -58,13 +59,17 @@ def _records(sweep: Sweep, path: Path) -> list[Record]:
     return [read_record(run, f"{run.name}/" if run.folder != path else "") for run in done]
 
 
-def _with_folders(records: Sequence[Record], external: Sequence[Path], maps: Path | None) -> list[Record]:
+def _with_folders(records: Sequence[Record], config: ConfigWithSheet) -> list[Record]:
     """The records with the folders that were made with their nets, which all of them then tell of."""
     digests = [digest(record.run) for record in records]
-    judged = tuple(read_external(path.expanduser(), digests) for path in external)
-    found = read_maps(maps.expanduser(), digests) if maps else None
-    named = maps.resolve().name if maps else ""
-    return [replace(record, external=judged, maps=found, maps_name=named) for record in records]
+    found: dict[str, Any] = {"external": tuple(read_external(path.expanduser(), digests) for path in config.external)}
+    if config.maps:
+        maps = config.maps.expanduser()
+        found |= {"maps": read_maps(maps, digests), "maps_name": maps.resolve().name}
+    if config.robustness:
+        edited = config.robustness.expanduser()
+        found |= {"robustness": read_robustness(edited, digests), "robustness_name": edited.resolve().name}
+    return [replace(record, **found) for record in records]
 
 
 def _page(sweep: Sweep, name: str, answer: str, filled: Sequence[Filled]) -> Page:

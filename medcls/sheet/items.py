@@ -21,11 +21,10 @@ from medcls.sheet.data_facts import (
     subset,
     task,
 )
+from medcls.sheet.folder_facts import explained, external, robust, unlike
 from medcls.sheet.result_facts import (
     diagnostic,
     errors,
-    explained,
-    external,
     internal,
     limits,
     measures,
@@ -35,7 +34,6 @@ from medcls.sheet.result_facts import (
     subgroup_columns,
     subgroups,
     uncertainty,
-    unlike,
 )
 from medcls.sheet.training_facts import (
     augmentation,
@@ -79,6 +77,7 @@ HOW = {
     external: "medcls predict on labelled images from elsewhere, then external=<its folder>",
     unlike: "medcls predict on labelled images from elsewhere, then external=<its folder>",
     explained: "medcls explain, then maps=<its folder>",
+    robust: "medcls robustness, then robustness=<its folder>",
     quality: "an audit, which every run on real images begins with unless audit=none",
 }
 
@@ -113,7 +112,7 @@ _CLAIM = (
     Item("27", "Whether nets judge together", (ensembling,)),
     Item("28", "Metrics", (measures,), "Why these."),
     Item("29", "Uncertainty and significance", (uncertainty,)),
-    Item("30", "Robustness to changes of images or settings"),
+    Item("30", "Robustness to changes of images or settings", (robust,), "Changes of settings."),
     Item("31", "Explanations, and their checks", (explained,)),
     Item("32", "Evaluation on data of the same source", (internal,)),
     Item("33", "Evaluation on data from elsewhere", (external,)),

@@ -12,7 +12,7 @@ from medcls.document.blocks import Section, Text
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import METRICS, title_of
 from medcls.runs.reading import yaml_text
-from medcls.sheet import data_facts, result_facts, training_facts
+from medcls.sheet import data_facts, folder_facts, result_facts, training_facts
 from medcls.sheet.answering import Question, Source
 from medcls.sheet.record import Record
 
@@ -29,7 +29,7 @@ _PARTS: Mapping[str, Sequence[Question]] = {
     ),
     "Results": (
         *(result_facts.performance, result_facts.uncertainty, result_facts.diagnostic, result_facts.output),
-        *(result_facts.recalibration, result_facts.external, result_facts.explained),
+        *(result_facts.recalibration, folder_facts.external, folder_facts.explained, folder_facts.robust),
     ),
     "Limits": (result_facts.limits,),
 }

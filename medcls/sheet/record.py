@@ -116,6 +116,19 @@ class Maps(TypedDict):
     images: list[Any]
 
 
+class EditedBy(TypedDict):
+    """A net that judged edited images; of an older medcls without its SHA-256."""
+
+    sha256: NotRequired[str]
+
+
+class Robustness(TypedDict):
+    """What is read of robustness.json; of an older medcls without its answer in words."""
+
+    answer: NotRequired[str]
+    nets: list[EditedBy]
+
+
 @dataclass(frozen=True)
 class External:
     """A folder of medcls predict on labelled images, by its name."""
@@ -131,7 +144,7 @@ class Record:
     """A finished run. config: content of config.yaml, without the defaults of keys that it lacks.
 
     prefix: what stands before the names of its files; audit: content of audit.json, None where the images were not
-    audited; decision: None of a run older than that file; external, maps: folders on this very net.
+    audited; decision: None of a run older than that file; external, maps, robustness: folders on this very net.
     """
 
     run: Run
@@ -144,6 +157,8 @@ class Record:
     external: tuple[External, ...] = ()
     maps: Maps | None = None
     maps_name: str = ""
+    robustness: Robustness | None = None
+    robustness_name: str = ""
 
     def fact(self, text: str, *files: str) -> Fact:
         """What files of this run say."""
@@ -205,6 +220,18 @@ def read_maps(path: Path, digests: Sequence[str]) -> Maps:
         )
     found = _expected(file, Maps)
     _check_nets("maps", path, found["nets"], digests)
+    return found
+
+
+def read_robustness(path: Path, digests: Sequence[str]) -> Robustness:
+    """A folder of medcls robustness. Raises UserError for any other, or one of other nets."""
+    found = _expected(path / "robustness.json", Robustness)
+    if "answer" not in found or not all("sha256" in net for net in found["nets"]):
+        raise UserError(
+            f"robustness: {path} does not say of which nets it is; an older medcls made it.\n  Make it again: medcls "
+            "robustness run=..."
+        )
+    _check_nets("robustness", path, [net["sha256"] for net in found["nets"]], digests)
     return found
 
 

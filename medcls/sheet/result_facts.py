@@ -82,7 +82,7 @@ def internal(record: Record) -> Fact:
 def performance(record: Record) -> Fact:
     """Every metric with its interval."""
     scored, positive = record.scored, record.metrics["positive"]
-    shown = [f"{row_name(name, positive)} {cell(scored[name])}" for name in METRICS if _has_interval(scored, name)]
+    shown = [f"{row_name(name, positive)} {cell(scored[name])}" for name in METRICS if has_interval(scored, name)]
     own = [f"{title_of(name)} {cell(scored[name])}" for name in own_in(scored)]
     where = f"On {called(record, record.judged)}, best epoch"
     file = record.run.folder / BASELINE
@@ -104,7 +104,7 @@ def diagnostic(record: Record) -> Fact | None:
         return record.fact(f"Each class against the rest, {where}: {each}.", "metrics.json")
     decision = record.decision
     if decision is None or decision.threshold.value is None:
-        names = [name for name in ("sensitivity", "specificity") if _has_interval(scored, name)]
+        names = [name for name in ("sensitivity", "specificity") if has_interval(scored, name)]
         shown = "; ".join(f"{row_name(name, positive)} {cell(scored[name])}" for name in names)
         return record.fact(f"The more probable class, {where}: {shown}.", "metrics.json")
     stored = read_json(RunFolder(record.run.folder).decision, dict[str, Any])["at_threshold"][record.judged]
@@ -160,50 +160,6 @@ def errors(record: Record) -> Fact:
     return record.fact(f"{text}. {f'The most confident errors: {most}.' if most else ''}".strip(), *files)
 
 
-def external(record: Record) -> Fact | None:
-    """What it is worth on images from elsewhere."""
-    if not record.external:
-        return None
-    texts = []
-    for one in record.external:
-        metrics, side = one.metrics, one.metrics["external"]
-        patients = f" of {side['n_patients']} patients" if side["n_patients"] else ""
-        shown = "; ".join(f"{title_of(name)} {cell(side[name])}" for name in METRICS if _has_interval(side, name))
-        notice = f" {metrics['notice']}." if metrics["notice"] else " No training image or patient is among them."
-        texts.append(f"{metrics['data']}, {side['n']} images{patients}: {shown}.{notice}")
-    return Fact(" ".join(texts), tuple(f"{one.name}/metrics.json" for one in record.external))
-
-
-def unlike(record: Record) -> Fact | None:
-    """How many external images are out of the ordinary for the net."""
-    if not record.external:
-        return None
-    texts = []
-    for one in record.external:
-        odd = ", ".join(f"{count} {remark}" for remark, count in one.summary["out_of_range"].items()) or "none"
-        texts.append(
-            f"{one.metrics['data']}: of {one.summary['images']} images {len(one.summary['unreadable'])} could not be "
-            f"read; out of the ordinary: {odd}."
-        )
-    return Fact(" ".join(texts), tuple(f"{one.name}/summary.json" for one in record.external))
-
-
-def explained(record: Record) -> Fact | None:
-    """Maps of where the net looks, and whether they pass their checks."""
-    if record.maps is None:
-        return None
-    maps = record.maps
-    failed = [check["text"] for check in maps["checks"] if check["failed"]]
-    worth = (
-        f"They say nothing about this net: {'; '.join(failed)}."
-        if failed
-        else f"They pass {len(maps['checks'])} checks."
-    )
-    return Fact(
-        f"{maps['method']} maps of {len(maps['images'])} images. {worth}", (f"{record.maps_name}/explain.json",)
-    )
-
-
 def subgroups(record: Record) -> Fact | None:
     """Metrics by what the manifest says of patients, and whether differences are shown."""
     if (section := subgroups_section(record.run)) is None:
@@ -254,7 +210,7 @@ def _doubts(record: Record) -> Iterator[str]:
         yield "Not judged on images from elsewhere."
 
 
-def _has_interval(scored: Mapping[str, Any], name: str) -> bool:
+def has_interval(scored: Mapping[str, Any], name: str) -> bool:
     """Whether a metric is there. Raises KeyError where it is, but without an interval, as in an older file."""
     if name not in scored:
         return False

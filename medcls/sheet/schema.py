@@ -9,20 +9,21 @@ from pydantic import Field
 from medcls.config.schema import Config
 from medcls.predict.schema import check_taken
 
-OWN = ("run", "output", "external", "maps")
+OWN = ("run", "output", "external", "maps", "robustness")
 
 
 class ConfigWithSheet(Config):
     """The configuration of a run, of which a sheet takes nothing.
 
     run: folder of one run or one sweep; output: folder for what is written; external: folders of medcls predict; maps:
-    folder of medcls explain.
+    folder of medcls explain; robustness: of medcls robustness.
     """
 
     run: Annotated[list[Path], Field(min_length=1, max_length=1)]
     output: Path | None
     external: list[Path]
     maps: Path | None
+    robustness: Path | None
 
 
 def check_keys(overrides: Sequence[str]) -> set[str]:
