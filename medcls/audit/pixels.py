@@ -3,6 +3,7 @@
 import logging
 import os
 import tempfile
+import weakref
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -30,6 +31,7 @@ class OnDisk(Sequence[NDArray[np.uint8]]):
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self.number, self.bytes = len(images), SIDE * SIDE
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the images are used)
+        weakref.finalize(self, self.file.close)
         images.tofile(self.file)
         self.file.flush()
 
