@@ -151,6 +151,21 @@ def test_threshold_is_the_best_of_all_that_could_be_chosen(keys, positive):
     np.testing.assert_array_equal(decided == positive, p.round(2) >= threshold.value)
 
 
+@pytest.mark.slow
+def test_interval_of_the_slope_covers_it_where_few_patients_are_positive():
+    """Log-odds twice too large, 1 to 10 images of a patient, one patient in twenty positive."""
+    rng, covered = np.random.default_rng(3), []
+    for _ in range(300):
+        patient = np.repeat(np.arange(180), rng.integers(1, 11, 180))
+        labels = (rng.random(180) < 0.05).astype(int)[patient]
+        score = (rng.normal(size=180)[patient] + rng.normal(size=len(patient))) / np.sqrt(2) + 1.5 * labels
+        odds = 1.5 * score - 1.5**2 / 2 + np.log(0.05 / 0.95)
+        slope, _ = calibration(predictions(labels, expit(2 * odds), groups=tuple(map(str, patient))))
+        covered += [slope.low <= 0.5 <= slope.high] if np.isfinite(slope.low) else []
+    assert len(covered) > 250
+    assert np.mean(covered) > 0.92
+
+
 def test_threshold_that_calls_all_images_the_same_is_none():
     labels = np.array([0, 1] * 10)
     constant = choose_threshold(predictions(labels, np.full(20, 0.4)), rule(sensitivity=0.9))

@@ -68,7 +68,8 @@ def calibration(predictions: Predictions, level: float = LEVEL) -> tuple[Interva
 
     Slope: of a logistic regression of the class on the log-odds; below 1 they are too extreme. Intercept: with a slope
     of 1; below 0 they are too high on the whole (Cox, 1958; Van Calster et al., 2019, doi 10.1186/s12916-019-1466-7).
-    Limits of the slope are by a sandwich over patients, those of the intercept by ``score_limits``.
+    Limits of the slope are by a sandwich over patients with t tails, as many degrees of freedom as patients that count
+    alike would give (in the manner of Satterthwaite, 1946); those of the intercept by ``score_limits``.
     """
     truth = (predictions.labels == predictions.positive).astype(np.float64)
     odds, units = log_odds(predictions.probabilities[:, predictions.positive]), Units.of(predictions)
@@ -111,6 +112,9 @@ def _slope(truth: Float, odds: Float, units: Units, level: float) -> Interval:
     p, n = expit(x @ fitted.params), units.n_patients
     scores = np.stack([units.summed(column) for column in (x * (truth - p)[:, None]).T], axis=1)
     moves = scores @ np.linalg.pinv((x * (p * (1 - p))[:, None]).T @ x)
-    error = math.sqrt(float((moves[:, -1] ** 2).sum()) * n / (n - 1))
-    value, half = float(fitted.params[-1]), float(t.ppf((1 + level) / 2, n - 1)) * error
+    squares = moves[:, -1] ** 2
+    error = math.sqrt(float(squares.sum()) * n / (n - 1))
+    # Few patients make up most of it: as many degrees of freedom as patients that all counted alike would give.
+    alike = float(squares.sum() ** 2 / max((squares**2).sum(), 1e-300))
+    value, half = float(fitted.params[-1]), float(t.ppf((1 + level) / 2, max(alike - 1, 1))) * error
     return Interval(value, value - half, value + half)
