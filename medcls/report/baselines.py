@@ -30,7 +30,8 @@ def print_baselines(content: Mapping[str, Any], file: Path) -> None:
     if content["notice"]:
         console.print(content["notice"], style="bold red")
     for name, variant in _variants(content):
-        columns, rows = _table(name, variant)
+        console.print(f"\n{name}")
+        columns, rows = _table(variant)
         table = empty_table(*columns)
         for row in rows:
             table.add_row(*row)
@@ -51,21 +52,21 @@ def baselines_section(folder: Path) -> Section | None:
     content = read_json(folder / FILE, dict[str, Any])
     blocks: list[Text | Table | Note] = [Text(content["notice"])] if content["notice"] else []
     for name, variant in _variants(content):
-        blocks += [Table(*_table(name, variant)), Text(" ".join(_verdicts(variant)))]
+        blocks += [Text(name), Table(*_table(variant)), Text(" ".join(_verdicts(variant)))]
     about = f"{content['n']} {content['images']}. {_METHOD}{' ' * content['chosen_on_them']}"
     return Section("Against baselines", (*blocks, Note(about + _FLATTERED * content["chosen_on_them"])))
 
 
 def _variants(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The nets of a run, or of each variant of a sweep, with their baselines."""
+    """The net of a run, or those of each variant of a sweep, with their baselines."""
     if "variants" not in content:
         yield content["model"], content
-    for name, variant in content.get("variants", {}).items():
-        yield f"{name}, {variant['seeds']} seeds" if variant["seeds"] > 1 else name, variant
+    yield from content.get("variants", {}).items()
 
 
-def _table(name: str, variant: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _table(variant: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     titles = (metric.title for metric in COMPARED)
+    name = f"{seeds} seeds" if (seeds := variant.get("seeds", 1)) > 1 else "net"
     rows = [(name, *(cell(variant["net"][metric.name]) for metric in COMPARED), "")]
     for baseline, one in variant["baselines"].items():
         rows.append((baseline, *(cell(one[m.name]) for m in COMPARED), cell(one["net_minus_baseline"])))
