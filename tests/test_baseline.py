@@ -90,4 +90,10 @@ def test_sweep_is_compared_over_its_seeds_and_its_report_shows_it(make_folder, s
     assert sweep(f"report={folder}").status == 0
     page = (folder / "report.md").read_text()
     assert page.count("## Against baselines") == 1
-    assert all(one["verdict"] in page for one in told["variants"]["lr=1e-9"]["baselines"].values())
+    assert all(
+        one["verdict"].removeprefix("the net is ") in page for one in told["variants"]["lr=1e-9"]["baselines"].values()
+    )
+    for damaged in ("[]", "{}", '{"variants": {"a": 3}}', (folder / "baseline.json").read_text()[:300]):
+        (folder / "baseline.json").write_text(damaged)
+        done = sweep(f"report={folder}")
+        assert (done.status, "baseline.json: damaged" in done.err) == (2, True), done.err

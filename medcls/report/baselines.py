@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from medcls.document.blocks import Note, Section, Table, Text
+from medcls.errors import UserError
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import COMPARED
 from medcls.report.closing_table import cell, empty_table
@@ -47,14 +48,37 @@ def baselines_section(folder: Path) -> Section | None:
 
     Raises UserError where the file is damaged.
     """
+    content = read_baselines(folder)
+    return None if content is None else _section(content)
+
+
+def read_baselines(folder: Path) -> dict[str, Any] | None:
+    """Content of baseline.json, of which all can be shown; None where there is none. Raises UserError for any other."""
     if not (folder / FILE).is_file():
         return None
     content = read_json(folder / FILE, dict[str, Any])
-    blocks: list[Text | Table | Note] = [Text(content["notice"])] if content["notice"] else []
-    for name, variant in _variants(content):
-        blocks += [Text(name), Table(*_table(variant)), Text(" ".join(_verdicts(variant)))]
+    try:
+        _section(content)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{folder / FILE}: damaged or of another program ({type(error).__name__}: {error}).\n"
+            f"  Make it again, or remove it: medcls baseline run={folder}"
+        ) from error
+    return content
+
+
+def _section(content: Mapping[str, Any]) -> Section:
+    tested = COMPARED[0]
+    columns = ("net", tested.title, "baseline", f"its {tested.title}", "net: more by", "adjusted p", "verdict")
+    rows = []
+    for name, of in _variants(content):
+        for baseline, one in of["baselines"].items():
+            areas = cell(of["net"][tested.name]), baseline, cell(one[tested.name]), cell(one["net_minus_baseline"])
+            rows.append((name, *areas, f"{one['p_adjusted']:.2g}", one["verdict"].removeprefix("the net is ")))
     about = f"{content['n']} {content['images']}. {_METHOD}{' ' * content['chosen_on_them']}"
-    return Section("Against baselines", (*blocks, Note(about + _FLATTERED * content["chosen_on_them"])))
+    notice = (Text(content["notice"]),) if content["notice"] else ()
+    note = Note(about + _FLATTERED * content["chosen_on_them"])
+    return Section("Against baselines", (*notice, Table(columns, tuple(rows)), note))
 
 
 def _variants(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -13,6 +13,7 @@ from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.intervals import as_json, intervals
 from medcls.evaluation.metrics import METRICS, own_in, title_of
 from medcls.report.baselines import FILE as BASELINE
+from medcls.report.baselines import read_baselines
 from medcls.report.closing_table import cell, row_name
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
@@ -85,12 +86,11 @@ def performance(record: Record) -> Fact:
     shown = [f"{row_name(name, positive)} {cell(scored[name])}" for name in METRICS if has_interval(scored, name)]
     own = [f"{title_of(name)} {cell(scored[name])}" for name in own_in(scored)]
     where = f"On {called(record, record.judged)}, best epoch"
-    file = record.run.folder / BASELINE
     text = f"{where}: {'; '.join([*shown, *own])}; loss {scored['loss']:.3f}."
-    if not file.is_file():
+    beside = read_baselines(record.run.folder)
+    if beside is None or "baselines" not in beside:
         return record.fact(text, "metrics.json")
-    beside = read_json(file, dict[str, Any])["baselines"]
-    baselines = "; ".join(f"{name} {cell(of['auroc'])}, {of['verdict']}" for name, of in beside.items())
+    baselines = "; ".join(f"{name} {cell(of['auroc'])}, {of['verdict']}" for name, of in beside["baselines"].items())
     return record.fact(f"{text} Baselines, AUROC: {baselines}.", "metrics.json", BASELINE)
 
 
