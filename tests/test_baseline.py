@@ -73,6 +73,7 @@ def test_few_patients_of_a_class_need_no_folds():
     assert model.predict([[2.0]]) == [1]
 
 
+@pytest.mark.slow
 def test_sweep_is_compared_over_its_seeds_and_its_report_shows_it(make_folder, sweep, command):
     root = make_folder(counts={"train": 12, "val": 8, "test": 12})
     folder = sweep(*FOLDER, f"data.root={root}", "lr=1e-9,1e-3", "seed=0,1").folder
