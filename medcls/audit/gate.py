@@ -79,12 +79,13 @@ def audit_images(image_set: ImageSet, config: Config) -> Audit:
     if (known := load_audit(cached)) is not None:
         return Audit(*known, cached)
 
-    from medcls.audit.findings import make_findings
-    from medcls.audit.page import render
     from medcls.audit.progress import heartbeat
 
     root = str(table.root or data.target)
     with heartbeat("looking at the images"):
+        from medcls.audit.findings import make_findings  # libraries that take seconds to import
+        from medcls.audit.page import render
+
         findings = {"data": data.title, "root": root} | make_findings(image_set, config, folder)
         page = render(findings, image_set.images)
     return Audit(findings, page, cached if save_audit(cached, findings, page) else None)
