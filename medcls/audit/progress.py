@@ -45,7 +45,8 @@ def shown(results: Iterable[Result], what: str, count: int) -> Iterator[Result]:
 
 @contextmanager
 def heartbeat(what: str) -> Iterator[None]:
-    """Say every two seconds that work goes on while the block runs, where nothing else says so."""
+    """Say so, and every two seconds that work goes on while the block runs, where nothing else says so."""
+    log.info("audit: %s", what)
     progress.said.at = began = time.monotonic()
 
     def beat() -> None:
