@@ -18,27 +18,41 @@ from medcls.evaluation.compare import Comparison, adjust, compare
 from medcls.evaluation.effects import over_seeds_and_images
 from medcls.evaluation.intervals import as_json, intervals
 from medcls.evaluation.metrics import COMPARED
-from medcls.evaluation.pooled import pool
-from medcls.predict.nets import Net, find_nets, is_sweep
+from medcls.predict.nets import Ensemble, Net, find_nets, is_sweep
 from medcls.predict.schema import ConfigWithPredict
-from medcls.predict.training_images import TrainingImages, training_images
+from medcls.predict.training_images import TrainingImages, described, training_images
 from medcls.report.baselines import FILE, print_baselines
 from medcls.runs.predictions import Predictions
-from medcls.runs.run import Run, validation_images
+from medcls.runs.run import Run
 from medcls.sources.location import cache_folder
-from medcls.sweep_report.design import read_sweep
+from medcls.sweep_report.design import Sweep, read_sweep
+from medcls.sweep_report.trials import trials
+from medcls.sweep_report.verdicts import images_of, split_of
 
 Fitted = tuple[NDArray[np.float64], float]  # probabilities (N, C) of the judged images, seconds
 BySeed = dict[int, Predictions]
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The nets of a variant and a baseline, judged on the same images."""
+class Asked:
+    """What is named. names: the variants to compare, of a run its only one; ensembles: the nets of each."""
+
+    sweep: Sweep
+    names: tuple[str, ...]
+    ensembles: tuple[Ensemble, ...]
+
+    def nets(self) -> dict[Path, Net]:
+        """Each net by the folder of its run."""
+        return {net.run.folder.resolve(): net for one in self.ensembles for net in one.nets if net.run}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The nets of a variant and each baseline, on the same images; ``seconds``: of fitting, a mean over the nets."""
 
     nets: BySeed
-    baseline: BySeed
-    seconds: float
+    baselines: dict[str, BySeed]
+    seconds: dict[str, float]
 
 
 def baseline(config: ConfigWithPredict) -> dict[str, Any]:
@@ -46,117 +60,106 @@ def baseline(config: ConfigWithPredict) -> dict[str, Any]:
 
     Raises UserError for anything but one finished run or sweep whose images are still what they were.
     """
-    folder, variants = asked(config)
-    runs = [run for nets in variants.values() for run in of_nets(nets)]
-    split = judged_split(runs)
-    fitted: dict[Any, dict[str, Fitted]] = {}  # seeds and variants mostly share their training images
-    found = {name: beside(nets, split, config, fitted) for name, nets in variants.items()}
-    flat = [(one.baseline, one.nets) for of_variant in found.values() for one in of_variant.values()]
+    what = asked(config)
+    sweep, split, fitting = what.sweep, split_of(what.sweep), Fitting(config, what.nets())
     try:
-        comparisons = iter(adjust([compare(*pair, COMPARED[:1])[0] for pair in flat]))
+        found = {name: judged(sweep, name, split, fitting) for name in what.names}
+        pairs = [(of, one.nets) for one in found.values() for of in one.baselines.values()]
+        comparisons = iter(adjust([compare(*pair, COMPARED[:1])[0] for pair in pairs]))
     except ValueError as error:
-        raise UserError(f"run: the runs in {folder} cannot be compared with a baseline: {error}.") from error
-    told = {name: as_told(of_variant, comparisons) for name, of_variant in found.items()}
-    metrics = runs[0].metrics
+        raise UserError(f"run: the runs in {sweep.folder} cannot be compared with a baseline: {error}.") from error
+    told = {name: as_told(one, comparisons) for name, one in found.items()}
+    metrics = next(run.metrics for run in sweep.runs if run.done)
     content = {
-        "simulated": bool(metrics["simulated"]),
-        "notice": "; ".join(sorted({str(run.metrics["notice"]) for run in runs if run.metrics.get("notice")})) or None,
+        "simulated": any(one.simulated for one in what.ensembles),
+        "notice": "; ".join(sorted({notice for one in what.ensembles for notice in one.notices})) or None,
         "data": metrics["data"],
-        "images": "test images" if split == "test" else validation_images(metrics),
-        "n": len(flat[0][1][min(flat[0][1])].names),
+        "images": images_of(sweep, split),
+        "n": len(next(iter(pairs[0][1].values())).names),
         "chosen_on_them": split == "val",
-    } | ({"variants": told} if is_sweep(folder) else {"model": metrics["model"]} | told[""])
-    write_json(folder / FILE, content)
-    print_baselines(content, folder / FILE)
+    } | ({"variants": told} if is_sweep(sweep.folder) else {"model": metrics["model"]} | told[what.names[0]])
+    write_json(sweep.folder / FILE, content)
+    print_baselines(content, sweep.folder / FILE)
     return content
 
 
-def asked(config: ConfigWithPredict) -> tuple[Path, dict[str, tuple[Net, ...]]]:
-    """The folder that is named, and the nets of each variant of it; a run is the only one of its folder."""
-    folder, allowed = config.run[0].expanduser(), {*config.own_code, *config.allow}
+def asked(config: ConfigWithPredict) -> Asked:
+    """The run or sweep that is named, with its nets. Raises UserError for any other, and for an unfinished run."""
+    path, allowed = config.run[0].expanduser(), {*config.own_code, *config.allow}
     if len(config.run) > 1:
         raise UserError(f"run: found {len(config.run)} folders, expected one finished run or one sweep: run=runs/<run>")
-    if not is_sweep(folder):
-        nets = find_nets([folder], config.variant, allowed).nets
-        return (folder if folder.is_dir() else folder.absolute().parent.parent), {"": nets}
-    names: list[str | None] = [config.variant]
+    if not is_sweep(path):
+        only = find_nets([path], config.variant, allowed)
+        if (run := only.nets[0].run) is None or not run.done:
+            raise UserError("run: found a net that is not finished, expected a finished run or sweep: run=runs/<run>")
+        sweep = read_sweep(run.folder)
+        return Asked(sweep, tuple(sweep.variants), (only,))
+    sweep, wanted = read_sweep(path), [config.variant]
     if config.variant is None:  # where none is done, it is told why
-        sweep = read_sweep(folder)
-        names = [name for name in sweep.variants if sweep.done(name)] or [None]
-    return folder, {name or "": find_nets([folder], name, allowed).nets for name in names}
+        wanted = [name for name in sweep.variants if sweep.done(name)] or [None]
+    ensembles = tuple(find_nets([path], name, allowed) for name in wanted)
+    return Asked(sweep, tuple(name for name in wanted if name is not None), ensembles)
 
 
-def of_nets(nets: Sequence[Net]) -> list[Run]:
-    """The finished runs of nets."""
-    runs = [net.run for net in nets if net.run is not None and net.run.done]
-    if len(runs) < len(nets):
-        raise UserError("run: found a net that is not finished, expected a finished run or sweep: run=runs/<run>")
-    return runs
+class Fitting:
+    """Baselines fitted to the images of runs, once where these are the same, as of most seeds and variants."""
+
+    def __init__(self, config: ConfigWithPredict, nets: Mapping[Path, Net]) -> None:
+        self.cache, self.allowed, self.nets = config.data.cache_dir, {*config.own_code, *config.allow}, nets
+        self.known: dict[Any, dict[str, Fitted]] = {}
+
+    def of(self, run: Run, split: str) -> dict[str, Fitted]:
+        """What each baseline says of the images that the run's net judged."""
+        net, names = self.nets[run.folder.resolve()], run.predictions[split].names
+        key = described(net).get("fingerprint"), tuple(net.how), names
+        if key not in self.known:
+            images = training_images(net, cache_folder(self.cache), self.allowed)
+            if not isinstance(images, TrainingImages):
+                raise UserError(f"run: there are no images to fit a baseline to: {images}.")
+            self.known[key] = {name: fitted(name, images.images, split, names) for name in FEATURES}
+        return self.known[key]
 
 
-def judged_split(runs: Sequence[Run]) -> str:
-    """Test images where every run has some, which in folds are the fold's own; else validation images."""
-    folds = len({run.fold for run in runs}) > 1
-    tested = all("test" in run.predictions and (not folds or run.metrics.get("test_is_fold")) for run in runs)
-    return "test" if tested else "val"
-
-
-def beside(
-    nets: Sequence[Net], split: str, config: ConfigWithPredict, fitted: dict[Any, dict[str, Fitted]]
-) -> dict[str, Beside]:
-    """Each baseline beside the nets of a variant; ``fitted``: those fitted before, by the images, and added to."""
-    of_runs: dict[str, list[Predictions]] = {name: [] for name in FEATURES}
-    seconds = dict.fromkeys(FEATURES, 0.0)
-    runs = of_nets(nets)
-    for net, run in zip(nets, runs, strict=True):
-        of_net = run.predictions[split]
-        images = images_of(net, config)
-        key = images.fingerprint, images.images.shape, tuple(net.how), of_net.names
-        if key not in fitted:
-            fitted[key] = {name: judged(name, images, split, of_net) for name in FEATURES}
-        for name, (probabilities, took) in fitted[key].items():
-            of_runs[name].append(replace(of_net, probabilities=probabilities))
-            seconds[name] += took / len(runs)
-    nets_by_seed = by_seed(runs, [run.predictions[split] for run in runs])
-    return {name: Beside(nets_by_seed, by_seed(runs, of_runs[name]), seconds[name]) for name in FEATURES}
-
-
-def images_of(net: Net, config: ConfigWithPredict) -> ImageSet:
-    """The images that a net was trained and judged on."""
-    found = training_images(net, cache_folder(config.data.cache_dir), {*config.own_code, *config.allow})
-    if not isinstance(found, TrainingImages):
-        raise UserError(f"run: there are no images to fit a baseline to: {found}.")
-    return found.images
-
-
-def judged(name: str, images: ImageSet, split: str, of_net: Predictions) -> Fitted:
+def fitted(name: str, images: ImageSet, split: str, names: Sequence[str]) -> Fitted:
     """What a regression on the features ``name``, fitted to training images, says of the images that the net judged."""
     began = time.monotonic()
     samples = images.table.samples
     at = {sample.name: i for i, sample in enumerate(samples) if sample.split == split}
-    train, judge = images.indices("train"), np.array([at[one] for one in of_net.names])
+    train, judge = images.indices("train"), np.array([at[one] for one in names])
     of = FEATURES[name]
     model = fit(of(images.images[train]), images.labels("train"), [samples[i].group for i in train])
     return model.predict_proba(of(images.images[judge])), time.monotonic() - began
 
 
-def by_seed(runs: Sequence[Run], predictions: Sequence[Predictions]) -> BySeed:
-    """Predictions of each seed, those of the folds of a cross-validation as one."""
-    found: dict[int, list[Predictions]] = {}
-    for run, one in zip(runs, predictions, strict=True):
-        found.setdefault(run.seed, []).append(one)
-    return {seed: pool(folds) if len(folds) > 1 else folds[0] for seed, folds in found.items()}
+def judged(sweep: Sweep, variant: str, split: str, fitting: Fitting) -> Judged:
+    """The nets of a variant and the baselines. Raises ValueError where folds are not those of one cross-validation."""
+    complete = [trial for trial in trials(sweep, variant) if trial.complete]
+    found = Judged({one.seed: one.predictions(split) for one in complete}, {}, {})
+    of_runs = {run.folder: fitting.of(run, split) for trial in complete for run in trial.done}
+    for name in FEATURES:
+        found.baselines[name] = {
+            trial.seed: replace(
+                trial, runs=tuple(saying(run, split, of_runs[run.folder][name][0]) for run in trial.done)
+            ).predictions(split)
+            for trial in complete
+        }
+        found.seconds[name] = float(np.mean([one[name][1] for one in of_runs.values()] or [0.0]))
+    return found
 
 
-def as_told(of_variant: Mapping[str, Beside], comparisons: Iterator[Comparison]) -> dict[str, Any]:
+def saying(run: Run, split: str, probabilities: NDArray[np.float64]) -> Run:
+    """The run as if its net had said something else."""
+    return replace(run, predictions={split: replace(run.predictions[split], probabilities=probabilities)})
+
+
+def as_told(one: Judged, comparisons: Iterator[Comparison]) -> dict[str, Any]:
     """The nets' metrics, each baseline's, and the difference between them."""
-    nets = next(iter(of_variant.values())).nets
     return {
-        "seeds": len(nets),
-        "net": measured(nets),
+        "seeds": len(one.nets),
+        "net": measured(one.nets),
         "baselines": {
-            name: measured(one.baseline) | {"seconds": round(one.seconds, 1)} | as_compared(next(comparisons))
-            for name, one in of_variant.items()
+            name: measured(of) | {"seconds": round(one.seconds[name], 1)} | as_compared(next(comparisons))
+            for name, of in one.baselines.items()
         },
     }
 
