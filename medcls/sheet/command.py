@@ -13,8 +13,9 @@ from medcls.predict.shown import new_folder
 from medcls.runs.folder import RunFolder
 from medcls.sheet.answering import of_run, of_sweep
 from medcls.sheet.filled import NOT_RECORDED, Filled, fill, overview, section
+from medcls.sheet.folders import read_external, read_maps, read_robustness
 from medcls.sheet.model_card import front_matter, sections
-from medcls.sheet.record import Record, digest, read_external, read_maps, read_record, read_robustness
+from medcls.sheet.record import Record, digest, read_record
 from medcls.sheet.schema import ConfigWithSheet
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.design import Sweep, read_sweep

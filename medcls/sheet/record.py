@@ -1,9 +1,8 @@
 """A finished run as its files tell of it, for the items of checklists to be answered from; nothing is computed here."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from typing_extensions import NotRequired, TypedDict
@@ -14,8 +13,9 @@ from medcls.config.targets import targets_in
 from medcls.decision.record import Decision, read_decision
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
-from medcls.runs.reading import Shape, read_json
+from medcls.runs.reading import read_json
 from medcls.runs.run import Run
+from medcls.sheet.folders import External, Maps, Robustness, expected
 
 
 @dataclass(frozen=True)
@@ -76,69 +76,6 @@ class Audit(TypedDict):
     leaks: Leaks
 
 
-class Judged(TypedDict):
-    """What is read of predict.json: SHA-256 of the checkpoints that judged."""
-
-    nets: list[str]
-
-
-class Elsewhere(TypedDict):
-    """What is read of metrics.json of predict."""
-
-    notice: str | None
-    data: str
-    external: dict[str, Any]
-
-
-class Summary(TypedDict):
-    """What is read of summary.json of predict."""
-
-    images: int
-    judged: int
-    unreadable: dict[str, str]
-    out_of_range: dict[str, int]
-
-
-class Check(TypedDict):
-    """A check of maps, what it found, and whether they fail it."""
-
-    name: str
-    text: str
-    failed: bool
-
-
-class Maps(TypedDict):
-    """What is read of explain.json."""
-
-    nets: list[str]
-    method: str
-    checks: list[Check]
-    images: list[Any]
-
-
-class EditedBy(TypedDict):
-    """A net that judged edited images; of an older medcls without its SHA-256."""
-
-    sha256: NotRequired[str]
-
-
-class Robustness(TypedDict):
-    """What is read of robustness.json; of an older medcls without its answer in words."""
-
-    answer: NotRequired[str]
-    nets: list[EditedBy]
-
-
-@dataclass(frozen=True)
-class External:
-    """A folder of medcls predict on labelled images, by its name."""
-
-    name: str
-    n_nets: int
-    metrics: Elsewhere
-    summary: Summary
-
-
 @dataclass(frozen=True)
 class Record:
     """A finished run. config: content of config.yaml, without the defaults of keys that it lacks.
@@ -190,49 +127,11 @@ def read_record(run: Run, prefix: str = "") -> Record:
         run,
         prefix,
         values,
-        _expected(folder.data, Images),
-        _expected(folder.environment, Environment),
+        expected(folder.data, Images),
+        expected(folder.environment, Environment),
         read_decision(folder.decision),
         read_json(findings, Audit) if findings.is_file() else None,
     )
-
-
-def read_external(path: Path, digests: Sequence[str]) -> External:
-    """A folder of medcls predict. Raises UserError for one that is not complete, without labels, or by other nets."""
-    if not (path / "metrics.json").is_file() or not (path / "summary.json").is_file():
-        raise UserError(
-            f"external: {path} holds no metrics.json and summary.json, as medcls predict leaves them for labelled "
-            "images.\n  Make it: medcls predict run=... data.root=... output=..."
-        )
-    nets = _expected(path / "predict.json", Judged)["nets"]
-    _check_nets("external", path, nets, digests)
-    metrics = _expected(path / "metrics.json", Elsewhere)
-    return External(path.resolve().name, len(nets), metrics, _expected(path / "summary.json", Summary))
-
-
-def read_maps(path: Path, digests: Sequence[str]) -> Maps:
-    """A folder of medcls explain. Raises UserError for any other, or one of other nets."""
-    file = path / "explain.json"
-    if file.is_file() and "nets" not in read_json(file, dict[str, Any]):
-        raise UserError(
-            f"maps: {file} does not say of which nets it is; an older medcls made it.\n  Make it again: medcls explain "
-            "run=..."
-        )
-    found = _expected(file, Maps)
-    _check_nets("maps", path, found["nets"], digests)
-    return found
-
-
-def read_robustness(path: Path, digests: Sequence[str]) -> Robustness:
-    """A folder of medcls robustness. Raises UserError for any other, or one of other nets."""
-    found = _expected(path / "robustness.json", Robustness)
-    if "answer" not in found or not all("sha256" in net for net in found["nets"]):
-        raise UserError(
-            f"robustness: {path} does not say of which nets it is; an older medcls made it.\n  Make it again: medcls "
-            "robustness run=..."
-        )
-    _check_nets("robustness", path, [net["sha256"] for net in found["nets"]], digests)
-    return found
 
 
 def digest(run: Run) -> str:
@@ -241,15 +140,3 @@ def digest(run: Run) -> str:
         return hashlib.sha256(RunFolder(run.folder).best.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"run: {RunFolder(run.folder).best} cannot be read ({error.strerror}).") from error
-
-
-def _check_nets(key: str, path: Path, nets: Sequence[str], digests: Sequence[str]) -> None:
-    if not nets or not set(nets) <= set(digests):
-        raise UserError(f"{key}: {path} is of other nets than those of run. Name a folder that was made with this run.")
-
-
-def _expected(path: Path, shape: type[Shape]) -> Shape:
-    try:
-        return read_json(path, shape)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: missing. Restore it from a copy.") from error
