@@ -19,6 +19,8 @@ from conftest import SCRIPT, TINY
 from filelock import FileLock
 
 from medcls.runs.history import best_row, is_over
+from medcls.training import checkpoints
+from medcls.training.checkpoints import KeepBestAndLast
 
 # On images this small, more threads only wait for each other.
 PLAIN = [*TINY, "trainer.threads=1", "audit=none"]
@@ -141,21 +143,42 @@ def left_alone(train, shared):
 
 
 @pytest.fixture
-def signal_when():
-    """Send this process a signal as soon as a condition holds, at most once; harmless when the run has ended."""
+def signal_when(monkeypatch):
+    """Send this process a signal as soon as a condition holds, at most once; harmless when the run has ended.
+
+    A thread watches, so that the signal comes at any moment; but an epoch does not begin before what the one before
+    left on the disk was looked at: however slow the disk and however short the epochs, no run ends first.
+    """
     previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     over = threading.Event()
     threads = []
+    waiting = {}  # signals and conditions by a key of their own
+    taken = threading.Lock()
+
+    def look():
+        with taken:
+            due = [key for key, (_, condition) in waiting.items() if condition()]
+            numbers = [waiting.pop(key)[0] for key in due]
+        for number in numbers:
+            os.kill(os.getpid(), number)
+
+    def watch():
+        while not over.wait(0.005):
+            look()
 
     def arm(number, condition):
-        def watch():
-            while not over.wait(0.005):
-                if condition():
-                    return os.kill(os.getpid(), number)
+        waiting[object()] = (number, condition)
+        if not threads:
+            threads.append(threading.Thread(target=watch))
+            threads[0].start()
 
-        threads.append(threading.Thread(target=watch))
-        threads[-1].start()
+    def epoch_end(keep, *arguments, own=KeepBestAndLast.on_train_epoch_end):
+        own(keep, *arguments)
+        keep.written.result()
+        look()
 
+    monkeypatch.setattr(KeepBestAndLast, "on_train_epoch_end", epoch_end)
+    monkeypatch.setattr(checkpoints, "LONGEST", -1.0)  # every epoch is kept
     yield arm
     over.set()
     for thread in threads:
@@ -197,7 +220,7 @@ def test_run_stopped_by_sigterm_and_resumed_equals_the_uninterrupted_run(
 
 
 def test_run_killed_by_sigkill_and_resumed_equals_the_uninterrupted_run(images, train, left_alone, background):
-    run = [*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12"]
+    run = [*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=30"]
     process, folder = background(*run)
     moment = random.Random(0)
     epochs = moment.randint(2, 5)
@@ -205,12 +228,12 @@ def test_run_killed_by_sigkill_and_resumed_equals_the_uninterrupted_run(images, 
     time.sleep(moment.uniform(0, 0.05))
     process.kill()
     process.communicate()
-    assert epochs <= epochs_in(folder) < 12
+    assert epochs <= epochs_in(folder) < 30
     assert status_of(folder)["state"] == "running"
     result = train(f"resume={folder}")
     assert result.status == 0, result.err
     assert_same_run(folder, left_alone(*run))
-    assert status_of(folder) == {"state": "done", "epoch": 12, "reason": None}
+    assert status_of(folder) == {"state": "done", "epoch": 30, "reason": None}
 
 
 @pytest.mark.slow
