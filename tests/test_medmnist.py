@@ -36,6 +36,24 @@ def make_file(tmp_path):
     return make
 
 
+def test_pack_with_the_file_inside_or_elsewhere_is_judged_anew(train, make_file, command, caplog):
+    caplog.set_level("INFO")
+    folder = make_file("breastmnist")
+    done = train(*FAST, "data.name=breastmnist", f"data.root={folder}", "hydra.run.dir=net")
+    assert done.status == 0, done.err
+    for words in (["output=whole.zip", "images=true"], ["output=bare.zip"]):
+        assert command("medcls", "pack", "run=net", *words).status == 0
+    folder.rename(moved := folder.with_name("moved"))
+    for words in (["whole.zip"], ["bare.zip", f"data.root={moved}"]):
+        caplog.clear()
+        assert command("medcls", "verify", *words).status == 0
+        assert "same            probabilities of 24 test images" in caplog.text
+    make_file("breastmnist", counts=(40, 16, 12))
+    for root, told in ((folder, "have changed since"), (folder.parent, "no file"), ("nowhere", "no folder nowhere")):
+        refused = command("medcls", "verify", "bare.zip", f"data.root={root}")
+        assert (refused.status, told in refused.err) == (2, True), refused.err
+
+
 @pytest.mark.parametrize(
     ("name", "channels"), [("breastmnist", 1), pytest.param("retinamnist", 3, marks=pytest.mark.slow)]
 )

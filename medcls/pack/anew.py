@@ -1,6 +1,6 @@
 """Images of a pack judged again by its nets, beside what predictions.csv says of them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,13 @@ from medcls.pack.recompute import measured
 from medcls.pack.schema import ConfigWithPack, ConfigWithVerify
 from medcls.predict.command import batch_size_of
 from medcls.predict.judging import device_of, judge_files
-from medcls.predict.nets import Ensemble, find_nets
+from medcls.predict.nets import Ensemble, Net, find_nets
+from medcls.predict.shown import own_images, probabilities_of
 from medcls.runs.folder import RunFolder
 from medcls.runs.run import Run
 from medcls.sources.paths import ImagePaths
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,19 @@ class Images:
 
 def anew(run: Run, best: Ensemble, images: Images, own: Sequence[Metric]) -> Iterator[Number]:
     """Probabilities of each split by the net of the best epoch, and the table of the last where its net is packed."""
-    paths = {split: files_of(run, split, images) for split in run.predictions}
+    own_of: Mapping[str, Sequence[Path] | Pixels]
+    if run.config["data"].get("medmnist"):
+        own_of = of_one_file(run, best.nets[0], images)
+    else:
+        own_of = {split: files_of(run, split, images) for split in run.predictions}
     for split, predictions in run.predictions.items():
-        found = judged(run, best, paths[split], images)
+        found = judged(run, best, own_of[split], images)
         off = float(np.abs(found - predictions.probabilities).max())
         yield Number(f"probabilities of {len(found)} {split} images", "as in predictions.csv", "others", off)
     last = RunFolder(run.folder).last
     if last.is_file():
         nets = find_nets([last], None, images.allowed)
-        found = judged(run, nets, paths["val"], images)
+        found = judged(run, nets, own_of["val"], images)
         of_last = replace(run.predictions["val"], probabilities=found)
         table = measured(of_last, nets.nets[0].module, own)
         yield from compared(run.metrics["last"]["val"], table, "last val, predicted anew,")
@@ -64,10 +71,22 @@ def files_of(run: Run, split: str, images: Images) -> list[Path]:
     return [images.root / name for name in names]
 
 
-def judged(run: Run, nets: Ensemble, paths: Sequence[Path], images: Images) -> NDArray[np.float32]:
+def of_one_file(run: Run, net: Net, images: Images) -> dict[str, Pixels]:
+    """Pixels (N, H, W, C) of each split, of MedMNIST's file. Raises UserError where it is missing, or another."""
+    config = net.config(images.allowed)
+    assert config is not None
+    found = own_images(net, config, images.allowed, images.root, "the folder with that file, as it was").images
+    at = {sample.name: i for i, sample in enumerate(found.table.samples)}
+    return {split: found.images[[at[name] for name in of.names]] for split, of in run.predictions.items()}
+
+
+def judged(run: Run, nets: Ensemble, paths: Sequence[Path] | Pixels, images: Images) -> NDArray[np.float32]:
     """Probabilities (N, C) in the batches of training. Raises UserError for a file that cannot be read."""
-    device = device_of(images.config.trainer.accelerator)
-    settings = {"batch_size": batch_size_of(run.config), "max_pixels": images.config.data.max_pixels}
+    device, size = device_of(images.config.trainer.accelerator), batch_size_of(run.config)
+    if isinstance(paths, np.ndarray):
+        batches = (paths[i : i + size] for i in range(0, len(paths), size))
+        return probabilities_of(nets.nets[0].module.to(device), batches)
+    settings = {"batch_size": size, "max_pixels": images.config.data.max_pixels}
     with TemporaryDirectory(prefix="medcls_verify_") as parts:
         found = judge_files(nets, paths, Path(parts), device=device, **settings)
     for module in (net.module for net in nets.nets):

@@ -22,6 +22,7 @@ from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions, write_predictions
 from medcls.runs.reading import read_json, read_rows, read_yaml, yaml_text
 from medcls.runs.run import Run
+from medcls.sources.medmnist import file_name
 from medcls.sweep_report.design import Sweep, read_sweep
 
 # Of data.json: the rest names training images and patients.
@@ -210,7 +211,7 @@ def add_images(found: Collected, sources: Sequence[Source], roots: Mapping[Path,
                 )
             root = Path(roots[run.folder])
             found.images[source.inside(run)] = folders[str(root)]
-            for name in names_of(run):
+            for name in files_of_images(run):
                 if not (root / name).is_file():
                     raise UserError(
                         f"images: {root / name} of {run.folder} is not there. Restore it, or leave images out."
@@ -218,8 +219,11 @@ def add_images(found: Collected, sources: Sequence[Source], roots: Mapping[Path,
                 found.add(f"{folders[str(root)]}/{name}", root / name)
 
 
-def names_of(run: Run) -> Iterator[str]:
-    """Images of predictions.csv."""
+def files_of_images(run: Run) -> Iterator[str]:
+    """Where the images of predictions.csv are, below their folder: a file each, or all in that of MedMNIST."""
+    if medmnist := run.config["data"].get("medmnist"):
+        yield file_name(run.config["data"]["name"], medmnist["size"])
+        return
     for predictions in run.predictions.values():
         yield from predictions.names
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Sequence
 
+from medcls.errors import UserError
 from medcls.pack.archive import digest_of, opened
 from medcls.pack.check import Part, check
 from medcls.pack.compared import Number, shown
@@ -22,6 +23,8 @@ def verify(config: ConfigWithVerify, given: Collection[str]) -> int:
     """
     check_device(config.trainer)
     root = find_root(config.data) if "data.root" in given else None
+    if root is not None and not root.is_dir():
+        raise UserError(f"data.root: no folder {root}. Name the one with the images that the run was judged on.")
     with opened(config.pack) as pack:
         log.info("%s: SHA-256 %s", config.pack, digest_of(config.pack))
         log.info("%d files, packed by medcls %s, checksums right", len(pack.manifest["files"]), pack.manifest["medcls"])

@@ -52,8 +52,12 @@ def training_images(
     try:
         config = net.config(allowed)
         assert config is not None
-        changes = {"cache_dir": cache_dir, "on_unreadable": "skip"}
-        data = config.data.model_copy(update=changes | ({"root": Path(told["root"])} if told.get("root") else {}))
+        changes: dict[str, Any] = {"cache_dir": cache_dir, "on_unreadable": "skip"}
+        if told.get("root"):
+            changes["root"] = Path(told["root"])
+        if config.data.medmnist is not None:
+            changes["medmnist"] = config.data.medmnist.model_copy(update={"download": False})
+        data = config.data.model_copy(update=changes)
         images = load_image_set(data, config.image_size)
         leaks = (told.get("audit") or {}).get("leaks") or {}
         if leaks.get("dropped"):

@@ -33,7 +33,7 @@ def read_medmnist(
     folder = root.expanduser()
     if download:
         folder.mkdir(parents=True, exist_ok=True)
-    file = folder / (f"{name}.npz" if size == 28 else f"{name}_{size}.npz")
+    file = folder / file_name(name, size)
     if not download and not file.is_file():
         raise UserError(
             f"data.root: no file {file}. Put it there, name its folder with data.root, or have it fetched: "
@@ -60,6 +60,11 @@ def read_medmnist(
         ) from error
     table = SampleTable(folder, tuple(info["label"].values()), tuple(samples))
     return table, np.concatenate(images), tuple(digests)
+
+
+def file_name(name: str, size: int) -> str:
+    """What the file of a data set is called, with images of ``size`` pixels a side."""
+    return f"{name}.npz" if size == 28 else f"{name}_{size}.npz"
 
 
 def official_scores(name: str, root: Path, size: int, probabilities: NDArray[Any]) -> dict[str, float] | None:
