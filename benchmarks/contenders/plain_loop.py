@@ -5,7 +5,7 @@
 
 import torch
 import torch.nn.functional as F
-from job import BATCH_SIZE, EPS, IMAGE_SIZE, LR, Arrays, Job
+from job import BATCH_SIZE, EPS, IMAGE_SIZE, LR, NETS, Arrays, Job
 from torch import Tensor, nn
 
 from medcls.config.parts import read_part
@@ -22,18 +22,23 @@ def main() -> None:
     device = torch.device("cuda" if job.accelerator == "gpu" else "cpu")
     # On a GPU the images stay in its memory for the whole training.
     images, labels, val_images, val_labels = (torch.from_numpy(array).to(device) for array in Arrays.load(job.data))
-    sizes = {"n_base": job.net.n_base, "dense": job.net.dense}
-    part = read_part("model", read_conf(f"model/{job.options.net}") | sizes)
-    net = build_network(part, n_outputs=1, in_channels=1, image_size=IMAGE_SIZE)
-    net = net.to(device, memory_format=torch.channels_last)
     if job.options.captured and device.type != "cuda":
         job.cannot_run("CUDA graphs need a CUDA GPU")
-    optimizer = torch.optim.Adam(net.parameters(), lr=LR, eps=EPS, fused=True, capturable=job.options.captured)
+    net, optimizer = built(job.options.net, device, captured=job.options.captured)
     loop = (CapturedLoop if job.options.captured else Loop)(net, optimizer, images, labels)
     for _ in range(job.epochs):
         loop.train()
         job.epoch_ended(validate(net, val_images, val_labels)[0])
     job.answer(sum(parameter.numel() for parameter in net.parameters()))
+
+
+def built(name: str, device: torch.device, *, captured: bool) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A net of the benchmarks, by its name, and its optimizer."""
+    sizes = {"n_base": NETS[name].n_base, "dense": NETS[name].dense}
+    part = read_part("model", read_conf(f"model/{name}") | sizes)
+    net = build_network(part, n_outputs=1, in_channels=1, image_size=IMAGE_SIZE)
+    net = net.to(device, memory_format=torch.channels_last)
+    return net, torch.optim.Adam(net.parameters(), lr=LR, eps=EPS, fused=True, capturable=captured)
 
 
 class Loop:
