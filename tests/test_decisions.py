@@ -95,6 +95,13 @@ def test_brier_score_and_average_precision_equal_those_of_scikit_learn():
     assert set(quality(found, labels, None)) == {"brier", "average_precision"}
 
 
+def test_brier_score_of_images_of_one_class_alone_has_no_interval():
+    labels, p = drawn(300)
+    alone = brier(predictions(labels[labels == 0], p[labels == 0]))
+    assert (alone.value > 0, np.isnan(alone.low), alone.why) == (True, True, "no images of a class")
+    assert not brier(predictions(labels, p)).why
+
+
 def test_predictive_values_are_those_of_bayes_theorem_and_have_limits_at_the_bound():
     sensitivity, specificity = Interval(0.8, 0.7, 0.88), Interval(0.9, 0.85, 0.94)
     ppv, npv = predictive_values(sensitivity, specificity, 0.02)

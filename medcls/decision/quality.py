@@ -45,6 +45,7 @@ def brier(predictions: Predictions, level: float = LEVEL) -> Interval:
 
     In [0, 1], of more classes [0, C]. Limits are those of a share of as many images as would vary like it; where few
     images are misplaced, drawn to the number that there are, since one gross error moves it by as much as a share.
+    None where one of two classes has no patient: what is most of the variance, or of the score, is not seen there.
     """
     p, units = predictions.probabilities.astype(np.float64), Units.of(predictions)
     errors = (p - np.eye(p.shape[1])[predictions.labels]) ** 2
@@ -53,6 +54,9 @@ def brier(predictions: Predictions, level: float = LEVEL) -> Interval:
     value, n = float(each.mean()), units.n_patients
     if n < LEAST:
         return Interval(value * largest, math.nan, math.nan, "fewer than five images or patients")
+    sides = [predictions.labels == label for label in range(2)]
+    if largest == 1 and (why := units.too_few(sides, 1, in_fold=0)):
+        return Interval(value, math.nan, math.nan, why)
     influence = units.summed(each - value) / len(each)
     error = float((influence**2).sum()) * n / (n - 1)
     sizes = np.bincount(units.patient)
