@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPT, SWEEP, TINY
 
-from medcls.cli import COMMANDS, page_of
+from medcls.cli import COMMANDS, overview, page_of
 from medcls.cli.conf_comments import keys_of
 from medcls.config.parts import choices
 
@@ -48,6 +48,11 @@ def test_help_is_the_same_however_it_is_asked_for(command, name):
         called = f"python {CALLED[name]}" if name in ("train", "sweep") else f"python -m medcls.{name}"
         assert script == asked.out.replace(f"medcls {name}", called)
     assert f"medcls {name}" in command("medcls", "help").out
+
+
+def test_module_is_the_command():
+    module = subprocess.run([sys.executable, "-m", "medcls", "help"], capture_output=True, text=True, check=True)
+    assert module.stdout == f"{overview()}\n"
 
 
 @pytest.mark.parametrize("name", ["train", "sweep", "audit", "predict", "preview"])
