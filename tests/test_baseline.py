@@ -42,6 +42,9 @@ def test_images_that_moved_or_were_simulated_are_refused(make_folder, train, com
         assert (done.status, why in done.err) == (2, True), done.err
         assert not (folder / "baseline.json").exists()
     assert "lr: not for baseline" in command("medcls", "baseline", f"run={run}", "lr=1").err
+    (run / "config.yaml").write_text("[]")
+    done = command("medcls", "baseline", f"run={run}")
+    assert (done.status, "config.yaml: missing or damaged" in done.err) == (2, True), done.err
 
 
 @pytest.mark.parametrize("name", FEATURES)

@@ -22,6 +22,7 @@ from medcls.predict.nets import Ensemble, Net, find_nets, is_sweep
 from medcls.predict.schema import ConfigWithPredict
 from medcls.predict.training_images import TrainingImages, described, training_images
 from medcls.report.baselines import FILE, print_baselines
+from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run
 from medcls.sources.location import cache_folder
@@ -93,6 +94,8 @@ def asked(config: ConfigWithPredict) -> Asked:
         if (run := only.nets[0].run) is None or not run.done:
             raise UserError("run: found a net that is not finished, expected a finished run or sweep: run=runs/<run>")
         sweep = read_sweep(run.folder)
+        if not sweep.variants:
+            raise UserError(f"{RunFolder(run.folder).config}: missing or damaged. Restore it from a copy.")
         return Asked(sweep, tuple(sweep.variants), (only,))
     sweep, wanted = read_sweep(path), [config.variant]
     if config.variant is None:  # where none is done, it is told why
