@@ -18,7 +18,7 @@ from typing import Any
 from contenders.job import NETS
 from images import prepare
 from machine import describe_machine, machine_line
-from training import UNCOUNTED, counted, median_and_range, names_among, our_answer, overrides, rotated, run
+from training import TRAIN, UNCOUNTED, counted, median_and_range, names_among, our_answer, overrides, rotated, run
 
 USUAL, FEW, MANY = (1000, 200), (250, 50), (4000, 800)
 BASE = "as it is"
@@ -63,9 +63,8 @@ def measured(name: str, net: str, data: Path, options: argparse.Namespace) -> fl
     words = [*overrides(net, own, UNCOUNTED + options.epochs, options.accelerator), *changes]
     if name in WIDTHS:
         words.append(f"model.n_base={int(NETS[net].n_base * WIDTHS[name])}")
-    script = Path(__file__).resolve().parent.parent / "train.py"
     with tempfile.TemporaryDirectory(dir=own) as working:
-        run("ours", [sys.executable, str(script), *words], Path(working), own, options)
+        run("ours", [sys.executable, str(TRAIN), *words], Path(working), own, options)
         return statistics.median(counted(our_answer(Path(working) / "run")))
 
 

@@ -152,14 +152,14 @@ def signal_when(monkeypatch):
     previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     over = threading.Event()
     threads = []
-    waiting = {}  # signals and conditions by a key of their own
+    waiting = []  # signals, each with its condition
     taken = threading.Lock()
 
     def look():
         with taken:
-            due = [key for key, (_, condition) in waiting.items() if condition()]
-            numbers = [waiting.pop(key)[0] for key in due]
-        for number in numbers:
+            due = [one for one in waiting if one[1]()]
+            waiting[:] = [one for one in waiting if one not in due]
+        for number, _ in due:
             os.kill(os.getpid(), number)
 
     def watch():
@@ -167,7 +167,7 @@ def signal_when(monkeypatch):
             look()
 
     def arm(number, condition):
-        waiting[object()] = (number, condition)
+        waiting.append((number, condition))
         if not threads:
             threads.append(threading.Thread(target=watch))
             threads[0].start()

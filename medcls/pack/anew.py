@@ -20,6 +20,7 @@ from medcls.predict.nets import Ensemble, Net, find_nets
 from medcls.predict.shown import own_images, probabilities_of
 from medcls.runs.folder import RunFolder
 from medcls.runs.run import Run
+from medcls.sources.medmnist import file_in
 from medcls.sources.paths import ImagePaths
 
 Pixels = NDArray[np.uint8]
@@ -37,7 +38,7 @@ class Images:
 def anew(run: Run, best: Ensemble, images: Images, own: Sequence[Metric]) -> Iterator[Number]:
     """Probabilities of each split by the net of the best epoch, and the table of the last where its net is packed."""
     own_of: Mapping[str, Sequence[Path] | Pixels]
-    if run.config["data"].get("medmnist"):
+    if file_in(run.config):
         own_of = of_one_file(run, best.nets[0], images)
     else:
         own_of = {split: files_of(run, split, images) for split in run.predictions}
@@ -82,16 +83,15 @@ def of_one_file(run: Run, net: Net, images: Images) -> dict[str, Pixels]:
 
 def judged(run: Run, nets: Ensemble, paths: Sequence[Path] | Pixels, images: Images) -> NDArray[np.float32]:
     """Probabilities (N, C) in the batches of training. Raises UserError for a file that cannot be read."""
-    device, size = device_of(images.config.trainer.accelerator), batch_size_of(run.config)
+    device, size, net = device_of(images.config.trainer.accelerator), batch_size_of(run.config), nets.nets[0].module
     if isinstance(paths, np.ndarray):
-        batches = (paths[i : i + size] for i in range(0, len(paths), size))
-        return probabilities_of(nets.nets[0].module.to(device), batches)
-    settings = {"batch_size": size, "max_pixels": images.config.data.max_pixels}
-    with TemporaryDirectory(prefix="medcls_verify_") as parts:
-        found = judge_files(nets, paths, Path(parts), device=device, **settings)
-    for module in (net.module for net in nets.nets):
-        module.cpu()
-    if wrong := [f"{path}   {why}" for path, why in zip(paths, found.reasons, strict=True) if why]:
-        raise UserError(f"data.root: {len(wrong)} of {len(paths)} images cannot be read:\n{listing(wrong)}")
-    probabilities: NDArray[np.float32] = found.probabilities[0]
-    return probabilities
+        found = probabilities_of(net.to(device), (paths[i : i + size] for i in range(0, len(paths), size)))
+    else:
+        settings = {"batch_size": size, "max_pixels": images.config.data.max_pixels}
+        with TemporaryDirectory(prefix="medcls_verify_") as parts:
+            of_files = judge_files(nets, paths, Path(parts), device=device, **settings)
+        if wrong := [f"{path}   {why}" for path, why in zip(paths, of_files.reasons, strict=True) if why]:
+            raise UserError(f"data.root: {len(wrong)} of {len(paths)} images cannot be read:\n{listing(wrong)}")
+        found = of_files.probabilities[0]
+    net.cpu()
+    return found

@@ -22,7 +22,7 @@ from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions, write_predictions
 from medcls.runs.reading import read_json, read_rows, read_yaml, yaml_text
 from medcls.runs.run import Run
-from medcls.sources.medmnist import file_name
+from medcls.sources.medmnist import file_in
 from medcls.sweep_report.design import Sweep, read_sweep
 
 # Of data.json: the rest names training images and patients.
@@ -221,8 +221,8 @@ def add_images(found: Collected, sources: Sequence[Source], roots: Mapping[Path,
 
 def files_of_images(run: Run) -> Iterator[str]:
     """Where the images of predictions.csv are, below their folder: a file each, or all in that of MedMNIST."""
-    if medmnist := run.config["data"].get("medmnist"):
-        yield file_name(run.config["data"]["name"], medmnist["size"])
+    if file := file_in(run.config):
+        yield file
         return
     for predictions in run.predictions.values():
         yield from predictions.names

@@ -2,6 +2,7 @@
 
 import logging
 import zipfile
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -65,6 +66,14 @@ def read_medmnist(
 def file_name(name: str, size: int) -> str:
     """What the file of a data set is called, with images of ``size`` pixels a side."""
     return f"{name}.npz" if size == 28 else f"{name}_{size}.npz"
+
+
+def file_in(config: Mapping[str, Any]) -> str | None:
+    """What the file with all images of a stored configuration is called; None where these are no set of MedMNIST."""
+    data = config.get("data")
+    if not isinstance(data, Mapping) or not isinstance(own := data.get("medmnist"), Mapping):
+        return None
+    return file_name(str(data.get("name")), own.get("size", 28))
 
 
 def official_scores(name: str, root: Path, size: int, probabilities: NDArray[Any]) -> dict[str, float] | None:
