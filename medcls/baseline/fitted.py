@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from medcls.baseline.features import Features
 from medcls.patients import number_patients
@@ -30,7 +31,7 @@ def fit(features: Features, labels: NDArray[np.int64], groups: Sequence[str]) ->
     patient = number_patients(groups)
     of_class = Counter(label for label, _ in {*zip(labels.tolist(), patient.tolist(), strict=True)})
     folds = min(FOLDS, *of_class.values())
-    with warnings.catch_warnings():
+    with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():  # waits for threads cost more than products
         warnings.simplefilter("ignore", ConvergenceWarning)  # a weak penalty; the folds say whether it is worth it
         if folds < 2:
             return model.fit(features, labels)
