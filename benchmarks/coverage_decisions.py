@@ -80,7 +80,7 @@ def cells(situation: str, sims: int, seed: int, *, clustered: bool) -> Iterator[
                         note(of[name], (found.low, found.high), truth[name], found.why)
                     fit = fit_temperature(one)
                     limits = (np.nan, np.nan) if fit.low is None or fit.high is None else (fit.low, fit.high)
-                    why = fit.why or "fewer than five misplaced images"
+                    why = fit.why or "fewer than five patients"
                     note(of["temperature"], limits, truth["temperature"], why)
                     note_fixed(
                         of[names[-1]], draw(n, prevalence, area, rng, clustered=clustered), one, prevalence, area

@@ -223,6 +223,20 @@ def test_temperatures_of_labels_drawn_at_random_scatter_about_the_planted_one():
     assert np.mean(covered) > 0.87
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_limits_of_the_temperature_cover_it_where_next_to_no_image_is_misplaced(size):
+    rng, found = np.random.default_rng(1), []
+    for _ in range(400):
+        logits = rng.normal(0, 12, 60)
+        labels = (rng.random(60) < expit(logits)).astype(int)  # 3 of 60 on the wrong side, on the average
+        patients = tuple(str(i) for i in range(60)) * size
+        given = predictions(np.tile(labels, size), np.tile(expit(2 * logits), size), groups=patients)
+        found.append(fit_temperature(given))
+    limits = [(fit.low, fit.high) for fit in found if fit.value is not None]
+    assert len(limits) > 300
+    assert np.mean([low <= 2 <= high for low, high in limits]) > 0.91
+
+
 def test_independent_probabilities_are_scaled_each_by_its_own_log_odds():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 3000)

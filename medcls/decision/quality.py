@@ -99,9 +99,9 @@ def _without_limits(one: Interval, why: str) -> Interval:
 def _intercept(truth: Float, odds: Float, units: Units, level: float) -> Interval:
     """What the log-odds are to be raised by, so that as many images as expected are of the class."""
 
-    def score(intercept: float) -> tuple[Float, float]:
+    def score(intercept: float) -> tuple[Float, float, float]:
         p = expit(odds + intercept)
-        return truth - p, float((p * (1 - p)).sum())
+        return truth - p, float((p * (1 - p)).sum()), float((p * (1 - p) * (1 - 2 * p)).sum())
 
     value = float(brentq(lambda at: score(at)[0].sum(), -_FAR, _FAR, xtol=1e-12))
     return Interval(value, *score_limits(score, value, (-_FAR, _FAR), units, score(value)[1], level))

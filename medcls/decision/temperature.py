@@ -14,9 +14,9 @@ from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, softmax
 
-from medcls.decision.score_limits import few_misplaced, score_limits
+from medcls.decision.score_limits import score_limits
 from medcls.evaluation.interval import LEVEL
-from medcls.evaluation.measured import Units
+from medcls.evaluation.measured import LEAST, Units
 from medcls.runs.predictions import Predictions
 
 Float = NDArray[np.float64]
@@ -70,7 +70,7 @@ def fit_temperature(predictions: Predictions) -> Temperature:
         return replace(none, why=f"it would be beyond {LOWEST:g} to {HIGHEST:g}")
     value = float(np.exp(found.x))
     units, doubtful = Units.of(predictions), float((1 - _at(z, 1 / value, independent).max(axis=1)).sum())
-    if few_misplaced(units, predictions.labels):
+    if units.n_patients < LEAST:
         return replace(none, value=value, nll=float(found.fun))
     score = partial(_score, z, truth, independent)
     slopes = score_limits(score, 1 / value, (1 / HIGHEST, 1 / LOWEST), units, doubtful, LEVEL)
@@ -114,9 +114,12 @@ def _loss(z: Float, truth: Float, slope: float, independent: bool) -> float:
     return float((np.logaddexp.reduce(slope * z, axis=1) - slope * (z * truth).sum(axis=1)).mean())
 
 
-def _score(z: Float, truth: Float, independent: bool, slope: float) -> tuple[Float, float]:
-    """Derivative (N,) of each image's log-likelihood by the slope, and the information."""
+def _score(z: Float, truth: Float, independent: bool, slope: float) -> tuple[Float, float, float]:
+    """Derivative (N,) of each image's log-likelihood by the slope; expected variance and third cumulant of the sum."""
     q = _at(z, slope, independent)
-    mean = 0.0 if independent else (q * z).sum(axis=1, keepdims=True)
-    information = q * (1 - q) * z**2 if independent else q * (z - mean) ** 2
-    return ((truth - q) * z).sum(axis=1), float(information.sum())
+    of_images = ((truth - q) * z).sum(axis=1)
+    if independent:
+        variance = q * (1 - q) * z**2
+        return of_images, float(variance.sum()), float((variance * (1 - 2 * q) * z).sum())
+    apart = z - (q * z).sum(axis=1, keepdims=True)
+    return of_images, float((q * apart**2).sum()), float((q * apart**3).sum())
