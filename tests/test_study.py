@@ -208,6 +208,22 @@ def test_shorter_run_of_a_later_task_is_trained_first(command):
 
 
 @pytest.mark.slow
+def test_run_of_a_later_task_that_is_finished_is_taken_over_whole(command):
+    words = ["study.folder=study", "seed=0", *SMALL, "epochs=2"]
+    later = command("medcls", "study", "study.tasks=[1e]", *words)
+    assert later.status == 0, later.err
+    result = command("medcls", "study", "study.tasks=[1c]", *words)
+    assert result.status == 0, result.err
+    study = result.folder / "study"
+    shared = [json.loads(path.read_text()) for path in sorted((study / "1c").glob("*/shared.json"))]
+    assert [(one["task"], one["job"].partition("_")[0], one["epochs"]) for one in shared] == [
+        ("1e", "alexnet", 2),
+        ("1e", "vgg16", 2),
+    ]
+    assert histories(study / "1c").items() <= histories(study / "1e").items()
+
+
+@pytest.mark.slow
 def test_killed_study_goes_on_where_it_was(command, tmp_path):
     whole = command("medcls", "study", *FIVE)
     assert whole.status == 0, whole.err

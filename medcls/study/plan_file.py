@@ -55,7 +55,7 @@ def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
     """A task as study.json keeps it."""
     jobs: list[PlannedJob] = []
     for name, config in task.configs.items():
-        shared = max((source.epochs for source in sources(tasks, task.name, name)), default=0)
+        shared = max((source.epochs for source in sources(tasks, task.name, name) if source.awaited), default=0)
         jobs.append({"name": name, "epochs": config.epochs, "shared": shared, "cost": cost(config)})
     return {
         "question": task.plan.sweep.question or "",

@@ -106,7 +106,7 @@ class Running:
         found = {job: sources(self.jobs, name, job) for job in jobs if not has_begun(folder, job)}
         first: dict[str, list[str]] = {}
         for of_job in found.values():
-            wanted = next((source for source in of_job if source.task in self.checked), None)
+            wanted = next((source for source in of_job if source.awaited and source.task in self.checked), None)
             if wanted and not self.is_finished(wanted):
                 first.setdefault(wanted.task, []).append(wanted.job)
         for other, twins in first.items():

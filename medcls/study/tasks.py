@@ -21,11 +21,15 @@ OURS = ("experiment", "hydra.sweep.dir", "data.root", "resume")  # decided by th
 
 @dataclass(frozen=True)
 class Source:
-    """A run of another task that is the beginning, or all, of a run."""
+    """A run of another task that is the beginning, or all, of a run.
+
+    awaited: it is trained first; else it is all of the run, of a later task, and of use once it is finished.
+    """
 
     task: str
     job: str
     epochs: int
+    awaited: bool
 
 
 @dataclass
@@ -146,7 +150,7 @@ def identity(config: Config) -> Identity:
 
 
 def sources(tasks: Mapping[str, Jobs], name: str, job: str) -> list[Source]:
-    """Runs of other tasks that are the beginning of a job or, in an earlier task, all of it; the longest first."""
+    """Runs of other tasks that are the beginning of a job, or all of it; the longest first."""
     order, task = list(TASKS), tasks[name]
     epochs, identical = task.configs[job].epochs, task.identities[job]
     found = []
@@ -154,6 +158,6 @@ def sources(tasks: Mapping[str, Jobs], name: str, job: str) -> list[Source]:
         earlier = order.index(other.name) < order.index(name)
         for twin in [twin for twin, same in other.identities.items() if same == identical and other is not task]:
             length = other.configs[twin].epochs
-            if length < epochs or (length == epochs and earlier):
-                found.append(Source(other.name, twin, length))
+            if length <= epochs:
+                found.append(Source(other.name, twin, length, awaited=earlier or length < epochs))
     return sorted(found, key=lambda source: (-source.epochs, order.index(source.task)))
