@@ -10,8 +10,9 @@ from conftest import SCRIPT, TINY
 from PIL import Image
 from torch import nn
 
-from medcls.explain.checks import check_labels, shuffled_layer_by_layer, similarity
+from medcls.explain.checks import check_labels, check_worth, shuffled_layer_by_layer, similarity
 from medcls.explain.maps import draw_maps
+from medcls.runs.predictions import Predictions
 
 SIDE = 64
 FAST = [*(word for word in TINY if "image_size" not in word and "epochs" not in word), f"image_size={SIDE}"]
@@ -165,3 +166,10 @@ def test_shuffling_goes_from_the_logits_down_and_leaves_the_net_itself_alone():
     assert [name for name, _ in seen] == ["3", "2", "0"]
     assert [count for _, count in seen] == [1, 2, 3]
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), before, strict=True))
+
+
+def test_net_with_too_few_images_for_an_interval_is_not_shown_to_tell_classes_apart():
+    found = Predictions("", tuple("abcd"), np.array([0, 0, 1, 1]), np.eye(2)[[0, 0, 1, 1]], 1)
+    check = check_worth(found)
+    assert check.failed
+    assert check.text == "AUROC on its validation images 1.00 (fewer than five images of a class) (above 0.5 expected)"

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import socket
 import stat
@@ -120,6 +121,26 @@ def test_pack_reproduces_the_table_and_names_nothing_of_this_machine(
     assert command("medcls", "verify", "other.zip").status == 1
     assert [line for line in caplog.text.splitlines() if "DIFFERS" in line and "test auroc" in line]
     assert "1 numbers differ" in caplog.text
+
+
+def test_what_is_undefined_is_null_and_in_files_of_before_nan(make_folder, train, command):
+    """Four images of a class: no interval of AUROC. JSON has no NaN, and other languages refuse to read it."""
+    done = train(*TINY, "data=folder", f"data.root={make_folder()}", "logger=none", "threshold.rule=youden", "epochs=1")
+    assert done.status == 0, done.err
+    for file in sorted(done.folder.glob("*.json")):
+        json.loads(file.read_text(), parse_constant=pytest.fail)
+    metrics = (done.folder / "metrics.json").read_text()
+    assert json.loads(metrics)["best"]["val"]["auroc"]["low"] is None
+    for written in (metrics, re.sub(r'("(low|high)": )null', r"\1NaN", metrics)):
+        (done.folder / "metrics.json").write_text(written)
+        for words in (["sheet", "output=sheet"], ["baseline"], ["pack", "output=one.zip"]):
+            told = command("medcls", words[0], f"run={done.folder}", *words[1:])
+            assert told.status == 0, told.err
+        for name, content in contents(told.folder / "one.zip").items():
+            json.loads(content if name.endswith(".json") else b"0", parse_constant=pytest.fail)
+        assert command("medcls", "verify", "one.zip").status == 0
+        shutil.rmtree(told.folder / "sheet")
+        (told.folder / "one.zip").unlink()
 
 
 def pack_old(output):

@@ -140,7 +140,8 @@ def shortcut_text(shortcut: dict[str, Any]) -> str:
 def auroc_text(shortcut: dict[str, Any]) -> str:
     """AUROC of the files alone, with its interval."""
     value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
-    return f"AUROC {value:.2f} [{low:.2f}, {high:.2f}]"
+    known = low is not None and low <= high  # with few patients there are no limits
+    return f"AUROC {value:.2f} [{low:.2f}, {high:.2f}]" if known else f"AUROC {value:.2f} (too few for an interval)"
 
 
 def pairs_text(findings: dict[str, Any]) -> str:

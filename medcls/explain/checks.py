@@ -137,5 +137,6 @@ def check_worth(found: Predictions | None) -> Check | None:
     if found is None:
         return None
     area = intervals(found)["auroc"]
-    text = f"AUROC on its validation images {area.value:.2f} [{area.low:.2f}, {area.high:.2f}] (above 0.5 expected)"
+    limits = f" ({area.why})" if area.why else f" [{area.low:.2f}, {area.high:.2f}]"
+    text = f"AUROC on its validation images {area.value:.2f}{limits} (above 0.5 expected)"
     return Check("net", text, not area.low > 0.5)

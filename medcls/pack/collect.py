@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from medcls.atomic import as_json
 from medcls.errors import UserError
 from medcls.pack.layout import LAST, OF_RUN, VERDICTS, wrong_with
 from medcls.pack.recompute import verdicts_of
@@ -226,8 +226,3 @@ def files_of_images(run: Run) -> Iterator[str]:
         return
     for predictions in run.predictions.values():
         yield from predictions.names
-
-
-def as_json(content: Any) -> bytes:
-    """As ``write_json`` writes it."""
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

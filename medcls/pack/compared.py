@@ -62,9 +62,9 @@ def distance(stored: Any, found: Any) -> float:
         if len(stored) != len(found):
             return math.inf
         return max((distance(a, b) for a, b in zip(stored, found, strict=True)), default=0.0)
+    if _is_absent(stored) and _is_absent(found):
+        return 0.0
     if _is_number(stored) and _is_number(found):
-        if stored == found or (math.isnan(stored) and math.isnan(found)):
-            return 0.0
         off = abs(stored - found)
         return math.inf if math.isnan(off) else float(off)
     return 0.0 if stored == found and type(stored) is type(found) else math.inf
@@ -74,10 +74,14 @@ def shown(value: Any) -> str:
     """A value in short: an interval as 0.924 [0.848, 0.962]."""
     if is_interval(value):
         value, low, high = (value.get(key) for key in OF_INTERVAL)
-        no_limits = low is None or (_is_number(low) and math.isnan(low))
-        return shown(value) if no_limits else f"{shown(value)} [{shown(low)}, {shown(high)}]"
+        return shown(value) if _is_absent(low) else f"{shown(value)} [{shown(low)}, {shown(high)}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_absent(value: Any) -> bool:
+    """Of a number that is undefined: null in JSON, NaN where it is computed."""
+    return value is None or (_is_number(value) and math.isnan(value))

@@ -1,5 +1,6 @@
 """Baselines beside nets, as baseline.json has them: on a terminal and in a report."""
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def _section(content: Mapping[str, Any]) -> Section:
     for name, of in _variants(content):
         for baseline, one in of["baselines"].items():
             areas = cell(of["net"][tested.name]), baseline, cell(one[tested.name]), cell(one["net_minus_baseline"])
-            rows.append((name, *areas, f"{one['p_adjusted']:.2g}", one["verdict"].removeprefix("the net is ")))
+            rows.append((name, *areas, _p(one), one["verdict"].removeprefix("the net is ")))
     about = f"{content['n']} {content['images']}. {_METHOD}{' ' * content['chosen_on_them']}"
     notice = (Text(content["notice"]),) if content["notice"] else ()
     note = Note(about + _FLATTERED * content["chosen_on_them"])
@@ -99,6 +100,11 @@ def _table(variant: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str
 
 def _verdicts(variant: Mapping[str, Any]) -> list[str]:
     return [
-        f"{name}: {one['verdict']} (adjusted p {one['p_adjusted']:.2g}; {one['seconds']} s)."
+        f"{name}: {one['verdict']} (adjusted p {_p(one)}; {one['seconds']} s)."
         for name, one in variant["baselines"].items()
     ]
+
+
+def _p(one: Mapping[str, Any]) -> str:
+    p = one["p_adjusted"]
+    return "undefined" if p is None or math.isnan(p) else f"{p:.2g}"
