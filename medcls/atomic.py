@@ -55,10 +55,10 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, whole or not at all. Raises UserError when the disk is full."""
-    write_bytes(path, as_json(value))
+    write_bytes(path, json_bytes(value))
 
 
-def as_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """``value`` as indented JSON; null for NaN, which JSON does not have and other readers refuse."""
     plain = json.loads(json.dumps(value), parse_constant=lambda name: None if name == "NaN" else float(name))
     return (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode()

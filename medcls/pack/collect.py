@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from medcls.atomic import as_json
+from medcls.atomic import json_bytes
 from medcls.errors import UserError
 from medcls.pack.layout import LAST, OF_RUN, VERDICTS, wrong_with
 from medcls.pack.recompute import verdicts_of
@@ -127,11 +127,11 @@ def add_sweep(found: Collected, source: Source, stripper: Stripper) -> None:
         content.pop("command", None)
         for job in content["jobs"]:
             job.pop("overrides", None)
-        found.add(f"runs/{source.name}/sweep.json", as_json(stripper.values(content)))
+        found.add(f"runs/{source.name}/sweep.json", json_bytes(stripper.values(content)))
     for name in ("results.csv", "pooled.csv"):
         if (file := source.folder / name).is_file():
             found.add(f"runs/{source.name}/{name}", table(file, stripper, {}))
-    found.add(f"runs/{source.name}/{VERDICTS}", as_json(stripper.values(verdicts_of(source.sweep))))
+    found.add(f"runs/{source.name}/{VERDICTS}", json_bytes(stripper.values(verdicts_of(source.sweep))))
 
 
 def add_run(found: Collected, inside: str, run: Run, stripper: Stripper, patients: Mapping[str, str]) -> None:
@@ -163,7 +163,7 @@ def stripped(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> byt
         content = {key: content[key] for key in _OF_DATA if key in content} | (
             {"audit": {"files": files}} if files else {}
         )
-    return as_json(stripper.values(content, names=file.name in _NAMED_AS_WHOLE))
+    return json_bytes(stripper.values(content, names=file.name in _NAMED_AS_WHOLE))
 
 
 def table(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> bytes:

@@ -65,7 +65,7 @@ def distance(stored: Any, found: Any) -> float:
     if _is_absent(stored) and _is_absent(found):
         return 0.0
     if _is_number(stored) and _is_number(found):
-        off = abs(stored - found)
+        off = 0.0 if stored == found else abs(stored - found)  # of two infinities there is no difference
         return math.inf if math.isnan(off) else float(off)
     return 0.0 if stored == found and type(stored) is type(found) else math.inf
 
