@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from medcls.audit.oddities import FEWEST
 from medcls.audit.saved_results import PAGE
 from medcls.data.listing import listing
+from medcls.evaluation.interval import defined
 
 SHOWN = 20  # pairs, patients or files listed before "and N more"
 
@@ -140,8 +141,8 @@ def shortcut_text(shortcut: dict[str, Any]) -> str:
 def auroc_text(shortcut: dict[str, Any]) -> str:
     """AUROC of the files alone, with its interval."""
     value, low, high = (shortcut["auroc"][name] for name in ("value", "low", "high"))
-    known = low is not None and low <= high  # with few patients there are no limits
-    return f"AUROC {value:.2f} [{low:.2f}, {high:.2f}]" if known else f"AUROC {value:.2f} (too few for an interval)"
+    limits = f"[{low:.2f}, {high:.2f}]" if defined(low) else "(too few for an interval)"
+    return f"AUROC {value:.2f} {limits}"
 
 
 def pairs_text(findings: dict[str, Any]) -> str:

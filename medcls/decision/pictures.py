@@ -119,7 +119,5 @@ def _decision_curve(
     return figure
 
 
-def _shown(one: Mapping[str, float | None]) -> str:
-    return f"{one['value']:.3f}" + (
-        "" if one["low"] is None or np.isnan(one["low"]) else f" [{one['low']:.3f}, {one['high']:.3f}]"
-    )
+def _shown(one: Mapping[str, float]) -> str:
+    return f"{one['value']:.3f}" + ("" if np.isnan(one["low"]) else f" [{one['low']:.3f}, {one['high']:.3f}]")

@@ -1,6 +1,8 @@
 """A value and the interval around it."""
 
+import math
 from dataclasses import dataclass
+from typing import TypeGuard
 
 LEVEL = 0.95
 
@@ -13,3 +15,8 @@ class Interval:
     low: float
     high: float
     why: str = ""
+
+
+def defined(value: float | None) -> TypeGuard[float]:
+    """Whether there is such a number: it is NaN where it is computed, null in a file, if not."""
+    return value is not None and not math.isnan(value)

@@ -1,6 +1,5 @@
 """Baselines beside nets, as baseline.json has them: on a terminal and in a report."""
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from rich.console import Console
 
 from medcls.document.blocks import Note, Section, Table, Text
 from medcls.errors import UserError
-from medcls.evaluation.interval import LEVEL
+from medcls.evaluation.interval import LEVEL, defined
 from medcls.evaluation.metrics import COMPARED
 from medcls.report.closing_table import cell, empty_table
 from medcls.runs.reading import read_json
@@ -107,4 +106,4 @@ def _verdicts(variant: Mapping[str, Any]) -> list[str]:
 
 def _p(one: Mapping[str, Any]) -> str:
     p = one["p_adjusted"]
-    return "undefined" if p is None or math.isnan(p) else f"{p:.2g}"
+    return f"{p:.2g}" if defined(p) else "undefined"

@@ -1,6 +1,5 @@
 """The table that ends a run on the terminal."""
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from medcls.evaluation.constant import beats
-from medcls.evaluation.interval import LEVEL
+from medcls.evaluation.interval import LEVEL, defined
 from medcls.evaluation.metrics import METRICS, own_in, title_of
 from medcls.runs.run import validation_images
 
@@ -174,4 +173,4 @@ def cell(interval: Mapping[str, float | None]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "undefined" if value is None or math.isnan(value) else f"{value:.3f}"
+    return f"{value:.3f}" if defined(value) else "undefined"

@@ -4,12 +4,11 @@ The metadata follow modelcard.md of huggingface/hub-docs: library_name, pipeline
 whose results have task, dataset and metrics. The licence is left to whoever publishes the net.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from medcls.document.blocks import Section, Text
-from medcls.evaluation.interval import LEVEL
+from medcls.evaluation.interval import LEVEL, defined
 from medcls.evaluation.metrics import METRICS, title_of
 from medcls.runs.reading import yaml_text
 from medcls.sheet import data_facts, folder_facts, result_facts, training_facts
@@ -84,8 +83,7 @@ def _metric(name: str, found: Any, of: str) -> dict[str, Any] | None:
     value, low, high = (
         (found.get(key) for key in ("value", "low", "high")) if isinstance(found, Mapping) else (found, None, None)
     )
-    if value is None or math.isnan(value):
+    if not defined(value):
         return None
-    known = low is not None and not math.isnan(low)
-    interval = f" ({LEVEL:.0%} interval {low:.3f} to {high:.3f})" if known else ""
+    interval = f" ({LEVEL:.0%} interval {low:.3f} to {high:.3f})" if defined(low) else ""
     return {"type": _IDS.get(name, name), "value": value, "name": f"{of}{title_of(name)}{interval}"}

@@ -1,6 +1,5 @@
 """Subgroups as metrics.json has them, and as tables on a terminal and in a report."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from medcls.decision.of_run import decision_of
 from medcls.document.blocks import Block, Note, Section, Table, Text
+from medcls.evaluation.interval import defined
 from medcls.evaluation.intervals import as_json
 from medcls.report.closing_table import cell, empty_table, row_name
 from medcls.runs.predictions import Predictions
@@ -102,7 +102,7 @@ def _count(one: Mapping[str, Any]) -> str:
 
 def _p(one: Mapping[str, Any]) -> str:
     p = one["p_adjusted"]
-    if p is None or math.isnan(p):
+    if not defined(p):
         return "no test"
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
