@@ -157,6 +157,35 @@ def test_same_run_gives_the_same_bytes(packed, tmp_path):
     assert pack_old(tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
+def test_pack_without_nets_reproduces_the_table_and_judges_no_image(root, tmp_path, train, command, caplog):
+    caplog.set_level("INFO")
+    done = train(*RUN, *WORSE_LAST, f"data.root={root}", f"data.manifest={tmp_path / 'list.csv'}")
+    assert done.status == 0, done.err
+    told = command("medcls", "pack", f"run={done.folder}", "output=one.zip", "nets=false", "images=true")
+    assert (told.status, "nets: found false beside images=true" in told.err) == (2, True), told.err
+    packed = command("medcls", "pack", f"run={done.folder}", "output=one.zip", "nets=false")
+    assert packed.status == 0, packed.err
+    found = contents(one := packed.folder / "one.zip")
+    assert f"runs/{done.folder.name}/last_predictions.csv" in found
+    assert not [name for name in found if name.endswith(".ckpt")]
+    assert one.stat().st_size < 20_000
+    caplog.clear()
+    assert command("medcls", "verify", "one.zip").status == 0
+    assert "same            last val auroc" in caplog.text
+    assert {line.split("(")[-1] for line in caplog.text.splitlines() if line.startswith("  not")} <= {
+        "the loss needs the net, or its own code)",
+        "it is not recomputed)",
+    }
+    refused = command("medcls", "verify", "one.zip", f"data.root={root}")
+    assert (refused.status, "packed without its nets" in refused.err) == (2, True), refused.err
+    with opened(one) as unpacked:
+        again = command(
+            "medcls", "pack", f"run={unpacked.folder}/runs/{done.folder.name}", "nets=false", "output=2.zip"
+        )
+    assert again.status == 0, again.err
+    assert (again.folder / "2.zip").read_bytes() == one.read_bytes()
+
+
 CHECKPOINT = "runs/finished/checkpoints/best.ckpt"
 METRICS = "runs/finished/metrics.json"
 DOCTORED = {

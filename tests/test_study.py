@@ -224,6 +224,46 @@ def test_run_of_a_later_task_that_is_finished_is_taken_over_whole(command):
 
 
 @pytest.mark.slow
+def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command, make_folder, tmp_path, monkeypatch):
+    images = ["audit.on_leak=drop", "data.split.val_fraction=0.5"]
+    words = [*(word for word in FIVE if "simulated" not in word and "folder" not in word), *images]
+    root = make_folder("tokens", classes=("Mel", "Nev"))
+    monkeypatch.setenv("MEDCLS_SKIN", str(root))
+    first = command("medcls", "study", *words, "study.tasks=[5c]", "study.folder=one", "study.packs=packs")
+    assert first.status == 0, first.err
+    work = first.folder
+    packs, moved = work / "packs", tmp_path / "moved"
+    assert sorted(path.name for path in packs.iterdir()) == ["5c.zip", "study.json"]
+    assert not [path for path in packs.iterdir() if str(tmp_path).encode() in path.read_bytes()]
+    before = {path.name: path.read_bytes() for path in packs.iterdir()}
+    shutil.move(work / "one", work / "elsewhere")
+    root.rename(moved)
+    monkeypatch.setenv("MEDCLS_SKIN", str(moved))
+    again = command("medcls", "study", *words, "study.tasks=[5c]", "study.folder=two", "study.packs=packs")
+    assert again.status == 0, again.err
+    assert not list((work / "two").rglob("*.ckpt"))  # nothing was trained
+    assert {path.name: path.read_bytes() for path in packs.iterdir()} == before
+    page = (work / "elsewhere/study.md").read_text()
+    assert (work / "two/study.md").read_text() == page
+    alone = command("medcls", "study", "report=packs", "study.page=page.md")
+    assert (alone.status, (work / "page.md").read_text()) == (0, page), alone.err
+    # Without its nets a shorter run cannot be gone on from: the longer ones are trained from their first epoch.
+    longer = command("medcls", "study", *words, "study.tasks=[5d]", "study.folder=two", "study.packs=packs")
+    assert longer.status == 0, longer.err
+    assert not list((work / "two/5d").glob("*/shared.json"))
+    assert len(histories(work / "two/5d")) == 4
+    # Fewer epochs than are packed are another study, whose runs do not take the place of those.
+    fewer = command(
+        "medcls", "study", *words, "epochs=2", "study.tasks=[5c]", "study.folder=three", "study.packs=packs"
+    )
+    assert (fewer.status, "5c.zip: kept as it is" in fewer.err) == (2, True), fewer.err
+    assert (packs / "5c.zip").read_bytes() == before["5c.zip"]
+    (packs / "notes.zip").write_bytes(b"")
+    strange = command("medcls", "study", "report=packs", "study.page=page.md")
+    assert (strange.status, "notes.zip: not the pack of a task" in strange.err) == (2, True), strange.err
+
+
+@pytest.mark.slow
 def test_killed_study_goes_on_where_it_was(command, tmp_path):
     whole = command("medcls", "study", *FIVE)
     assert whole.status == 0, whole.err

@@ -46,6 +46,11 @@ def summary(findings: dict[str, Any]) -> list[Finding]:
     return [*checks, Finding("Files", files_text(findings["files"]))]
 
 
+def first_sentences(findings: dict[str, Any]) -> list[str]:
+    """On leaks, copies, patients and shortcuts a sentence each, which names no image and no patient."""
+    return [f"{check.heading}: {check.text.splitlines()[0]}" for check in summary(findings)[:4]]
+
+
 def files_text(files: dict[str, Any]) -> str:
     """Formats, modes and sizes, with the number of files of each."""
     kinds = [f"{name or 'unknown'} ({n})" for part in ("formats", "modes") for name, n in files[part].items()]

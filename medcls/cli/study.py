@@ -22,7 +22,7 @@ PAGE = Page(
     keys=(
         *(
             f"study.{name}"
-            for name in ("skin", "bone", "xray", "tasks", "classes.bone", "claimed", "folder", "page", "also")
+            for name in ("skin", "bone", "xray", "tasks", "classes.bone", "claimed", "folder", "page", "packs", "also")
         ),
         *("seed", "epochs", "image_size", "trainer.accelerator", "trainer.precision", "audit.on_leak", "sweep.jobs"),
     ),
@@ -34,6 +34,7 @@ PAGE = Page(
         ),
         ("epochs=3 'study.also.task1b=[\"image_size=64\"]'", "shorter, and one task on smaller images"),
         ("report=runs/study study.page=docs/study.md", "only the page, from what was run so far"),
+        ("report=docs/study study.page=docs/study.md", "the same from the packs of a study, without its runs"),
     ],
 )
 

@@ -67,7 +67,7 @@ class DataConfig(Section):
     target: Annotated[DottedPath | None, Knob(in_name=False)] = Field(default=None, alias="_target_")
     args: dict[str, Any] = Field(default_factory=dict)
     root: Annotated[Path | None, PLACE]
-    default_root: Annotated[Path | None, Knob(on_page=False)]
+    default_root: Annotated[Path | None, Knob(on_page=False, on_resume=True)]
     classes: Annotated[dict[ClassName, ClassName], Field(min_length=1)] | None
     positive: ClassName | None
     manifest: Annotated[Path | None, PLACE]

@@ -54,15 +54,20 @@ def check(pack: Opened, config: ConfigWithPack | ConfigWithVerify, root: Path | 
 
 
 def checked_run(name: str, run: Run, images: Images | None, allowed: Collection[str]) -> Part:
-    """The numbers of a finished run, those that need its images too where there are some."""
-    content = read_checkpoint(RunFolder(run.folder).best)
-    named = targets_in([content.get("classifier", {}), content["hyper_parameters"]]) - set(allowed)
+    """The numbers of a finished run, those that need its images too where there are some.
+
+    Raises UserError where there are images and no net that could judge them.
+    """
+    has_net = RunFolder(run.folder).best.is_file()
+    if images and not has_net:
+        raise UserError(f"{name}: packed without its nets, which could judge images. Expected no data.root.")
+    named = code_of_own(run) - set(allowed) if has_net else set[str]()
     if named and images:
         raise UserError(
             f"{name}: its net is code of its author's own: {', '.join(sorted(named))}.\n  A stored file runs no code "
             f"by itself. If you trust it and have it: allow=[{','.join(sorted(named))}]. Or leave the images out."
         )
-    nets: Ensemble | None = None if named else find_nets([run.folder], None, allowed)
+    nets: Ensemble | None = find_nets([run.folder], None, allowed) if has_net and not named else None
     own: list[Metric] = metrics_of_own(nets, allowed) if nets else []
     net = nets.nets[0].module if nets else None
     numbers = list(run_numbers(run, packed_last(run), net, own))
@@ -72,4 +77,10 @@ def checked_run(name: str, run: Run, images: Images | None, allowed: Collection[
         of_last = any(where.startswith("last") for where in judged)
         numbers = [one for one in numbers if not (of_last and one.why and one.where.startswith("last val"))] + found
     remark = f"code of its author's own is not run: {', '.join(sorted(named))}" if named else ""
-    return Part(name, tuple(numbers), remark)
+    return Part(name, tuple(numbers), remark or ("" if has_net else "packed without its nets"))
+
+
+def code_of_own(run: Run) -> set[str]:
+    """What a run's net names of code that is not medcls's."""
+    content = read_checkpoint(RunFolder(run.folder).best)
+    return targets_in([content.get("classifier", {}), content["hyper_parameters"]])

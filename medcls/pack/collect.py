@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from medcls.atomic import json_bytes
+from medcls.audit.wording import first_sentences
 from medcls.errors import UserError
 from medcls.pack.layout import LAST, OF_RUN, VERDICTS, wrong_with
 from medcls.pack.recompute import verdicts_of
@@ -99,7 +100,7 @@ def patients_of(sources: Sequence[Source]) -> dict[str, str]:
 
 
 def collect(
-    sources: Sequence[Source], stripper: Stripper, *, images: bool, last: Mapping[Path, Predictions]
+    sources: Sequence[Source], stripper: Stripper, *, nets: bool, images: bool, last: Mapping[Path, Predictions]
 ) -> Collected:
     """Everything that goes into the pack; last: of runs by folder, what ``last_predictions`` gives.
 
@@ -111,6 +112,8 @@ def collect(
             add_sweep(found, source, stripper)
         for run in source.runs:
             add_run(found, source.inside(run), run, stripper, patients)
+            if nets and run.done:
+                add_nets(found, source.inside(run), run, stripper)
             if run.folder in last:
                 content = as_table(last[run.folder], run, stripper, patients)
                 found.add(f"{source.inside(run)}/{LAST}", content)
@@ -140,8 +143,10 @@ def add_run(found: Collected, inside: str, run: Run, stripper: Stripper, patient
         file = run.folder / name
         if file.is_file() and (run.done or name in ("config.yaml", "status.json", "history.csv")):
             found.add(f"{inside}/{name}", stripped(file, stripper, patients))
-    if not run.done:
-        return
+
+
+def add_nets(found: Collected, inside: str, run: Run, stripper: Stripper) -> None:
+    """The nets of both columns of a run's table. Raises UserError where one is missing."""
     folder = RunFolder(run.folder)
     last_is_best = run.metrics["best"]["epoch"] == run.metrics["last"]["epoch"]
     for file in (folder.best, *([] if last_is_best else [folder.last])):
@@ -159,11 +164,20 @@ def stripped(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> byt
         return yaml_text(stripper.values(read_yaml(file) | {"loggers": []})).encode()
     content = read_json(file, dict[str, Any])
     if file.name == "data.json":
-        files = (content.get("audit") or {}).get("files")
+        audit = content.get("audit") or {}
         content = {key: content[key] for key in _OF_DATA if key in content} | (
-            {"audit": {"files": files}} if files else {}
+            {"audit": {"files": audit["files"], "checks": checks_of(content)}} if audit.get("files") else {}
         )
     return json_bytes(stripper.values(content, names=file.name in _NAMED_AS_WHOLE))
+
+
+def checks_of(data: Mapping[str, Any]) -> list[str]:
+    """What the audit found, by the content of data.json: a run's own or a packed one's; empty where it is not told."""
+    audit = data.get("audit") or {}
+    try:
+        return list(audit["checks"]) if "checks" in audit else first_sentences(audit)
+    except (KeyError, TypeError):  # of an older version
+        return []
 
 
 def table(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> bytes:

@@ -28,6 +28,8 @@ def pack(config: ConfigWithPack) -> Path:
     Raises UserError for a mistake of the user's, a name of this machine that stays, and images that the net does not
     judge as in predictions.csv; nothing is written then.
     """
+    if config.images and not config.nets:
+        raise UserError("nets: found false beside images=true, expected true: images are packed for the nets to judge.")
     sources = find_sources(config.run)
     path = config.output or Path("runs") / f"{title_of(sources)}.zip"
     check_output(path)
@@ -35,7 +37,7 @@ def pack(config: ConfigWithPack) -> Path:
     machine = Machine([*roots, *(str(source.folder.absolute()) for source in sources)], config.keep)
     finished, allowed = [run for source in sources for run in source.finished], {*config.own_code, *config.allow}
     last = {run.folder: of for run in finished if (of := last_predictions(run, allowed, SAME)) is not None}
-    found = collect(sources, Stripper(machine, roots), images=config.images, last=last)
+    found = collect(sources, Stripper(machine, roots), nets=config.nets, images=config.images, last=last)
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as file:
         write_archive(file, found.entries, found.images)
@@ -44,7 +46,7 @@ def pack(config: ConfigWithPack) -> Path:
             check_names_nothing(packed, machine)
             tell_differences(list(check(packed, config, None)))
         digest = digest_of(Path(file.name))
-    say_what_is_inside(sources, len(found.entries), config.images)
+    say_what_is_inside(sources, len(found.entries), nets=config.nets, images=config.images)
     log.info("SHA-256 %s", digest)
     log.info("%s", path)
     return path
@@ -110,13 +112,15 @@ def is_of_images(number: Number) -> bool:
     return number.where.startswith("probabilities")
 
 
-def say_what_is_inside(sources: Sequence[Source], files: int, images: bool) -> None:
+def say_what_is_inside(sources: Sequence[Source], files: int, *, nets: bool, images: bool) -> None:
     """Say what was packed, and what of patients is in it."""
     runs = sum(len(source.finished) for source in sources)
     log.info("%d files of %d finished runs, which name nothing of this machine", files, runs)
     for source in sources:
         if left := [run.name for run in source.runs if not run.done]:
             log.warning("%s: %d runs are not finished and are packed without their nets", source.folder, len(left))
+    if not nets:
+        log.info("the nets are left out: the table follows from the predictions, and these from no file of the pack")
     if images:
         log.warning("the images are the original files: headers of DICOM and EXIF may name patients")
     log.info("names of images are as they are, patients are numbered: see docs/pack.md before it leaves the house")

@@ -25,10 +25,12 @@ log = logging.getLogger(__name__)
 def last_predictions(run: Run, allowed: Collection[str], within: float) -> Predictions | None:
     """Of a finished run whose images are still there, and give the table of its last epoch; else None, and a warning.
 
-    None too where the last epoch is the best one.
+    None too where the last epoch is the best one. Of a run that was unpacked without its nets: those of its pack.
     """
     if last_is_best(run):
         return None
+    if not RunFolder(run.folder).last.is_file() and (known := packed_last(run)) is not None:
+        return known
     try:
         found = _judged(run, allowed)
     except (UserError, OSError, KeyError) as error:

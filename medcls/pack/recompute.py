@@ -53,7 +53,7 @@ def run_numbers(run: Run, last: Predictions | None, net: Classifier | None, own:
     """Every number of a finished run's table.
 
     last: validation images by the net of the last epoch, None where it is the best one or they are not known; net:
-    None where its code may not run; own: the user's own metrics.
+    None where there is none, or its code may not run; own: the user's own metrics.
     """
     stored = {key: value for key, value in run.metrics.items() if key not in FACTS}
     last = run.predictions["val"] if last_is_best(run) else last
@@ -134,7 +134,7 @@ def within_rounding(number: Number, predictions: Predictions, net: Classifier | 
     """A loss as the same where it is by what single precision leaves open."""
     loss = loss_of(predictions, net)
     if number.why:
-        why = "the loss needs the net's own code" if net is None else "rounded probabilities do not say the loss"
+        why = "the loss needs the net, or its own code" if net is None else "rounded probabilities do not say the loss"
         return replace(number, why=why)
     return number if loss is None else replace(number, open=loss.rounding)
 

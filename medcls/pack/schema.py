@@ -10,19 +10,20 @@ from medcls.config.schema import Config
 from medcls.config.section import Above0, Flag
 from medcls.predict.schema import check_taken
 
-PACK = ("run", "output", "images", "keep", "allow", "data.max_pixels")
+PACK = ("run", "output", "nets", "images", "keep", "allow", "data.max_pixels")
 VERIFY = ("pack", "within", "data.root", "data.max_pixels", "data.allow_outside_root", "allow", "trainer.accelerator")
 
 
 class ConfigWithPack(Config):
     """The configuration of a run, of which packing takes next to nothing.
 
-    run: run folders or sweeps; output: the file to write; images: whether the images of predictions.csv are packed;
-    keep: names of this machine or its user that may stay, where they mean something else.
+    run: run folders or sweeps; output: the file to write; nets, images: whether the checkpoints and the images of
+    predictions.csv are packed; keep: names of this machine or its user that may stay, where they mean something else.
     """
 
     run: Annotated[list[Path], Field(min_length=1)]
     output: Path | None
+    nets: Flag
     images: Flag
     keep: list[str]
 

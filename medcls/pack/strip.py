@@ -26,7 +26,8 @@ class Machine:
     """What names this machine and its user; ``folders``: further ones that the runs name, such as their images'."""
 
     def __init__(self, folders: Collection[str] = (), keep: Collection[str] = ()) -> None:
-        here = {Path.home(), Path.cwd(), Path(tempfile.gettempdir()), *map(Path, folders)}
+        unknown = (Path(folder) for folder in folders if not folder.startswith(f"{PLACE}/"))  # not those of a pack
+        here = {Path.home(), Path.cwd(), Path(tempfile.gettempdir()), *unknown}
         paths = {str(form) for path in here for form in (path, path.resolve()) if form.is_absolute()}
         self.paths = sorted(paths - {os.sep}, key=lambda path: (-len(path), path))
         host = socket.gethostname()

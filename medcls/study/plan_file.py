@@ -70,7 +70,7 @@ def cost(config: Config) -> str:
     """What decides how long an epoch takes: equal for runs whose epochs take equally long on one machine."""
     plain = config.plain()
     model = {key: value for key, value in plain["model"].items() if key not in CHEAP}
-    data = {key: plain["data"][key] for key in ("name", "root", "default_root", "split")}
+    data = {key: plain["data"][key] for key in ("name", "split")}
     data["split"] = {key: value for key, value in data["split"].items() if key != "fold"}
     others = [plain[key] for key in ("image_size", "batch_size", "augment")]
     return json.dumps([model, data, *others, plain["trainer"]["precision"]], sort_keys=True)

@@ -2,10 +2,11 @@
 
 import math
 
-from medcls.audit.wording import summary
 from medcls.errors import UserError
 from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import title_of
+from medcls.pack.collect import checks_of
+from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
 from medcls.runs.run import Run, value_of
 from medcls.sweep_report.crossvalidation import CHOSEN, cross_validate
@@ -38,11 +39,11 @@ def _audits(sweep: Sweep) -> list[str]:
 
 def _audit(run: Run) -> str:
     try:
-        findings = read_json(run.folder / "audit.json", dict)
+        said = checks_of(read_json(RunFolder(run.folder).data, dict))
     except (OSError, UserError):
+        said = []
+    if not said:
         return "not audited (simulated, or audit=none)."
-    checks = summary(findings)[:4]  # leaks, copies, patients, shortcuts
-    said = [f"{check.heading}: {check.text.splitlines()[0]}" for check in checks]
     notice = f" In these runs: {run.metrics['notice']}." if run.metrics.get("notice") else ""
     return f"{'; '.join(said)}.{notice}"
 

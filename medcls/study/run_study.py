@@ -20,13 +20,16 @@ PAGE = "study.md"
 
 
 def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
-    """Run what is missing of the chosen tasks, report on each, write the page; returns the exit status.
+    """Run what is missing of the chosen tasks, report on each, write the page and packs; returns the exit status.
 
     overrides: for the sweeps of all tasks; again: the command that resumes the study.
     Raises UserError before anything is written, Stopped when asked to stop.
     """
     start_server()
     tasks = plan_tasks(config, overrides)
+    if config.packs is not None:
+        epochs = {name: {job: of.epochs for job, of in task.configs.items()} for name, task in tasks.items()}
+        call(unpack_into, config.packs, config.folder, epochs)
     checked = {name: check_plan(task.plan) for name, task in tasks.items()}
     before = plan_others(config, tasks)
     config.folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +42,8 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
                 print(f"\ntask {name}", flush=True)
                 failed += running.run_task(name, config.claimed)
                 answer_so_far(config)
+                if config.packs is not None:
+                    call(pack_task, config.folder, name, config.packs)
         except Stopped:
             answer_so_far(config)
             raise
@@ -64,6 +69,7 @@ def answer_so_far(config: StudyConfig) -> None:
 def answer(folder: Path, page: Path | None) -> None:
     """Write the page on what the folder of a study holds and say where it is.
 
+    Or, of a folder of packs, on what these hold.
     Raises UserError where there is no study, or nothing to say in the place of an earlier page.
     """
     call(write_answers, folder, page or folder / PAGE)
@@ -71,10 +77,30 @@ def answer(folder: Path, page: Path | None) -> None:
 
 def write_answers(folder: Path, page: Path) -> None:
     """The same in a process that has imported what judging needs."""
+    from medcls.study.packs import as_study
     from medcls.study.page import write_page
 
-    counts = write_page(folder, page)
+    with as_study(folder) as study:
+        counts = write_page(study, page)
     print(f"study: {page}\n{counts}", flush=True)
+
+
+def unpack_into(packs: Path, folder: Path, epochs: dict[str, dict[str, int]]) -> None:
+    """Add what packs hold to the folder of the study; in a process that has imported what unpacking needs."""
+    from medcls.study.packs import packs_in, unpack
+
+    if not packs_in(packs):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "another study is running here"):
+        unpack(packs, folder, epochs)
+
+
+def pack_task(folder: Path, task: str, packs: Path) -> None:
+    """Pack a task, likewise."""
+    from medcls.study.packs import write_pack
+
+    write_pack(folder, task, packs)
 
 
 class Running:

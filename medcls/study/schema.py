@@ -56,7 +56,10 @@ class ClassesConfig(Section):
 
 
 class StudyConfig(Section):
-    """Where the images are and the results go; also: by task, overrides of that one alone."""
+    """Where the images are and the results go; also: by task, overrides of that one alone.
+
+    packs: a folder with the finished runs of earlier studies, each task in a file, which is written anew.
+    """
 
     skin: Path | None
     bone: Path | None
@@ -66,6 +69,7 @@ class StudyConfig(Section):
     claimed: Flag
     folder: Path
     page: Path | None
+    packs: Path | None
     also: dict[str, list[str]]
 
     @field_validator("also")

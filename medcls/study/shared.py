@@ -32,6 +32,7 @@ def finished_source(
 ) -> tuple[Source, Config] | None:
     """The longest finished run that ``config`` can go on from, with its configuration; None where there is none.
 
+    A run that was unpacked without its nets is of use only where it is all of the run.
     wanted: identity of ``config`` as it was composed, which may leave the number of threads open.
     """
     for source in found:
@@ -43,7 +44,8 @@ def finished_source(
             open_threads = ("trainer.threads", "None") in wanted
             trainer = stored.trainer.model_copy(update={"threads": None}) if open_threads else stored.trainer
             same = identity(stored.model_copy(update={"trainer": trainer, "resume": None})) == wanted
-            if same and stored.epochs <= config.epochs and is_finished(run, stored):
+            long_enough = stored.epochs == config.epochs or (stored.epochs < config.epochs and run.last.is_file())
+            if same and long_enough and is_finished(run, stored):
                 return source, stored
         except UserError:  # damaged, and so not to be built on
             continue

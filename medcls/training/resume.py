@@ -53,7 +53,7 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet, ep
     """Take up the rows of the epochs that the last checkpoint covers.
 
     Raises UserError when the images are not those that the run began with, more than ``epochs`` epochs are done, or
-    one of its files is damaged.
+    one of its files is damaged or missing.
     """
     began_with = folder.read_data()
     folder.read_environment()  # which is needed when all is trained
@@ -66,6 +66,11 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet, ep
     if folder.last.exists():
         callbacks: dict[str, Any] = read_checkpoint(folder.last)["callbacks"]
         history.load_state_dict(callbacks[history.state_key])
+    elif (status := folder.read_status()) is not None and status["epoch"] > 0:
+        raise UserError(
+            f"{folder.last}: missing, and {status['epoch']} epochs are done, which only it can go on from.\n"
+            "  Restore it from a copy, or start a new run."
+        )
     if (done := len(history.rows)) > epochs:
         raise UserError(
             f"epochs: found {epochs}, but {done} epochs of {folder.path} are done. Expected at least {done}; for fewer "

@@ -1,0 +1,113 @@
+"""Packs of a study: the finished runs of each task without their nets, small enough to be kept beside the page."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from medcls.atomic import write_json
+from medcls.composition.compose import checked
+from medcls.errors import UserError
+from medcls.pack.archive import opened
+from medcls.pack.command import pack
+from medcls.pack.schema import ConfigWithPack
+from medcls.pack.strip import Machine, Stripper
+from medcls.quoting import in_grammar
+from medcls.runs.folder import RunFolder
+from medcls.runs.reading import read_json
+from medcls.study.plan_file import FILE, StudyFile, read_plan
+from medcls.study.schema import TASKS
+from medcls.study.shared import has_begun
+from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
+from medcls.sweep_report.contract import read_contract
+
+
+def packs_in(folder: Path) -> list[Path]:
+    """The packs of tasks in a folder, in the order of the study. Raises UserError for a pack of something else."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: found a file, expected a folder: of packs, or where they are to go.")
+    found = {file.stem: file for file in sorted(folder.glob("*.zip"))}
+    if strange := [str(found[name]) for name in found if name not in TASKS]:
+        raise UserError(f"{strange[0]}: not the pack of a task. Expected {', '.join(f'{name}.zip' for name in TASKS)}.")
+    return [found[name] for name in TASKS if name in found]
+
+
+@contextmanager
+def as_study(folder: Path) -> Iterator[Path]:
+    """The folder of a study: ``folder`` itself, or what the packs in it hold while the block runs."""
+    if not packs_in(folder):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="medcls_study_") as unpacked:
+        unpack(folder, Path(unpacked), {})
+        yield Path(unpacked)
+
+
+def unpack(packs: Path, folder: Path, epochs: Mapping[str, Mapping[str, int]]) -> None:
+    """Add finished runs of the packs to the folder of a study; runs that have begun there stay as they are.
+
+    epochs: of the jobs of tasks that are to be run: without its net a run of another length is of no use to them.
+    Raises UserError for a file that is no pack or was changed, as medcls verify does.
+    """
+    files = packs_in(packs)
+    if files and not (folder / FILE).exists():
+        read_plan(packs)  # sound
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(packs / FILE, folder / FILE)
+    for file in files:
+        with opened(file) as inside:
+            source = inside.folder / "runs" / file.stem
+            if not (source / "sweep.json").is_file():
+                raise UserError(f"{file}: expected the pack of a sweep named {file.stem}, as medcls study writes it.")
+            unpack_task(SweepFolder(source), SweepFolder(folder / file.stem), epochs.get(file.stem, {}))
+
+
+def unpack_task(source: SweepFolder, target: SweepFolder, epochs: Mapping[str, int]) -> None:
+    """Add the finished runs of a task to its folder, as jobs that are frozen with the configurations they had."""
+    target.jobs.mkdir(parents=True, exist_ok=True)
+    for job in finished_jobs(source):
+        asked = source.run_folder(job).read_config().get("epochs")
+        if has_begun(target, job) or epochs.get(job, asked) != asked:
+            continue
+        part = target.path / f".{job}.unpacked"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(source.path / job, part)
+        shutil.copyfile(part / RunFolder(part).config.name, target.jobs / f"{job}.yaml")
+        shutil.rmtree(target.path / job, ignore_errors=True)  # of a job that failed before it began
+        part.rename(target.path / job)
+    if not target.file.exists():
+        shutil.copyfile(source.file, target.file)
+
+
+def finished_jobs(sweep: SweepFolder) -> dict[str, int]:
+    """Jobs of a sweep whose runs are done, with their epochs; none where there is no sweep."""
+    names = [job["name"] for job in read_contract(sweep.file)["jobs"]] if sweep.file.is_file() else []
+    runs = {name: sweep.run_folder(name) for name in names}
+    return {name: len(history_so_far(run)) for name, run in runs.items() if read_status(run)["state"] == "done"}
+
+
+def write_pack(folder: Path, task: str, packs: Path) -> None:
+    """Pack what a task has finished, in the place of an earlier pack, and what the study asks.
+
+    Raises UserError where the earlier pack has a finished run that the folder does not have, or has fewer epochs of.
+    """
+    done = finished_jobs(SweepFolder(folder / task))
+    if not done:
+        return
+    packs.mkdir(parents=True, exist_ok=True)
+    file = packs / f"{task}.zip"
+    if file.is_file():
+        with opened(file) as inside:
+            before = finished_jobs(SweepFolder(inside.folder / "runs" / task))
+        if lost := [job for job, epochs in before.items() if epochs > done.get(job, 0)]:
+            raise UserError(
+                f"{file}: kept as it is, for it has more of {len(lost)} runs than {folder / task}, such as {lost[0]}.\n"
+                "  Name another folder: study.packs=<folder>"
+            )
+    with TemporaryDirectory(prefix=".medcls_", dir=packs) as part:
+        words = [f"run={in_grammar([str(folder / task)])}", f"output={in_grammar(str(Path(part) / file.name))}"]
+        os.replace(pack(checked(ConfigWithPack, "pack", [*words, "nets=false"], "pack")), file)
+    plan = Stripper(Machine([str(folder.absolute())])).values(read_json(folder / FILE, StudyFile))
+    write_json(packs / FILE, plan)
