@@ -307,3 +307,13 @@ def test_runs_that_claims_are_about_can_be_run_alone():
     corner = {(c.model.n_base, c.lr, c.batch_size) for c in map(tasks["4"].configs.__getitem__, tasks["4"].claimed)}
     assert corner == {(16, 1e-5, 8)}
     assert len(tasks["2"].claimed) == 18  # some of its claims are about a setting, over all others
+
+
+def test_what_a_run_would_take_is_known_from_epochs_measured_elsewhere(tmp_path):
+    write_study(tmp_path)
+    content = json.loads((tmp_path / "study.json").read_text())
+    (tmp_path / "study.json").write_text(json.dumps(content | {"seconds": {"y": 7.2}}))
+    write_page(tmp_path, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "1 run of 100 epochs, 100 epochs, about 12 min 00 s one after another" in page
+    assert "seconds unknown" not in page

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.run import Run
-from medcls.study.plan_file import PlannedTask
+from medcls.study.plan_file import PlannedTask, read_seconds
 from medcls.study.shared import shared_by
 from medcls.sweep.sweep_folder import history_so_far
 from medcls.sweep.watch import duration
@@ -71,7 +71,7 @@ def machine(folder: Path) -> str:
 
 
 def epoch_seconds(folder: Path, plan: Mapping[str, PlannedTask]) -> dict[str, float]:
-    """Median seconds of an epoch, by ``cost``, of all that the study has trained so far."""
+    """Median seconds of an epoch, by ``cost``, of all that the study has trained so far, here or elsewhere."""
     measured: dict[str, list[float]] = {}
     for name, task in plan.items():
         for job in task["jobs"]:
@@ -80,7 +80,7 @@ def epoch_seconds(folder: Path, plan: Mapping[str, PlannedTask]) -> dict[str, fl
             except UserError:  # damaged
                 continue
             measured.setdefault(job["cost"], []).extend(row["seconds"] for row in rows)
-    return {cost: median(seconds) for cost, seconds in measured.items() if seconds}
+    return read_seconds(folder) | {cost: median(seconds) for cost, seconds in measured.items() if seconds}
 
 
 def to_do(task: PlannedTask, done: Mapping[str, int], seconds: Mapping[str, float]) -> str:

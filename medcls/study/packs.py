@@ -17,6 +17,7 @@ from medcls.pack.strip import Machine, Stripper
 from medcls.quoting import in_grammar
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
+from medcls.study.effort import epoch_seconds
 from medcls.study.plan_file import FILE, StudyFile, read_plan
 from medcls.study.schema import TASKS
 from medcls.study.shared import has_begun
@@ -89,14 +90,20 @@ def finished_jobs(sweep: SweepFolder) -> dict[str, int]:
 
 
 def write_pack(folder: Path, task: str, packs: Path) -> None:
-    """Pack what a task has finished, in the place of an earlier pack, and what the study asks.
+    """Pack what a task has finished, in the place of an earlier pack; what the study asks and has measured beside it.
 
     Raises UserError where the earlier pack has a finished run that the folder does not have, or has fewer epochs of.
     """
-    done = finished_jobs(SweepFolder(folder / task))
-    if not done:
-        return
     packs.mkdir(parents=True, exist_ok=True)
+    if done := finished_jobs(SweepFolder(folder / task)):
+        replace_pack(folder, task, packs, done)
+    seconds = {cost: round(each, 2) for cost, each in epoch_seconds(folder, read_plan(folder)).items()}
+    plan = Stripper(Machine([str(folder.absolute())])).values(read_json(folder / FILE, StudyFile))
+    write_json(packs / FILE, plan | {"seconds": seconds})
+
+
+def replace_pack(folder: Path, task: str, packs: Path, done: Mapping[str, int]) -> None:
+    """Write the file of a task; done: epochs of its finished jobs."""
     file = packs / f"{task}.zip"
     if file.is_file():
         with opened(file) as inside:
@@ -109,5 +116,3 @@ def write_pack(folder: Path, task: str, packs: Path) -> None:
     with TemporaryDirectory(prefix=".medcls_", dir=packs) as part:
         words = [f"run={in_grammar([str(folder / task)])}", f"output={in_grammar(str(Path(part) / file.name))}"]
         os.replace(pack(checked(ConfigWithPack, "pack", [*words, "nets=false"], "pack")), file)
-    plan = Stripper(Machine([str(folder.absolute())])).values(read_json(folder / FILE, StudyFile))
-    write_json(packs / FILE, plan)

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from typing_extensions import TypedDict
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
 
 from medcls.atomic import write_json
 from medcls.config import Config
@@ -40,15 +41,18 @@ class PlannedTask(TypedDict):
 
 
 class StudyFile(TypedDict):
-    """Content of study.json, by task."""
+    """Content of study.json, by task; seconds: of an epoch, by ``cost``, where its runs are not at hand."""
 
     tasks: dict[str, PlannedTask]
+    seconds: NotRequired[dict[str, Annotated[float, Field(ge=0)]]]
 
 
 def write_plan(folder: Path, tasks: Mapping[str, Task], before: Mapping[str, PlannedTask]) -> None:
     """Write study.json; before: what it said of tasks that are not run now, and says on."""
     content = {name: planned(tasks, tasks[name]) if name in tasks else before[name] for name in TASKS}
-    write_json(folder / FILE, {"tasks": {name: _plain(task) for name, task in content.items()}})
+    plain = {name: _plain(task) for name, task in content.items()}
+    known = read_seconds(folder) if (folder / FILE).is_file() else {}
+    write_json(folder / FILE, {"tasks": plain, "seconds": known})
 
 
 def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
@@ -78,15 +82,24 @@ def cost(config: Config) -> str:
 
 def read_plan(folder: Path) -> dict[str, PlannedTask]:
     """Tasks of the study in ``folder``. Raises UserError where there is none, or its file is damaged."""
+    content = _read(folder)
+    for task in content["tasks"].values():
+        task["claims"] = [ClaimConfig.model_validate(claim) for claim in task["claims"]]
+    return content["tasks"]
+
+
+def read_seconds(folder: Path) -> dict[str, float]:
+    """Seconds of an epoch that the study in ``folder`` knows of runs elsewhere. Raises UserError likewise."""
+    return _read(folder).get("seconds", {})
+
+
+def _read(folder: Path) -> StudyFile:
     try:
-        content = read_json(folder / FILE, StudyFile)
+        return read_json(folder / FILE, StudyFile)
     except FileNotFoundError as error:
         raise UserError(
             f"report: {folder} is not the folder of a study (it holds no {FILE}).\n  Name one, such as runs/study."
         ) from error
-    for task in content["tasks"].values():
-        task["claims"] = [ClaimConfig.model_validate(claim) for claim in task["claims"]]
-    return content["tasks"]
 
 
 def _plain(task: PlannedTask) -> dict[str, Any]:
