@@ -75,6 +75,8 @@ def shown(value: Any) -> str:
     if is_interval(value):
         value, low, high = (value.get(key) for key in OF_INTERVAL)
         return shown(value) if _is_absent(low) else f"{shown(value)} [{shown(low)}, {shown(high)}]"
+    if _is_absent(value):
+        return "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

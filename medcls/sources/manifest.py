@@ -169,5 +169,9 @@ def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> li
             f"  Found {', '.join(map(repr, found)) or 'none'}. Name it: data.columns.{next(iter(needed))}=..."
         )
     if "group" in missing:
-        log.info("%s: no column %r, so that no patients are known (columns: %s)", manifest, "group", ", ".join(found))
+        log.info(
+            "%s: no column 'group', so that no patients are known (columns: %s). If one names them: "
+            "data.columns.group=<column>",
+            *(manifest, ", ".join(found)),
+        )
     return [None if name is None or key in missing else found.index(name) for key, name in wanted.items()]

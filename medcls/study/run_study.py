@@ -30,7 +30,7 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
     if config.packs is not None:
         epochs = {name: {job: of.epochs for job, of in task.configs.items()} for name, task in tasks.items()}
         call(unpack_into, config.packs, config.folder, epochs)
-    checked = {name: check_plan(task.plan) for name, task in tasks.items()}
+    checked = {name: check_plan(task.plan, "study.folder") for name, task in tasks.items()}
     before = plan_others(config, tasks)
     config.folder.mkdir(parents=True, exist_ok=True)
     with locked(config.folder, "another study is running here"):

@@ -40,34 +40,33 @@ def sweep(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def check_plan(plan: Plan) -> tuple[SweepFolder, LaunchSettings]:
+def check_plan(plan: Plan, key: str = "hydra.sweep.dir") -> tuple[SweepFolder, LaunchSettings]:
     """Folder of a sweep and how its jobs are launched, their numbers of threads decided; nothing is written.
 
+    key: by which the user chooses the folder.
     Raises UserError where its jobs cannot run here, or the folder holds other jobs.
     """
     settings = choose_launch_settings(plan.launch, plan.sweep.jobs, plan.configs)
     folder = SweepFolder(plan.folder)
-    check_same_sweep(folder, plan)
+    check_same_sweep(folder, plan, key)
     fix_threads(folder, plan, settings)
-    check_same_jobs(folder, plan)
+    check_same_jobs(folder, plan, key)
     if settings.launcher is None:  # on another machine the images may lie elsewhere
         call(check_here, plan.configs)
     return folder, settings
 
 
-def check_same_sweep(folder: SweepFolder, plan: Plan) -> None:
+def check_same_sweep(folder: SweepFolder, plan: Plan, key: str) -> None:
     """Raise UserError if the folder holds jobs that this command does not have."""
     if not folder.file.exists():
         if folder.path.is_dir() and any(folder.path.iterdir()):
-            raise UserError(
-                f"{folder.path}: neither empty nor the folder of a sweep. Choose another: hydra.sweep.dir=<folder>"
-            )
+            raise UserError(f"{folder.path}: neither empty nor the folder of a sweep. Choose another: {key}=<folder>")
         return
     gone = [job["name"] for job in folder.read()["jobs"] if job["name"] not in plan.configs]
     if gone:
         raise UserError(
             f"{folder.path}: holds {len(gone)} jobs that this command does not have, such as {gone[0]}.\n"
-            "  Expected the same jobs or more. Choose another folder: hydra.sweep.dir=<folder>"
+            f"  Expected the same jobs or more. Choose another folder: {key}=<folder>"
         )
 
 
@@ -84,7 +83,7 @@ def fix_threads(folder: SweepFolder, plan: Plan, settings: LaunchSettings) -> No
             plan.configs[name] = config.model_copy(update={"trainer": trainer})
 
 
-def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
+def check_same_jobs(folder: SweepFolder, plan: Plan, key: str) -> None:
     """Raise UserError that names every key in which a frozen job differs from the configuration composed now."""
     changed: dict[str, list[str]] = {}
     for name, config in plan.configs.items():
@@ -99,7 +98,7 @@ def check_same_jobs(folder: SweepFolder, plan: Plan) -> None:
         lines = [f"  {key}  ({', '.join(names[:2])}{', ...' * (len(names) > 2)})" for key, names in changed.items()]
         raise UserError(
             f"{folder.path}: its jobs were started with a different configuration:\n" + "\n".join(lines) + "\n"
-            "  Undo the change to resume, or start a new sweep in another folder: hydra.sweep.dir=<folder>"
+            f"  Undo the change to resume, or start a new sweep in another folder: {key}=<folder>"
         )
 
 
