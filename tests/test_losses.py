@@ -69,7 +69,17 @@ def test_probabilities_are_those_of_scipy_and_hits_and_auroc_those_of_scikit_lea
     hits = metrics.accuracy_score(labels, p.argmax(axis=1), normalize=False)
     assert correct(torch.tensor(logits), torch.tensor(labels)) == hits
     expected = metrics.roc_auc_score(np.eye(n_classes)[labels], p, average="macro")
-    assert auroc(found, torch.tensor(labels)).item() == pytest.approx(expected)
+    assert auroc(found, torch.tensor(labels), n_classes - 1).item() == pytest.approx(expected)
+
+
+def test_auroc_of_an_epoch_is_that_of_the_table_where_probabilities_are_rounded_to_ties():
+    """Logits of a net that overfits, beyond the 17 from which on 1 minus a probability is 1."""
+    logits = torch.tensor([[-30.0], [-25.0], [-20.0], [-18.0], [16.0], [17.5], [19.0], [25.0]])
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 0, 1])
+    p = probabilities(logits, "bce")
+    found = [auroc(p, labels, positive).item() for positive in (0, 1)]
+    assert found == pytest.approx([metrics.roc_auc_score(labels == k, p[:, k]) for k in (0, 1)])
+    assert found[0] != found[1]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from medcls.decision.record import content_of, decide_on
 from medcls.decision.temperature import log_odds
 from medcls.errors import UserError
 from medcls.evaluation.constant import says_nothing
+from medcls.evaluation.formulas import auroc
 from medcls.evaluation.intervals import class_table
 from medcls.evaluation.metrics import Metric
 from medcls.evaluation.plateau import constant_of
@@ -71,7 +72,8 @@ def run_numbers(run: Run, last: Predictions | None, net: Classifier | None, own:
         row, of_last = run.history[-1], stored["last"]["val"]
         told = {name: row[f"val_{name}"] for name in ("loss", "accuracy", "auroc")}
         of_table = {name: _value(of_last.get(name)) for name in told}
-        yield from compared(of_table, told, "last val, in history.csv,")
+        for number in compared(of_table, told, "last val, in history.csv,"):
+            yield replace(number, open=of_other_ties(last)) if number.where.endswith("auroc") else number
     yield from decision_numbers(run)
 
 
@@ -137,6 +139,17 @@ def within_rounding(number: Number, predictions: Predictions, net: Classifier | 
         why = "the loss needs the net, or its own code" if net is None else "rounded probabilities do not say the loss"
         return replace(number, why=why)
     return number if loss is None else replace(number, open=loss.rounding)
+
+
+def of_other_ties(predictions: Predictions | None) -> float:
+    """How far apart AUROC is by the probability of one of two classes and by that of the other, rounded to other ties.
+
+    Earlier versions took that of the second class after each epoch, and the table that of the positive one.
+    """
+    if predictions is None or predictions.probabilities.shape[1] != 2:
+        return 0.0
+    first, second = (auroc(predictions.labels, predictions.probabilities, positive) for positive in (0, 1))
+    return abs(first - second) + ROUNDING
 
 
 def decision_numbers(run: Run) -> Iterator[Number]:

@@ -17,6 +17,7 @@ from medcls.errors import UserError
 from medcls.models import build_network
 from medcls.models.pretrained import to_be_restored
 from medcls.runs.checkpoint import read_checkpoint
+from medcls.runs.predictions import positive_index
 from medcls.training.losses import build_loss, correct, n_outputs, outputs_of, probabilities, read_loss
 from medcls.training.optimizer import build_optimizer
 from medcls.training.schedule import build_schedule, step_schedule
@@ -71,6 +72,7 @@ class Classifier(pl.LightningModule):
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
         self.criterion = build_loss(part, self.loss, len(classes), weights)
+        self.positive = positive_index(classes, positive)
         self.metrics: Mapping[str, MetricFunction] = {}  # of the user's own, computed after each epoch
         self.train_loss, self.train_correct, self.train_images = torch.zeros(()), torch.zeros(()), 0
         self.val_batches: list[Batch] = []
@@ -131,7 +133,7 @@ class Classifier(pl.LightningModule):
                 "train_accuracy": self.train_correct / self.train_images,
                 "val_loss": self.compute_loss(logits, labels),
                 "val_accuracy": correct(logits, labels) / len(labels),
-                "val_auroc": auroc(probability, labels),
+                "val_auroc": auroc(probability, labels, self.positive),
             }
             | {
                 f"val_{name}": float(metric(labels.cpu().numpy(), probability.cpu().numpy()))
@@ -208,12 +210,14 @@ def subclass(target: str) -> type[Classifier]:
     return found
 
 
-def auroc(probability: Tensor, labels: Tensor) -> Tensor:
+def auroc(probability: Tensor, labels: Tensor, positive: int) -> Tensor:
     """Area under the ROC curve of probabilities (N, C); more than two classes: mean of one class against the rest.
 
+    Of two, it is that of class ``positive``, as in the table of a run: the other's probability, near 1 where this one
+    is near 0, is rounded to other ties.
     Every class must be among the labels: torchmetrics gives 0.0 where one is missing.
     """
     if probability.shape[1] == 2:
-        return binary_auroc(probability[:, 1], labels)
+        return binary_auroc(probability[:, positive], (labels == positive).long())
     targets = torch.nn.functional.one_hot(labels, probability.shape[1])
     return multilabel_auroc(probability, targets, num_labels=probability.shape[1])
