@@ -268,6 +268,18 @@ def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command
 
 
 @pytest.mark.slow
+def test_page_of_the_study_in_docs_follows_from_its_packs_and_every_number_in_them_is_the_same_anew(command):
+    docs = SCRIPT.parent / "docs"
+    told = command("medcls", "study", f"report={docs / 'study'}", "study.page=study.md")
+    assert told.status == 0, told.err
+    assert (told.folder / "study.md").read_text() == (docs / "study.md").read_text()
+    packs = sorted((docs / "study").glob("*.zip"))
+    assert packs
+    for pack in packs:
+        assert command("medcls", "verify", str(pack)).status == 0, pack
+
+
+@pytest.mark.slow
 def test_killed_study_goes_on_where_it_was(command, tmp_path):
     whole = command("medcls", "study", *FIVE)
     assert whole.status == 0, whole.err
