@@ -12,7 +12,7 @@ from medcls.config.stored import check_stored
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
-from medcls.study.tasks import Identity, Source, identity
+from medcls.study.tasks import Identity, Source, fits, identity
 from medcls.sweep.run_sweep import is_finished
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far
 
@@ -41,9 +41,7 @@ def finished_source(
             if not run.config.is_file():
                 continue
             stored = check_stored(run.read_config(), run.config, config.own_code)
-            open_threads = ("trainer.threads", "None") in wanted
-            trainer = stored.trainer.model_copy(update={"threads": None}) if open_threads else stored.trainer
-            same = identity(stored.model_copy(update={"trainer": trainer, "resume": None})) == wanted
+            same = fits(identity(stored.model_copy(update={"resume": None})), wanted)
             long_enough = stored.epochs == config.epochs or (stored.epochs < config.epochs and run.last.is_file())
             if same and long_enough and is_finished(run, stored):
                 return source, stored

@@ -149,15 +149,23 @@ def identity(config: Config) -> Identity:
     return tuple((key, repr(value)) for key, value in flat(config.plain()) if key not in free)
 
 
+def fits(found: Identity, wanted: Identity) -> bool:
+    """Whether a run of one identity is that of another, which may leave the number of threads open."""
+    threads = "trainer.threads"
+    if (threads, "None") in wanted:
+        found = tuple((key, "None" if key == threads else value) for key, value in found)
+    return found == wanted
+
+
 def sources(tasks: Mapping[str, Jobs], name: str, job: str) -> list[Source]:
     """Runs of other tasks that are the beginning of a job, or all of it; the longest first."""
     order, task = list(TASKS), tasks[name]
     epochs, identical = task.configs[job].epochs, task.identities[job]
-    found = []
+    known = []
     for other in tasks.values():
         earlier = order.index(other.name) < order.index(name)
-        for twin in [twin for twin, same in other.identities.items() if same == identical and other is not task]:
+        for twin in [twin for twin, found in other.identities.items() if fits(found, identical) and other is not task]:
             length = other.configs[twin].epochs
             if length <= epochs:
-                found.append(Source(other.name, twin, length, awaited=earlier or length < epochs))
-    return sorted(found, key=lambda source: (-source.epochs, order.index(source.task)))
+                known.append(Source(other.name, twin, length, awaited=earlier or length < epochs))
+    return sorted(known, key=lambda source: (-source.epochs, order.index(source.task)))
