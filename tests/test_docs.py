@@ -59,7 +59,7 @@ OF_RUNS = {  # the schema of a command, which of its keys it takes, and keys tha
     "errors": (ConfigWithErrors, check_errors_keys, ()),
     "export": (ConfigWithExport, check_export_keys, ("format",)),
     "sheet": (ConfigWithSheet, check_sheet_keys, ("external", "maps")),
-    "pack": (ConfigWithPack, check_pack_keys, ("keep", "images")),
+    "pack": (ConfigWithPack, check_pack_keys, ("keep", "images", "nets")),
     "verify": (ConfigWithVerify, check_verify_keys, ("within",)),
 }
 SETTING = re.compile(r"['\"]?[+~]{0,2}[a-z_]+([./][a-z_]\w*)*=\S")
