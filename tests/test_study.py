@@ -260,7 +260,7 @@ def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command
     assert (fewer.status, "5c.zip: kept as it is" in fewer.err) == (2, True), fewer.err
     assert (packs / "5c.zip").read_bytes() == before["5c.zip"]
     wider = command(
-        "medcls", "study", *words, "model.n_base=4", "study.tasks=[5c]", "study.folder=4", "study.packs=packs"
+        "medcls", "study", *words, "model.n_base=4", "study.tasks=[5c]", "study.folder=wider", "study.packs=packs"
     )
     assert (wider.status, "another folder: study.folder=<folder>" in wider.err) == (2, True), wider.err
     (packs / "notes.zip").write_bytes(b"")
