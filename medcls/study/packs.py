@@ -15,12 +15,11 @@ from medcls.pack.command import pack
 from medcls.pack.schema import ConfigWithPack
 from medcls.pack.strip import Machine, Stripper
 from medcls.quoting import in_grammar
-from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
 from medcls.study.effort import epoch_seconds
 from medcls.study.plan_file import FILE, StudyFile, read_plan
 from medcls.study.schema import TASKS
-from medcls.study.shared import has_begun
+from medcls.study.shared import has_begun, placing
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
 from medcls.sweep_report.contract import read_contract
 
@@ -72,12 +71,9 @@ def unpack_task(source: SweepFolder, target: SweepFolder, epochs: Mapping[str, i
         asked = source.run_folder(job).read_config().get("epochs")
         if has_begun(target, job) or epochs.get(job, asked) != asked:
             continue
-        part = target.path / f".{job}.unpacked"
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(source.path / job, part)
-        shutil.copyfile(part / RunFolder(part).config.name, target.jobs / f"{job}.yaml")
-        shutil.rmtree(target.path / job, ignore_errors=True)  # of a job that failed before it began
-        part.rename(target.path / job)
+        with placing(target.path / job) as part:
+            shutil.copytree(source.path / job, part)
+            shutil.copyfile(source.run_folder(job).config, target.jobs / f"{job}.yaml")
     if not target.file.exists():
         shutil.copyfile(source.file, target.file)
 

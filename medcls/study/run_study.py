@@ -23,7 +23,8 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
     """Run what is missing of the chosen tasks, report on each, write the page and packs; returns the exit status.
 
     overrides: for the sweeps of all tasks; again: the command that resumes the study.
-    Raises UserError before anything is written, Stopped when asked to stop.
+    Raises UserError before anything but runs of packs is written, and for a pack that has more than the study; Stopped
+    when asked to stop.
     """
     start_server()
     tasks = plan_tasks(config, overrides)

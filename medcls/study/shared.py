@@ -1,7 +1,8 @@
 """A run that another task of the study has finished, taken over: resumed from a copy, or copied where it is as long."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from typing_extensions import TypedDict
@@ -53,14 +54,21 @@ def finished_source(
 def take_over(folder: Path, source: Source, target: RunFolder) -> None:
     """Copy a finished run to where another is wanted, whole or not at all."""
     run = RunFolder(folder / source.task / source.job)
-    part = target.path.with_name(f".{target.path.name}.copy")
+    with placing(target.path) as part:
+        with run.locked():
+            shutil.copytree(run.path, part, ignore=shutil.ignore_patterns(".lock", "train.log", FILE))
+            shared: Shared = {"task": source.task, "job": source.job, "epochs": len(history_so_far(run))}
+        write_json(part / FILE, shared)
+
+
+@contextmanager
+def placing(target: Path) -> Iterator[Path]:
+    """Where to put a folder that takes the place of ``target`` when the block ends without an error."""
+    part = target.with_name(f".{target.name}.copy")
     shutil.rmtree(part, ignore_errors=True)
-    with run.locked():
-        shutil.copytree(run.path, part, ignore=shutil.ignore_patterns(".lock", "train.log", FILE))
-        shared: Shared = {"task": source.task, "job": source.job, "epochs": len(history_so_far(run))}
-    write_json(part / FILE, shared)
-    shutil.rmtree(target.path, ignore_errors=True)  # of a job that failed before it began
-    part.rename(target.path)
+    yield part
+    shutil.rmtree(target, ignore_errors=True)  # of a job that failed before it began
+    part.rename(target)
 
 
 def shared_by(folder: Path) -> Shared | None:
