@@ -182,6 +182,8 @@ def test_pack_without_nets_reproduces_the_table_and_judges_no_image(root, tmp_pa
         again = command(
             "medcls", "pack", f"run={unpacked.folder}/runs/{done.folder.name}", "nets=false", "output=2.zip"
         )
+        sheet = command("medcls", "sheet", f"run={unpacked.folder}/runs/{done.folder.name}")
+    assert (sheet.status, "Make the sheet of the run that was packed" in sheet.err) == (2, True), sheet.err
     assert again.status == 0, again.err
     assert (again.folder / "2.zip").read_bytes() == one.read_bytes()
 

@@ -127,11 +127,21 @@ def read_record(run: Run, prefix: str = "") -> Record:
         run,
         prefix,
         values,
-        expected(folder.data, Images),
+        read_images(folder),
         expected(folder.environment, Environment),
         read_decision(folder.decision),
         read_json(findings, Audit) if findings.is_file() else None,
     )
+
+
+def read_images(folder: RunFolder) -> Images:
+    """Content of data.json. Raises UserError where it is damaged, or that of a run that was unpacked."""
+    if "unreadable" not in read_json(folder.data, dict[str, Any]):
+        raise UserError(
+            f"run: {folder.path} is of a pack, which leaves out what a sheet tells of the images: the audit, and files "
+            "that could not be read.\n  Make the sheet of the run that was packed."
+        )
+    return expected(folder.data, Images)
 
 
 def digest(run: Run) -> str:
