@@ -139,6 +139,11 @@ def test_page_gives_verdicts_and_what_is_missing_would_take(tmp_path):
     assert "1 run of 100 epochs, 100 epochs; seconds unknown" in text
     write_page(tmp_path, tmp_path / "again.md")
     assert (tmp_path / "again.md").read_text() == text
+    first, *others, last = sorted((tmp_path / "2").glob("*_seed-*"))
+    for run in (first, *others, last):
+        (run / "data.json").write_text(json.dumps({"root": None, "fingerprint": "b" if run == last else "a"}))
+    write_page(tmp_path, tmp_path / "again.md")
+    assert "**The images changed between runs: 2/" in (tmp_path / "again.md").read_text()
 
 
 def test_a_page_is_not_replaced_by_one_that_says_nothing(tmp_path):

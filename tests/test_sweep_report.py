@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from conftest import TINY
 from PIL import Image
 
 from medcls.config.targets import Target
@@ -279,6 +280,21 @@ def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
             write_run(tmp_path / f"{data}{seed}", seed=seed, data=data)
     write_report(tmp_path)
     assert "2 seeds each on different images (120 and 120), so unpaired" in text_of(tmp_path)
+
+
+def test_images_that_changed_between_runs_are_told(tmp_path, command, train, make_folder):
+    root, asked = make_folder(), [*TINY, "epochs=1", "logger=none", "audit=none", "data=folder"]
+    said = "The images changed between runs: third had others than first."
+    for name, seed in (("first", 0), ("second", 1), ("third", 2)):
+        where = f"hydra.run.dir={tmp_path / 'runs' / name}"
+        done = train(*asked, f"data.root={root}", "data.split.seed=0", f"seed={seed}", where)
+        assert done.status == 0, done.err
+        if name == "second":
+            assert "The images changed" not in command("medcls", "report", str(tmp_path / "runs")).out
+            (root / "train/a/0.jpg").unlink()
+    told = command("medcls", "report", str(tmp_path / "runs"))
+    assert said in " ".join(told.out.split()), told.err
+    assert said in (tmp_path / "runs/report.md").read_text()
 
 
 def write_folds(folder, *, lrs=(1e-3, 1e-4), seeds=(0,), test=False):

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medcls.atomic import write_text
@@ -20,6 +20,7 @@ from medcls.study.plan_file import PlannedTask, read_plan
 from medcls.study.reliability import QUESTION, reliability
 from medcls.study.schema import FOLDS, RELIABLE
 from medcls.sweep.variants import in_grammar
+from medcls.sweep_report.changed_images import changed_images
 from medcls.sweep_report.design import Sweep, read_sweep
 from medcls.sweep_report.verdicts import Verdicts, judge
 
@@ -95,9 +96,15 @@ def answers_of(found: Found) -> list[Answer | None]:
 
 def warnings(found: list[Found]) -> list[str]:
     """What must be said before anything else."""
-    if not any(task.sweep and task.sweep.simulated for task in found):
-        return []
-    return ["**SIMULATED DATA**, drawn by a program: no verdict here says anything about patients or about the study."]
+    said = []
+    if any(task.sweep and task.sweep.simulated for task in found):
+        said.append(
+            "**SIMULATED DATA**, drawn by a program: no verdict here says anything about patients or the study."
+        )
+    runs = (replace(run, name=f"{task.name}/{run.name}") for task in found if task.sweep for run in task.sweep.runs)
+    if changed := changed_images(runs):
+        said.append(f"**{changed}**")
+    return said
 
 
 def overview(found: list[Found], answers: Mapping[str, list[Answer | None]]) -> str:

@@ -7,6 +7,7 @@ from statistics import fmean
 from textwrap import shorten, wrap
 
 from medcls.evaluation.metrics import title_of
+from medcls.sweep_report.changed_images import changed_images
 from medcls.sweep_report.crossvalidation import CHOSEN, Validated
 from medcls.sweep_report.design import Sweep
 from medcls.sweep_report.ranking import Ranked, Ranking, show_difference, show_interval
@@ -24,7 +25,7 @@ _UNKNOWN = ("", "no reason recorded")
 
 @dataclass(frozen=True)
 class Head:
-    """The answer in a sentence; what failed and why; nets that say nothing; what to do next, empty where nothing."""
+    """The answer in a sentence; what failed and why; doubts about it; what to do next, empty where nothing."""
 
     answer: str
     failures: tuple[str, ...]
@@ -34,7 +35,7 @@ class Head:
 
 def head_of(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, validated: Sequence[Validated] = ()) -> Head:
     """What stands at the top of the report."""
-    doubts = []
+    doubts = [changed] if (changed := changed_images(sweep.runs)) else []
     silent, n_nets = silent_nets(sweep, verdicts.split), sum(run.done for run in sweep.runs)
     if silent:
         doubts.append(count_silent(silent, n_nets))

@@ -1,0 +1,46 @@
+"""Whether runs whose settings name the same images had the same ones: a folder may change between two commands."""
+
+import json
+from collections.abc import Iterable
+
+from medcls.errors import UserError
+from medcls.runs.folder import Data, RunFolder
+from medcls.runs.reading import read_json
+from medcls.runs.run import Run
+
+# Of the section data: where images lie on a machine, which says nothing of what they are.
+_PLACES = ("root", "default_root", "cache_dir", "manifest")
+
+
+def changed_images(runs: Iterable[Run]) -> str:
+    """A sentence where finished runs had other images, labels or splits than earlier ones; empty where none had."""
+    first: dict[str, tuple[str, Run]] = {}
+    changed: list[tuple[Run, Run]] = []
+    for run in runs:
+        found = _fingerprint(run) if run.done else None
+        if found is not None:
+            expected, earlier = first.setdefault(_asked(run), (found, run))
+            changed += [] if found == expected else [(run, earlier)]
+    if not changed:
+        return ""
+    others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"The images changed between runs: {changed[0][0].name}{others} had others than {changed[0][1].name}."
+
+
+def _fingerprint(run: Run) -> str | None:
+    """That of data.json; None where it cannot be read."""
+    try:
+        return read_json(RunFolder(run.folder).data, Data)["fingerprint"]
+    except (OSError, UserError):
+        return None
+
+
+def _asked(run: Run) -> str:
+    """What decides which images a run has, equal for runs that should have the same."""
+    config = run.config
+    data = {key: value for key, value in config.get("data", {}).items() if key not in _PLACES}
+    data["audit"], data["image_size"] = config.get("audit"), config.get("image_size")
+    if data.get("train_fraction", 1) != 1:
+        data["seed"] = run.seed  # which draws the part
+    data["swept"] = [run.values.get(f"data.{key}") for key in _PLACES]
+    return json.dumps(data, sort_keys=True, default=str)
