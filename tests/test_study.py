@@ -253,6 +253,12 @@ def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command
     assert (work / "two/study.md").read_text() == page
     alone = command("medcls", "study", "report=packs", "study.page=page.md")
     assert (alone.status, (work / "page.md").read_text()) == (0, page), alone.err
+    # What an epoch of other nets takes, and only the packs know, stays known.
+    plan = json.loads((packs / "study.json").read_text())
+    (packs / "study.json").write_text(json.dumps(plan | {"seconds": {**plan["seconds"], "other nets": 1.5}}))
+    known = command("medcls", "study", *words, "study.tasks=[5c]", "study.folder=elsewhere", "study.packs=packs")
+    assert known.status == 0, known.err
+    assert json.loads((packs / "study.json").read_text())["seconds"]["other nets"] == 1.5
     # Without its nets a shorter run cannot be gone on from: the longer ones are trained from their first epoch.
     longer = command("medcls", "study", *words, "study.tasks=[5d]", "study.folder=two", "study.packs=packs")
     assert longer.status == 0, longer.err

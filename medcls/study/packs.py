@@ -17,7 +17,7 @@ from medcls.pack.strip import Machine, Stripper
 from medcls.quoting import in_grammar
 from medcls.runs.reading import read_json
 from medcls.study.effort import epoch_seconds
-from medcls.study.plan_file import FILE, StudyFile, read_plan
+from medcls.study.plan_file import FILE, StudyFile, read_plan, read_seconds
 from medcls.study.schema import TASKS
 from medcls.study.shared import has_begun, placing
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far, read_status
@@ -93,17 +93,20 @@ def write_pack(folder: Path, task: str, packs: Path) -> None:
     packs.mkdir(parents=True, exist_ok=True)
     if done := finished_jobs(SweepFolder(folder / task)):
         replace_pack(folder, task, packs, done)
-    seconds = {cost: round(each, 2) for cost, each in epoch_seconds(folder, read_plan(folder)).items()}
+    known = read_seconds(packs) if (packs / FILE).is_file() else {}
+    seconds = known | {cost: round(each, 2) for cost, each in epoch_seconds(folder, read_plan(folder)).items()}
     plan = Stripper(Machine([str(folder.absolute())])).values(read_json(folder / FILE, StudyFile))
     write_json(packs / FILE, plan | {"seconds": seconds})
 
 
 def replace_pack(folder: Path, task: str, packs: Path, done: Mapping[str, int]) -> None:
-    """Write the file of a task; done: epochs of its finished jobs."""
+    """Write the file of a task, unless it has just these runs; done: epochs of its finished jobs."""
     file = packs / f"{task}.zip"
     if file.is_file():
         with opened(file) as inside:
             before = finished_jobs(SweepFolder(inside.folder / "runs" / task))
+        if before == done:  # made when the images were at hand, which another one may have to do without
+            return
         if lost := [job for job, epochs in before.items() if epochs > done.get(job, 0)]:
             raise UserError(
                 f"{file}: kept as it is, for it has more of {len(lost)} runs than {folder / task}, such as {lost[0]}.\n"
