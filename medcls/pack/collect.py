@@ -14,7 +14,7 @@ from medcls.atomic import json_bytes
 from medcls.audit.wording import first_sentences
 from medcls.errors import UserError
 from medcls.pack.layout import LAST, OF_RUN, VERDICTS, wrong_with
-from medcls.pack.recompute import verdicts_of
+from medcls.pack.recompute import last_is_best, verdicts_of
 from medcls.pack.strip import Stripper
 from medcls.predict.nets import is_sweep
 from medcls.quoting import typed
@@ -148,8 +148,7 @@ def add_run(found: Collected, inside: str, run: Run, stripper: Stripper, patient
 def add_nets(found: Collected, inside: str, run: Run, stripper: Stripper) -> None:
     """The nets of both columns of a run's table. Raises UserError where one is missing."""
     folder = RunFolder(run.folder)
-    last_is_best = run.metrics["best"]["epoch"] == run.metrics["last"]["epoch"]
-    for file in (folder.best, *([] if last_is_best else [folder.last])):
+    for file in (folder.best, *([] if last_is_best(run) else [folder.last])):
         if not file.is_file():
             raise UserError(f"{file}: missing. Restore it from a copy, or pack another run.")
         found.add(f"{inside}/checkpoints/{file.name}", checkpoint(file, stripper))
