@@ -3,6 +3,7 @@ tasks share are trained once with the numbers that they would have alone, and th
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import SCRIPT, SWEEP
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from sweeping import eventually, histories, states
 from test_sweep_report import write_run, write_sweep
@@ -20,7 +22,9 @@ from medcls.composition.run_name import register_resolvers
 from medcls.config.schema import ClaimConfig, check_sweep
 from medcls.errors import UserError
 from medcls.study.claims import judge_claim
-from medcls.study.page import write_page
+from medcls.study.page import Found, write_page
+from medcls.study.page import command as command_on_page
+from medcls.study.plan_file import planned
 from medcls.study.schema import TASKS, StudyConfig
 from medcls.study.tasks import plan_tasks
 from medcls.sweep_report.design import read_sweep
@@ -312,17 +316,26 @@ def test_killed_study_goes_on_where_it_was(command, tmp_path):
     assert Path(tmp_path / "killed/5c/report.html").exists()
 
 
-def test_classes_of_one_data_set_change_for_it_alone_whatever_a_sweep_compares():
-    none = {"skin": None, "xray": None}
+def test_classes_and_patients_of_one_data_set_are_its_alone_whatever_a_sweep_compares(tmp_path):
+    none, pattern = {"skin": None, "xray": None}, r"_(\d+)[LR]\.jpg"
     register_resolvers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         own = OmegaConf.to_container(compose("study").study)
         other = {"bone": {"OA": "osteoarthritis", "NO": "normal"}}
-        config = StudyConfig.model_validate({**own, "tasks": ["3"], "classes": {**none, **other}})
+        config = StudyConfig.model_validate(
+            {**own, "tasks": ["3"], "classes": {**none, **other}, "group_pattern": {**none, "bone": pattern}}
+        )
         (task,) = plan_tasks(config, ["seed=0"]).values()
     found = {config.data.name: (config.data.classes, config.data.positive) for config in task.configs.values()}
     assert found["bone"] == (other["bone"], "osteoarthritis")
     assert found["skin"] == ({"Mel": "melanoma", "Nev": "nevus"}, "melanoma")
+    patients = {config.data.name: config.data.group_pattern for config in task.configs.values()}
+    assert patients == {"skin": None, "bone": pattern}
+    # The command on the page says both, as they are typed.
+    line = command_on_page(Found("3", planned({"3": task}, task), None, None, {}))
+    words = [word for word in shlex.split(line) if word.startswith(("study.classes", "study.group_pattern"))]
+    parsed = {one.key_or_group: one.value() for one in OverridesParser.create().parse_overrides(words)}
+    assert parsed == {"study.classes.bone": other["bone"], "study.group_pattern.bone": pattern}
 
 
 @pytest.mark.slow

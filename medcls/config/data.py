@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from medcls.config.section import MACHINERY, REPETITION, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
 from medcls.config.targets import KEY, DottedPath
@@ -60,6 +60,20 @@ class SimulatedConfig(Section):
     counts: dict[str, list[AtLeast1]]
 
 
+def one_group(pattern: str) -> str:
+    """The pattern itself. Raises ValueError where it is none, or names no part, or several, that the patient is."""
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from error
+    if groups != 1:
+        raise ValueError(f"a regular expression with one group in parentheses, not {groups}")
+    return pattern
+
+
+GroupPattern = Annotated[str, AfterValidator(one_group)]
+
+
 class DataConfig(Section):
     """A data set; with ``target`` a function of the user's own, called with ``args``, that returns it."""
 
@@ -73,7 +87,7 @@ class DataConfig(Section):
     manifest: Annotated[Path | None, PLACE]
     columns: Annotated[ColumnsConfig, Knob(on_page=False)]
     allow_outside_root: Annotated[Flag, MACHINERY]
-    group_pattern: str | None
+    group_pattern: GroupPattern | None
     channels: Literal[1, 3]
     window: Literal["file", "percentiles"] | tuple[float, Above0]
     max_pixels: Annotated[AtLeast1, MACHINERY]
@@ -90,17 +104,6 @@ class DataConfig(Section):
         if args and others.data.get("target") is None:
             raise ValueError(f"none without data.{KEY}, the function that they are for")
         return args
-
-    @field_validator("group_pattern")
-    @classmethod
-    def one_group(cls, pattern: str | None) -> str | None:
-        try:
-            groups = 1 if pattern is None else re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"a regular expression ({error})") from error
-        if groups != 1:
-            raise ValueError(f"a regular expression with one group in parentheses, not {groups}")
-        return pattern
 
     @property
     def title(self) -> str:

@@ -184,21 +184,23 @@ def command(found: Found) -> str:
         return shlex.join(["python", "sweep.py", *words])
     if len(places) == 1:
         ((name, place),) = places.items()
-        words = [words[0], f"data.root={place}", *classes_of(name, task), *words[1:]]
+        words = [words[0], f"data.root={place}", *of_folder(name, task), *words[1:]]
         return shlex.join(["python", "sweep.py", *words])
-    # Two data sets, whose classes an override would change for both.
+    # Two data sets, whose classes and patients an override would change for both.
     roots = [f"study.{name}={place}" for name, place in places.items()]
-    classes = [f"study.{word.removeprefix('data.')}" for name in places for word in classes_of(name, task, f".{name}")]
-    return shlex.join(["python", "sweep.py", "study", f"study.tasks=[{found.name}]", *roots, *classes, *words[1:]])
+    named = [f"study.{word.removeprefix('data.')}" for name in places for word in of_folder(name, task, f".{name}")]
+    return shlex.join(["python", "sweep.py", "study", f"study.tasks=[{found.name}]", *roots, *named, *words[1:]])
 
 
-def classes_of(name: str, task: PlannedTask, of: str = "") -> list[str]:
-    """The override that gives a data set its classes; none where they are its own."""
-    classes = task["data"][name]
-    own = read_conf(f"data/{name}").get("classes")
-    if not classes or classes == own:
-        return []
-    return [f"data.classes{of}={{{', '.join(f'{token}: {in_grammar(title)}' for token, title in classes.items())}}}"]
+def of_folder(name: str, task: PlannedTask, of: str = "") -> list[str]:
+    """The overrides that give a data set its classes, where they are not its own, and its patients, where known."""
+    words, classes = list[str](), task["data"][name]
+    if classes and classes != read_conf(f"data/{name}").get("classes"):
+        named = ", ".join(f"{token}: {in_grammar(title)}" for token, title in classes.items())
+        words.append(f"data.classes{of}={{{named}}}")
+    if pattern := task.get("group_pattern", {}).get(name):
+        words.append(f"data.group_pattern{of}={in_grammar(pattern)}")
+    return words
 
 
 def _without_path(word: str) -> str:

@@ -31,12 +31,16 @@ class PlannedJob(TypedDict):
 
 
 class PlannedTask(TypedDict):
-    """A task: what it asks and claims, the words of its sweep's command, its data sets with their classes, its runs."""
+    """A task: what it asks and claims, the words of its sweep's command, its data sets with their classes, its runs.
+
+    group_pattern: of data sets whose folders tell the patients.
+    """
 
     question: str
     claims: list[ClaimConfig]
     words: list[str]
     data: dict[str, dict[str, str] | None]
+    group_pattern: NotRequired[dict[str, str]]
     jobs: list[PlannedJob]
 
 
@@ -61,11 +65,13 @@ def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
     for name, config in task.configs.items():
         shared = max((source.epochs for source in sources(tasks, task.name, name) if source.awaited), default=0)
         jobs.append({"name": name, "epochs": config.epochs, "shared": shared, "cost": cost(config)})
+    data = [config.data for config in task.configs.values()]
     return {
         "question": task.plan.sweep.question or "",
         "claims": [] if task.name == FOLDS else task.plan.sweep.claims,  # which task 3 has
         "words": task.arguments,
-        "data": {config.data.name: config.data.classes for config in task.configs.values()},
+        "data": {one.name: one.classes for one in data},
+        "group_pattern": {one.name: one.group_pattern for one in data if one.group_pattern},
         "jobs": jobs,
     }
 

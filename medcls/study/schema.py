@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
-from medcls.config.data import ClassName
+from medcls.config.data import ClassName, GroupPattern
 from medcls.config.schema import Config
 from medcls.config.section import Flag, Section
 
@@ -55,6 +55,14 @@ class ClassesConfig(Section):
     xray: Classes | None
 
 
+class GroupPatternsConfig(Section):
+    """data.group_pattern by data set, for folders whose names tell the patients; None: unknown."""
+
+    skin: GroupPattern | None
+    bone: GroupPattern | None
+    xray: GroupPattern | None
+
+
 class StudyConfig(Section):
     """Where the images are and the results go; also: by task, overrides of that one alone.
 
@@ -65,6 +73,7 @@ class StudyConfig(Section):
     bone: Path | None
     xray: Path | None
     classes: ClassesConfig
+    group_pattern: GroupPatternsConfig
     tasks: Annotated[list[Task], Field(min_length=1)] | None
     claimed: Flag
     folder: Path

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from medcls.config import Config
 from medcls.config.knobs import changeable
@@ -97,20 +98,23 @@ def plan_task(study: StudyConfig, name: str, arguments: list[str]) -> Task:
     """One task. Raises UserError for what its sweep refuses."""
     plan = plan_sweep([*arguments, f"hydra.sweep.dir={in_grammar(str(study.folder / name))}"])
     for job, config in plan.configs.items():
-        plan.configs[job] = with_classes(config, getattr(study.classes, config.data.name, None))
+        plan.configs[job] = of_folder(config, study)
     return Task(name, dict(plan.configs), arguments, plan)
 
 
-def with_classes(config: Config, classes: Mapping[str, str] | None) -> Config:
-    """The configuration with other classes; the positive one is that in the place of the former.
+def of_folder(config: Config, study: StudyConfig) -> Config:
+    """The configuration with the classes and patients that the study names for its data set.
 
-    An override could not give them to one of two data sets that a sweep compares.
+    An override could not give them to one of two data sets that a sweep compares. The positive class is that in the
+    place of the former.
     """
-    if classes is None:
-        return config
-    former, positive = list((config.data.classes or {}).values()), config.data.positive
-    place = former.index(positive) if positive in former else -1
-    update = {"classes": dict(classes), "positive": list(classes.values())[place] if place >= 0 else None}
+    update: dict[str, Any] = {}
+    if classes := getattr(study.classes, config.data.name, None):
+        former, positive = list((config.data.classes or {}).values()), config.data.positive
+        place = former.index(positive) if positive in former else -1
+        update = {"classes": dict(classes), "positive": list(classes.values())[place] if place >= 0 else None}
+    if pattern := getattr(study.group_pattern, config.data.name, None):
+        update["group_pattern"] = pattern
     return config.model_copy(update={"data": config.data.model_copy(update=update)})
 
 
