@@ -257,12 +257,18 @@ def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command
     assert (work / "two/study.md").read_text() == page
     alone = command("medcls", "study", "report=packs", "study.page=page.md")
     assert (alone.status, (work / "page.md").read_text()) == (0, page), alone.err
-    # What an epoch of other nets takes, and only the packs know, stays known.
+    # What an epoch of other nets takes, and only the packs know, stays known; of tasks that were not begun the page
+    # gives the command with the patients as they are named now.
     plan = json.loads((packs / "study.json").read_text())
     (packs / "study.json").write_text(json.dumps(plan | {"seconds": {**plan["seconds"], "other nets": 1.5}}))
-    known = command("medcls", "study", *words, "study.tasks=[5c]", "study.folder=elsewhere", "study.packs=packs")
+    elsewhere = ["study.tasks=[5c]", "study.folder=elsewhere", "study.packs=packs"]
+    known = command("medcls", "study", *words, *elsewhere, r"study.group_pattern.bone='_(\d+)[LR]'")
     assert known.status == 0, known.err
-    assert json.loads((packs / "study.json").read_text())["seconds"]["other nets"] == 1.5
+    plan = json.loads((packs / "study.json").read_text())
+    assert plan["seconds"]["other nets"] == 1.5
+    patients = {name: task["group_pattern"] for name, task in plan["tasks"].items()}
+    of_bone = {"bone": r"_(\d+)[LR]"}
+    assert [patients[name] for name in ("2", "3_folds", "5c", "5d")] == [of_bone, of_bone, {}, {}]
     # Without its nets a shorter run cannot be gone on from: the longer ones are trained from their first epoch.
     longer = command("medcls", "study", *words, "study.tasks=[5d]", "study.folder=two", "study.packs=packs")
     assert longer.status == 0, longer.err

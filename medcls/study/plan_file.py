@@ -13,7 +13,7 @@ from medcls.config import Config
 from medcls.config.schema import ClaimConfig
 from medcls.errors import UserError
 from medcls.runs.reading import read_json
-from medcls.study.schema import FOLDS, TASKS
+from medcls.study.schema import FOLDS, TASKS, StudyConfig
 from medcls.study.tasks import Jobs, Task, sources
 
 FILE = "study.json"
@@ -74,6 +74,14 @@ def planned(tasks: Mapping[str, Jobs], task: Task) -> PlannedTask:
         "group_pattern": {one.name: one.group_pattern for one in data if one.group_pattern},
         "jobs": jobs,
     }
+
+
+def with_folders(task: PlannedTask, study: StudyConfig) -> PlannedTask:
+    """A task that was not begun, with the classes and patients that the study names now for its data sets."""
+    classes = {name: getattr(study.classes, name, None) or known for name, known in task["data"].items()}
+    patterns = {name: found for name in classes if (found := getattr(study.group_pattern, name, None))}
+    told: PlannedTask = {**task, "data": classes, "group_pattern": task.get("group_pattern", {}) | patterns}
+    return told
 
 
 def cost(config: Config) -> str:

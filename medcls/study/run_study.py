@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medcls.errors import Stopped, UserError
 from medcls.runs.folder import locked
-from medcls.study.plan_file import FILE, PlannedTask, planned, read_plan, write_plan
+from medcls.study.plan_file import FILE, PlannedTask, planned, read_plan, with_folders, write_plan
 from medcls.study.schema import TASKS, StudyConfig
 from medcls.study.shared import finished_source, has_begun, take_over
 from medcls.study.tasks import Jobs, Source, Task, jobs_on_disk, plan_task, plan_tasks, sources
@@ -54,6 +54,9 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
 def plan_others(config: StudyConfig, tasks: Collection[str]) -> dict[str, PlannedTask]:
     """The tasks that are not run now: as they were when they were, else as the study has them."""
     before = read_plan(config.folder) if (config.folder / FILE).is_file() else {}
+    for name, task in before.items():
+        if not SweepFolder(config.folder / name).file.is_file():
+            before[name] = with_folders(task, config)
     missing = [name for name in TASKS if name not in {*tasks, *before}]
     others = {name: plan_task(config, name, list(TASKS[name])) for name in missing}
     return before | {name: planned(others, task) for name, task in others.items()}
