@@ -34,7 +34,7 @@ class Images(TypedDict):
     counts: dict[str, dict[str, int]]
     shape: list[int]
     fingerprint: str
-    unreadable: dict[str, str]
+    unreadable: NotRequired[dict[str, str]]  # missing in a pack
     passed_over: NotRequired[dict[str, int]]
 
 
@@ -136,12 +136,13 @@ def read_record(run: Run, prefix: str = "") -> Record:
 
 def read_images(folder: RunFolder) -> Images:
     """Content of data.json. Raises UserError where it is damaged, or that of a run that was unpacked."""
-    if "unreadable" not in read_json(folder.data, dict[str, Any]):
+    images = expected(folder.data, Images)
+    if "unreadable" not in images:
         raise UserError(
             f"run: {folder.path} is of a pack, which leaves out what a sheet tells of the images: the audit, and files "
             "that could not be read.\n  Make the sheet of the run that was packed."
         )
-    return expected(folder.data, Images)
+    return images
 
 
 def digest(run: Run) -> str:

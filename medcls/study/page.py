@@ -99,7 +99,7 @@ def warnings(found: list[Found]) -> list[str]:
     said = []
     if any(task.sweep and task.sweep.simulated for task in found):
         said.append(
-            "**SIMULATED DATA**, drawn by a program: no verdict here says anything about patients or the study."
+            "**SIMULATED DATA**, drawn by a program: no verdict here says anything about patients or about the study."
         )
     runs = (replace(run, name=f"{task.name}/{run.name}") for task in found if task.sweep for run in task.sweep.runs)
     if changed := changed_images(runs):
@@ -184,15 +184,15 @@ def command(found: Found) -> str:
         return shlex.join(["python", "sweep.py", *words])
     if len(places) == 1:
         ((name, place),) = places.items()
-        words = [words[0], f"data.root={place}", *of_folder(name, task), *words[1:]]
+        words = [words[0], f"data.root={place}", *data_words(name, task), *words[1:]]
         return shlex.join(["python", "sweep.py", *words])
     # Two data sets, whose classes and patients an override would change for both.
     roots = [f"study.{name}={place}" for name, place in places.items()]
-    named = [f"study.{word.removeprefix('data.')}" for name in places for word in of_folder(name, task, f".{name}")]
+    named = [f"study.{word.removeprefix('data.')}" for name in places for word in data_words(name, task, f".{name}")]
     return shlex.join(["python", "sweep.py", "study", f"study.tasks=[{found.name}]", *roots, *named, *words[1:]])
 
 
-def of_folder(name: str, task: PlannedTask, of: str = "") -> list[str]:
+def data_words(name: str, task: PlannedTask, of: str = "") -> list[str]:
     """The overrides that give a data set its classes, where they are not its own, and its patients, where known."""
     words, classes = list[str](), task["data"][name]
     if classes and classes != read_conf(f"data/{name}").get("classes"):

@@ -80,8 +80,7 @@ def with_folders(task: PlannedTask, study: StudyConfig) -> PlannedTask:
     """A task that was not begun, with the classes and patients that the study names now for its data sets."""
     classes = {name: getattr(study.classes, name, None) or known for name, known in task["data"].items()}
     patterns = {name: found for name in classes if (found := getattr(study.group_pattern, name, None))}
-    told: PlannedTask = {**task, "data": classes, "group_pattern": task.get("group_pattern", {}) | patterns}
-    return told
+    return {**task, "data": classes, "group_pattern": task.get("group_pattern", {}) | patterns}
 
 
 def cost(config: Config) -> str:

@@ -3,24 +3,24 @@
 import json
 from collections.abc import Iterable
 
+from medcls.config.knobs import knob
 from medcls.errors import UserError
 from medcls.runs.folder import Data, RunFolder
 from medcls.runs.reading import read_json
 from medcls.runs.run import Run
 
-# Of the section data: where images lie on a machine, which says nothing of what they are.
-_PLACES = ("root", "default_root", "cache_dir", "manifest")
-
 
 def changed_images(runs: Iterable[Run]) -> str:
     """A sentence where finished runs had other images, labels or splits than earlier ones; empty where none had."""
+    known = [(run, found) for run in runs if run.done and (found := _fingerprint(run)) is not None]
+    if len({found for _, found in known}) < 2:  # as nearly always: no configuration has to be read
+        return ""
     first: dict[str, tuple[str, Run]] = {}
     changed: list[tuple[Run, Run]] = []
-    for run in runs:
-        found = _fingerprint(run) if run.done else None
-        if found is not None:
-            expected, earlier = first.setdefault(_asked(run), (found, run))
-            changed += [] if found == expected else [(run, earlier)]
+    for run, found in known:
+        expected, earlier = first.setdefault(_asked(run), (found, run))
+        if found != expected:
+            changed.append((run, earlier))
     if not changed:
         return ""
     others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -38,9 +38,10 @@ def _fingerprint(run: Run) -> str | None:
 def _asked(run: Run) -> str:
     """What decides which images a run has, equal for runs that should have the same."""
     config = run.config
-    data = {key: value for key, value in config.get("data", {}).items() if key not in _PLACES}
+    # Where images lie, which a resumed run may change, says nothing of what they are; a sweep over places does.
+    data = {key: value for key, value in config.get("data", {}).items() if not knob(f"data.{key}").on_resume}
     data["audit"], data["image_size"] = config.get("audit"), config.get("image_size")
     if data.get("train_fraction", 1) != 1:
         data["seed"] = run.seed  # which draws the part
-    data["swept"] = [run.values.get(f"data.{key}") for key in _PLACES]
+    data["swept"] = {key: value for key, value in run.values.items() if key.startswith("data.")}
     return json.dumps(data, sort_keys=True, default=str)
