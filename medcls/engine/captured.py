@@ -32,6 +32,8 @@ class Captured:
     The tensor that a replay returns is overwritten by the next one.
     """
 
+    n_failed = 0  # captures in this process; each leaves the earlier graphs with a generator that nobody draws from
+
     def __init__(self, function: Function, settings: Callable[[], Any], what: str) -> None:
         self.function = function
         self.settings = settings
@@ -45,8 +47,12 @@ class Captured:
 
     def check(self) -> None:
         """Forget the graph where settings have changed since it was captured."""
-        if self.warmed and not self.refused and self.settings() != self.captured_with:
+        if self.warmed and not self.refused and self.present() != self.captured_with:
             self.graph, self.warmed = None, 0
+
+    def present(self) -> tuple[Any, int]:
+        """What a graph must have been captured with to be replayed."""
+        return self.settings(), Captured.n_failed
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         if not self.refused and self.graph is None:
@@ -62,7 +68,7 @@ class Captured:
 
     def warm_up(self, *inputs: Tensor) -> Tensor:
         """Call the function, and see whether it is one that can be replayed."""
-        drawn, before = generators(), self.settings()
+        drawn, before = generators(), self.present()
         self.captured_with = before if not self.warmed else self.captured_with
         self.warmed += 1
         with warnings.catch_warnings(record=True) as caught, telling_of_waits():
@@ -71,7 +77,7 @@ class Captured:
         waits = any(WAITED in str(one.message) for one in caught)
         if generators() != drawn:
             self.refuse("it draws random numbers on the CPU")
-        elif self.settings() != before:
+        elif self.present() != before:
             self.refuse("it changes something in Python each time")
         elif before != self.captured_with:
             self.refuse(CHANGES)
@@ -81,18 +87,23 @@ class Captured:
 
     def capture(self, *inputs: Tensor) -> None:
         """Record what the function launches, without running it."""
-        if self.settings() != self.captured_with:
+        if self.present() != self.captured_with:
             return self.refuse(CHANGES)
         self.inputs = tuple(given.clone() for given in inputs)
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         own = None if stream == torch.cuda.default_stream() else stream  # the default one cannot be captured
+        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        drawn = generator.clone_state()
         try:
             # Of this thread alone: another one pins memory, or captures a step of another run.
             with CAPTURING, torch.cuda.graph(graph, stream=own, capture_error_mode="thread_local"):
                 self.output = self.function(*self.inputs)
             self.graph = graph
         except Exception as error:  # whatever a net of the user's own does that no graph can hold
+            torch.cuda.set_stream(stream)  # PyTorch leaves its own
             torch.cuda.synchronize()
+            generator.graphsafe_set_state(drawn)  # the one before believes for ever that a capture is going on
+            Captured.n_failed += 1
             self.refuse((str(error) or type(error).__name__).splitlines()[0])
 
     def refuse(self, reason: str) -> None:
