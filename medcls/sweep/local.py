@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from types import FrameType
@@ -14,6 +15,7 @@ from medcls.sweep.child import Child
 from medcls.sweep.ends import mark_for_resuming, record_exit, record_failure
 from medcls.sweep.frozen_job import exit_with_status
 from medcls.sweep.launch_settings import MOST_ON_A_GPU, LaunchSettings
+from medcls.sweep.shared_gpu import VISIBLE, sharing
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far
 
 EVERY = 1.0  # seconds between two looks whether the first job on a GPU has shown how much memory it needs
@@ -26,9 +28,12 @@ def run_here(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) 
     """
     for job in jobs:
         mark_for_resuming(sweep.run_folder(job))
-    crew = Crew(sweep, list(jobs), settings)
-    with handling_signals(crew.stop):
-        crew.work()
+    crowded = min(len(jobs), settings.slots) > len(settings.gpus) > 0
+    with ExitStack() as stack:
+        variables = stack.enter_context(sharing(settings.gpus.values())) if crowded else {}
+        crew = Crew(sweep, list(jobs), settings, variables)
+        with handling_signals(crew.stop):
+            crew.work()
     if crew.received:
         raise Stopped(crew.received[0])
 
@@ -44,11 +49,15 @@ class Running:
 
 @dataclass
 class Crew:
-    """The jobs of a sweep that wait and those that run; ``room``: by GPU, how many it takes at a time."""
+    """The jobs of a sweep that wait and those that run; ``room``: by GPU, how many it takes at a time.
+
+    sharing: variables by which they share it at the same moment, if they do.
+    """
 
     sweep: SweepFolder
     waiting: list[str]
     settings: LaunchSettings
+    sharing: dict[str, str]
     running: dict[str, Running] = field(default_factory=dict)
     received: list[int] = field(default_factory=list)
 
@@ -66,8 +75,9 @@ class Crew:
                 measuring = self.waiting and self.unmeasured
                 sentinels = [job.child.process.sentinel for job in self.running.values()]
                 wait(sentinels, EVERY if measuring else None)
-                for name in [name for name, job in self.running.items() if not job.child.process.is_alive()]:
-                    self.end(name)
+                for name, job in list(self.running.items()):
+                    if name in self.running and not job.child.process.is_alive():
+                        self.end(name)
                 if measuring:
                     self.measure()
         finally:
@@ -85,7 +95,9 @@ class Crew:
         """Start a job; one that cannot be, for lack of memory, is recorded as failed."""
         run = self.sweep.run_folder(name)
         run.path.mkdir(parents=True, exist_ok=True)
-        there = os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if len(self.room) > 1 else {})
+        there = os.environ | self.sharing
+        if self.sharing or len(self.room) > 1:
+            there[VISIBLE] = self.settings.gpus[gpu] if self.sharing else gpu  # the service numbers GPUs by itself
         with (run.path / "train.log").open("ab") as log:
             try:
                 job = self.sweep, name, self.settings.allowed
@@ -102,7 +114,23 @@ class Crew:
         job, run = self.running.pop(name), self.sweep.run_folder(name)
         job.child.let_go()  # what the process of all forks, when it dies, leaves behind still runs
         if not self.received:
-            record_exit(run, job.child.process.exitcode or 0)
+            code = job.child.process.exitcode or 0
+            record_exit(run, code)
+            if self.sharing and code < 0:
+                self.begin_again(job.gpu)
+
+    def begin_again(self, gpu: str) -> None:
+        """Kill the jobs that shared a GPU with one that was killed, and go on from what they saved before.
+
+        NVIDIA leaves undefined what they compute from then on.
+        """
+        for name in [name for name, job in self.running.items() if job.gpu == gpu]:
+            child = self.running.pop(name).child
+            child.process.kill()
+            child.process.join()
+            child.let_go()
+            mark_for_resuming(self.sweep.run_folder(name))
+            self.waiting.insert(0, name)
 
     def measure(self) -> None:
         """Open a GPU to as many jobs as fit its memory, once its first job has completed an epoch."""
