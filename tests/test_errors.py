@@ -61,6 +61,7 @@ def check_message(result, *fragments):
         ("data.positive=true", ["data.positive: found True, expected a string", "'data.positive=\"true\"'"]),
         ("optimizer=sgd optimizer.momentum=0", ["optimizer.nesterov: found True", "optimizer.momentum=0"]),
         ("trainer.accelerator=cpu trainer.precision=16-mixed", ["trainer.precision: found '16-mixed'", "bf16-mixed"]),
+        ("trainer.accelerator=cpu trainer.precision=tf32", ["trainer.precision: found 'tf32'", "32-true"]),
         ("image_size=100000", ["model: lenet needs"]),
         # Missing
         ("~lr", ["lr: missing"]),

@@ -12,11 +12,13 @@ from medcls.config.parts import read_part
 from medcls.config.stored import read_conf
 from medcls.models import build_network
 from medcls.process import tune_process
+from medcls.training.device import allow_tf32
 
 
 def main() -> None:
     """Train as asked on the command line."""
     tune_process()
+    allow_tf32(False)  # as ours computes
     job = Job()
     torch.manual_seed(0)
     device = torch.device("cuda" if job.accelerator == "gpu" else "cpu")

@@ -21,7 +21,7 @@ class TrainerConfig(Section):
     """Where and how precisely to compute."""
 
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], Knob(tunes=False, on_page=False, on_resume=True)]
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+    precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true"]
     deterministic: Flag
     threads: Annotated[AtLeast1 | None, Knob(tunes=False)]
     steps: Annotated[Literal["auto", "eager", "single"], UNSEEN]

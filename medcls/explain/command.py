@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from medcls.atomic import write_json
@@ -28,7 +27,7 @@ from medcls.preview.contact_sheet import coloured, draw_sheet
 from medcls.preview.tiles import Tile
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
-from medcls.training.device import check_device
+from medcls.training.device import use_device
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +51,7 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     """
     if find_spec("captum") is None:
         raise UserError("explain: the package captum is not installed. Install it: pip install 'medcls[explain]'")
-    check_device(config.trainer)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
+    use_device(config.trainer)
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
     folder = new_folder(config.output, f"explain_{ensemble.title}")

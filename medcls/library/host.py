@@ -91,6 +91,7 @@ def _settings_kept() -> Iterator[None]:
     threads, fill = torch.get_num_threads(), deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     strict = torch.are_deterministic_algorithms_enabled()
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
+    of_convolutions, of_products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     variables = {name: os.environ.get(name) for name in _VARIABLES}
     try:
@@ -99,6 +100,7 @@ def _settings_kept() -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
         deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = of_convolutions, of_products
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         for name, value in variables.items():

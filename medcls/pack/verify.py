@@ -9,7 +9,7 @@ from medcls.pack.check import Part, check
 from medcls.pack.compared import Number, shown
 from medcls.pack.schema import ConfigWithVerify
 from medcls.sources.location import find_root
-from medcls.training.device import check_device
+from medcls.training.device import use_device
 
 log = logging.getLogger(__name__)
 FULL = 3  # parts of which each number has its line; of more only those that differ
@@ -21,7 +21,7 @@ def verify(config: ConfigWithVerify, given: Collection[str]) -> int:
     given: keys of the command. Raises UserError for a file that is no pack or was changed, before anything in it is
     used, and for images that are missing.
     """
-    check_device(config.trainer)
+    use_device(config.trainer)
     root = find_root(config.data) if "data.root" in given else None
     if root is not None and not root.is_dir():
         raise UserError(f"data.root: no folder {root}. Name the one with the images that the run was judged on.")

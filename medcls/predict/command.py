@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from medcls.atomic import write_json
 from medcls.config import Config
@@ -34,7 +33,7 @@ from medcls.runs.predictions import Predictions
 from medcls.runs.reading import read_json
 from medcls.sources.location import cache_folder
 from medcls.subgroups.shown import print_subgroups
-from medcls.training.device import check_device
+from medcls.training.device import use_device
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +44,7 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     given: keys of the command; without batch_size that of the run holds. Returns the exit status: 1 where files cannot
     be read. Raises UserError for a mistake of the user's, before anything is written.
     """
-    check_device(config.trainer)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
+    use_device(config.trainer)
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
     of_run = ensemble.nets[0].run.config if ensemble.nets[0].run else {}

@@ -5,8 +5,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from medcls.atomic import write_json
 from medcls.errors import UserError
 from medcls.evaluation.intervals import as_json
@@ -22,7 +20,7 @@ from medcls.robustness.schema import ConfigWithRobustness
 from medcls.runs.folder import write_table
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
-from medcls.training.device import check_device
+from medcls.training.device import use_device
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +30,7 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
 
     keys: of the command. Raises UserError for a mistake of the user's, before anything is written.
     """
-    check_device(config.trainer)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
+    use_device(config.trainer)
     grades = grades_of(config.robustness)
     if not grades:
         raise UserError("robustness: no grade of any edit. Expected some, such as robustness.noise=[8,16].")

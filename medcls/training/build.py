@@ -19,6 +19,7 @@ from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
 from medcls.training.checkpoints import AtomicCheckpointIO
 from medcls.training.classifier import Classifier, subclass
+from medcls.training.device import TF32, allow_tf32
 from medcls.training.losses import check_loss
 from medcls.training.randomness import seed_everything
 from medcls.training.schedule import length
@@ -157,11 +158,12 @@ def build_trainer(
         options["deterministic"] = "warn"
         # All that we allocate is written before it is read.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    allow_tf32(config.precision == TF32)
     try:
         return pl.Trainer(
             accelerator=config.accelerator,
             devices=1,
-            precision=config.precision,
+            precision=config.precision if config.precision != TF32 else "32-true",
             max_epochs=epochs,
             callbacks=list(callbacks),
             plugins=[AtomicCheckpointIO()],

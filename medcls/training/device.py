@@ -1,9 +1,16 @@
-"""Whether this machine has what a configuration asks to compute on; nothing is replaced by something else."""
+"""Where and how precisely to compute: whether this machine has what a configuration asks for, and PyTorch set to it.
+
+Nothing is replaced by something else.
+"""
+
+from typing import Final
 
 import torch
 
 from medcls.config.schema import TrainerConfig
 from medcls.errors import UserError
+
+TF32: Final = "tf32"
 
 
 def check_device(trainer: TrainerConfig) -> None:
@@ -19,10 +26,32 @@ def check_device(trainer: TrainerConfig) -> None:
             "what there is."
         )
     on_mps = wanted == "mps" or (wanted in ("auto", "gpu") and mps and not cuda)
-    if precision == "16-mixed" and not on_mps and (wanted == "cpu" or not cuda):
+    on_cuda = cuda and wanted != "cpu" and not on_mps
+    if precision == "16-mixed" and not on_mps and not on_cuda:
         raise UserError(
             "trainer.precision: found '16-mixed', which no CPU computes in, and there is no GPU to use. Expected "
             "32-true, bf16-mixed or 64-true."
         )
+    if precision == TF32 and not (on_cuda and torch.cuda.get_device_capability() >= (8, 0)):
+        raise UserError(
+            "trainer.precision: found 'tf32', in which NVIDIA's GPUs since Ampere compute alone, and there is none to "
+            "use. Expected 32-true."
+        )
     if precision == "64-true" and on_mps:
         raise UserError("trainer.precision: found '64-true', which mps does not have. Expected 32-true, or a CPU.")
+
+
+def use_device(trainer: TrainerConfig) -> None:
+    """Set PyTorch to compute with nets that are trained: in full single precision, with the threads that are asked for.
+
+    Raises UserError for an accelerator that is not here.
+    """
+    check_device(trainer)
+    allow_tf32(False)
+    if trainer.threads is not None:
+        torch.set_num_threads(trainer.threads)
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let GPUs round what is multiplied to TF32, 10 bits of 23; by itself PyTorch lets them in convolutions."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allowed
