@@ -1,14 +1,17 @@
 """What captured steps are worth on a CUDA GPU, and whether they change anything: one script, its parts selectable.
 
-    python benchmarks/gpu.py [--parts equal,killed,refused,epochs,around,training,grid] [--json FILE] [--small]
+    python benchmarks/gpu.py [--parts equal,killed,refused,precision,epochs,around,training,grid] [--json FILE]
+        [--small]
 
-equal     weights, optimiser and history after five epochs: one step per Lightning batch, many, captured
-killed    the same for a captured run that is killed twice and resumed
-refused   own nets that no graph can hold: trained step by step all the same, and the line that says so
-epochs    seconds per epoch of each way, with bf16 and augmented by 0 and more workers
-around    seconds that each part of an epoch takes, of captured runs
-training  benchmarks/training.py, one round
-grid      sweep.py with eight seeds vs. one
+equal      weights, optimiser and history after five epochs: one step per Lightning batch, many, captured
+killed     the same for a captured run that is killed ten times and resumed, and how many epochs each kill cost
+refused    own nets that no graph can hold: trained step by step all the same, and the line that says so
+precision  difference of the training loss of one epoch from that in float64
+epochs     seconds per epoch of each way, in other precisions and augmented by 0 and more workers
+around     seconds that each part of an epoch takes, of captured runs
+training   benchmarks/training.py, one round
+grid       sweep.py with eight seeds vs. one, sharing the GPU and in turns; a seed alone vs. in the grid, bit for bit; a
+           job of the grid killed
 
 Without a GPU everything runs on the CPU where nothing is captured; ``--small`` is for trying it out there.
 """
@@ -17,6 +20,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -135,18 +139,22 @@ class Bench:
         return found
 
     def killed(self) -> dict[str, Any]:
-        knobs = ["model=lenet", "model.dropout=0.4", "epochs=40", "augment=study"]
+        knobs = ["model=lenet", "model.dropout=0.4", "epochs=70", "augment=study"]
         alone, folder = self.run(*knobs), self.folder()
-        for epoch in (5, 15):
+        lost = []
+        for epoch in range(5, 60, 6):
             words = [f"resume={folder}"] if folder.exists() else [*self.overrides(*knobs), f"hydra.run.dir={folder}"]
-            process = subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=subprocess.DEVNULL)
-            while process.poll() is None and len(rows_of(folder)) < epoch:
-                time.sleep(0.002)
+            process = subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=subprocess.PIPE, text=True)
+            assert process.stdout is not None
+            told = 0  # epochs, which may not be on disk yet
+            while told < epoch and (line := process.stdout.readline()):
+                if found := re.match(r"epoch +(\d+)/", line):
+                    told = int(found[1])
             process.send_signal(signal.SIGKILL)
             process.wait()
-        lost = len(rows_of(folder))
+            lost.append(told - len(rows_of(folder)))
         medcls.resume(folder, show=False)
-        return {"killed after epochs": lost, "differences": differences(folder, alone)}
+        return {"epochs lost by each kill": lost, "differences": differences(folder, alone)}
 
     def refused(self) -> dict[str, Any]:
         (self.data / "own_nets.py").write_text(OWN_NETS)
@@ -159,9 +167,12 @@ class Bench:
             found[name] = {"lines": lines, "differences": differences(auto, eager)}
         return found
 
-    def seconds(self, *knobs: str) -> float:
-        """Median seconds per epoch, but the first two, from the end of one to the end of the next."""
-        return statistics.median(float(row["seconds"]) for row in rows_of(self.run(*knobs, "epochs=12"))[2:])
+    def precision(self) -> dict[str, Any]:
+        losses = {}
+        for name in ("64-true", "32-true", *(("tf32",) if torch.cuda.is_available() else ()), "bf16-mixed"):
+            run = self.run("model=vgg16", "epochs=1", f"trainer.precision={name}")
+            losses[name] = float(rows_of(run)[0]["train_loss"])
+        return {name: loss - losses["64-true"] for name, loss in losses.items()}
 
     def times(self) -> dict[str, Any]:
         found = {}
@@ -169,11 +180,12 @@ class Bench:
             model = [f"model={net}", "model.n_base=16" if net == "lenet" else "model.n_base=8"]
             ways = {way: (f"trainer.steps={way}",) for way in WAYS} | {
                 "bf16": ("trainer.precision=bf16-mixed",),
+                **({"tf32": ("trainer.precision=tf32",)} if torch.cuda.is_available() else {}),
                 "augmented": ("augment=study",),
                 "augmented, 4 workers": ("augment=study", "num_workers=4"),
                 "augmented, 12 workers": ("augment=study", "num_workers=12"),
             }
-            found[net] = {name: self.seconds(*model, *knobs) for name, knobs in ways.items()}
+            found[net] = {name: seconds(self.run(*model, *knobs, "epochs=10")) for name, knobs in ways.items()}
         return found
 
     def around(self) -> dict[str, Any]:
@@ -188,14 +200,55 @@ class Bench:
         return said([*command, "--accelerator", ACCELERATOR, "--contenders", contenders])
 
     def grid(self) -> dict[str, Any]:
-        found = {}
+        found: dict[str, Any] = {}
         for net in ("lenet", "vgg16"):
-            for seeds in ("0", "0,1,2,3,4,5,6,7"):
-                words = self.overrides(f"model={net}", "epochs=20", f"seed={seeds}")
+            runs: dict[str, dict[str, Path]] = {}
+            for way, seeds in (("one", 1), ("eight", 8), ("eight in turns", 8)):
                 began = time.monotonic()
-                said([sys.executable, str(SWEEP), *words, f"hydra.sweep.dir={self.folder()}"])
-                found[f"{net}, seeds {seeds}"] = time.monotonic() - began
+                runs[way] = self.sweep(net, seeds, share="turns" not in way)
+                each = statistics.median(map(seconds, runs[way].values()))
+                found[f"{net}, {way}"] = {"whole command": time.monotonic() - began, "epoch of each": each}
+            for way in ("eight", "eight in turns"):
+                found[f"{net}, {way}"]["differences from one"] = differences(runs[way]["0"], runs["one"]["0"])
+        killed = self.sweep("vgg16", 8, kill="7")
+        states = {seed: json.loads((run / "status.json").read_text())["state"] for seed, run in killed.items()}
+        found["vgg16, seed 7 killed"] = {"states": states, "differences": differences(killed["0"], runs["one"]["0"])}
         return found
+
+    def sweep(self, net: str, n_seeds: int, *, share: bool = True, kill: str = "") -> dict[str, Path]:
+        """Run folders by seed; ``kill``: seed of a job that gets SIGKILL after some epochs."""
+        folder, seeds = self.folder(), ",".join(map(str, range(n_seeds)))
+        words = self.overrides(f"model={net}", "model.dropout=0.2", "epochs=40", f"seed={seeds}")
+        words += ["sweep.jobs=8"] if kill else []  # all of them at work from the start
+        there = os.environ | ({} if share else {"CUDA_MPS_PIPE_DIRECTORY": str(self.data / "no_service")})
+        command = [sys.executable, str(SWEEP), *words, f"hydra.sweep.dir={folder}"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=there)
+        while kill and process.poll() is None:
+            victims = [path for path in folder.glob(f"*seed-{kill}*") if len(rows_of(path)) > 5]
+            for path in victims:
+                os.kill(owner(path / "train.log"), signal.SIGKILL)
+                kill = ""
+            time.sleep(0.05)
+        text = process.communicate()[0]
+        print(text[-1500:] if n_seeds > 1 else "", flush=True)
+        found = {path.parent.name: path.parent for path in folder.glob("*/history.csv")}
+        return {re.sub(r".*seed-(\d+).*", r"\1", name): run for name, run in found.items()}
+
+
+def seconds(folder: Path) -> float:
+    """Median seconds per epoch, but the first two, from the end of one to the end of the next."""
+    return statistics.median(float(row["seconds"]) for row in rows_of(folder)[2:])
+
+
+def owner(file: Path) -> int:
+    """A process that has a file open as its output."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "fd/1").resolve() == file.resolve():
+                return int(process.name)
+        except OSError:  # ended meanwhile
+            continue
+    raise SystemExit(f"no process writes {file}")
 
 
 def said(command: list[str]) -> str:
@@ -272,8 +325,8 @@ def timed_parts() -> Iterator[dict[str, list[float]]]:
 
 
 PARTS = {
-    **{"equal": Bench.equal, "killed": Bench.killed, "refused": Bench.refused, "epochs": Bench.times},
-    **{"around": Bench.around, "training": Bench.training, "grid": Bench.grid},
+    **{"equal": Bench.equal, "killed": Bench.killed, "refused": Bench.refused, "precision": Bench.precision},
+    **{"epochs": Bench.times, "around": Bench.around, "training": Bench.training, "grid": Bench.grid},
 }
 
 
