@@ -6,7 +6,7 @@
 equal      weights, optimiser and history after five epochs: one step per Lightning batch, many, captured
 killed     the same for a captured run that is killed ten times and resumed, and how many epochs each kill cost
 refused    own nets that no graph can hold: trained step by step all the same, and the line that says so
-precision  difference of the training loss of one epoch from that in float64
+precision  largest difference of a logit from that in float64
 epochs     seconds per epoch of each way, in other precisions and augmented by 0 and more workers
 around     seconds that each part of an epoch takes, of captured runs
 training   benchmarks/training.py, one round
@@ -17,9 +17,7 @@ Without a GPU everything runs on the CPU where nothing is captured; ``--small`` 
 """
 
 import argparse
-import csv
 import json
-import os
 import re
 import signal
 import statistics
@@ -28,9 +26,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +35,23 @@ from medcls.process import tune_process
 tune_process()
 
 import torch  # noqa: E402
-from images import cache_folder, prepare  # noqa: E402
+from gpu_runs import (  # noqa: E402
+    ACCELERATOR,
+    HERE,
+    TRAIN,
+    Runs,
+    differences,
+    log_of,
+    rows_of,
+    said,
+    seconds,
+    timed_parts,
+)
 
 import medcls  # noqa: E402
+from medcls.training.classifier import load_classifier  # noqa: E402
+from medcls.training.device import allow_tf32  # noqa: E402
 
-HERE = Path(__file__).resolve().parent
-TRAIN, SWEEP = HERE.parent / "train.py", HERE.parent / "sweep.py"
-ACCELERATOR = "gpu" if torch.cuda.is_available() else "cpu"
 WAYS = ("single", "eager", "auto")
 ONE_CYCLE = (
     "scheduler=own scheduler._target_=torch.optim.lr_scheduler.OneCycleLR scheduler.interval=batch "
@@ -102,32 +108,8 @@ class Synchronizes(Plain):
 """
 
 
-class Bench:
-    """Runs on the same images, ``n_images`` for training and a fifth as many for validation, below ``data``."""
-
-    def __init__(self, data: Path, small: bool) -> None:
-        self.data, self.small = data, small
-        self.size, self.n_images, self.epochs = (32, 60, 3) if small else (128, 1000, 5)
-        self.made = 0
-        prepare(data, self.n_images, self.n_images // 5)
-        os.environ["MEDCLS_CACHE"] = str(cache_folder(data))
-
-    def overrides(self, *more: str) -> list[str]:
-        """Arguments of a run."""
-        sizes = [f"image_size={self.size}", f"epochs={self.epochs}", "batch_size=8", "lr=1e-4"]
-        found = ["data=folder", f"data.root={self.data / 'images'}", f"trainer.accelerator={ACCELERATOR}", *sizes]
-        return [*found, "audit=none", *more]
-
-    def folder(self) -> Path:
-        """A new run folder."""
-        self.made += 1
-        return self.data / f"run{self.made}"
-
-    def run(self, *more: str) -> Path:
-        """Train in this process; returns the run folder."""
-        folder = self.folder()
-        medcls.train(medcls.compose(*self.overrides(*more)), folder, show=False)
-        return folder
+class Parts(Runs):
+    """Each part of the measurements."""
 
     def equal(self) -> dict[str, Any]:
         found = {}
@@ -168,11 +150,17 @@ class Bench:
         return found
 
     def precision(self) -> dict[str, Any]:
-        losses = {}
-        for name in ("64-true", "32-true", *(("tf32",) if torch.cuda.is_available() else ()), "bf16-mixed"):
-            run = self.run("model=vgg16", "epochs=1", f"trainer.precision={name}")
-            losses[name] = float(rows_of(run)[0]["train_loss"])
-        return {name: loss - losses["64-true"] for name, loss in losses.items()}
+        run = self.run("model=vgg16")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        net = load_classifier(run / "checkpoints/best.ckpt").to(device)
+        images = torch.randint(0, 256, (64, self.size, self.size, 1), dtype=torch.uint8, device=device)
+        found = {}
+        with torch.inference_mode():
+            exact = deepcopy(net).double()(images)
+            for name, rounded in (("32-true", False), ("tf32", True)):
+                allow_tf32(rounded)
+                found[name] = (net(images) - exact).abs().max().item()
+        return found | {"largest logit": exact.abs().max().item()}
 
     def times(self) -> dict[str, Any]:
         found = {}
@@ -215,118 +203,10 @@ class Bench:
         found["vgg16, seed 7 killed"] = {"states": states, "differences": differences(killed["0"], runs["one"]["0"])}
         return found
 
-    def sweep(self, net: str, n_seeds: int, *, share: bool = True, kill: str = "") -> dict[str, Path]:
-        """Run folders by seed; ``kill``: seed of a job that gets SIGKILL after some epochs."""
-        folder, seeds = self.folder(), ",".join(map(str, range(n_seeds)))
-        words = self.overrides(f"model={net}", "model.dropout=0.2", "epochs=40", f"seed={seeds}")
-        words += ["sweep.jobs=8"] if kill else []  # all of them at work from the start
-        there = os.environ | ({} if share else {"CUDA_MPS_PIPE_DIRECTORY": str(self.data / "no_service")})
-        command = [sys.executable, str(SWEEP), *words, f"hydra.sweep.dir={folder}"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=there)
-        while kill and process.poll() is None:
-            victims = [path for path in folder.glob(f"*seed-{kill}*") if len(rows_of(path)) > 5]
-            for path in victims:
-                os.kill(owner(path / "train.log"), signal.SIGKILL)
-                kill = ""
-            time.sleep(0.05)
-        text = process.communicate()[0]
-        print(text[-1500:] if n_seeds > 1 else "", flush=True)
-        found = {path.parent.name: path.parent for path in folder.glob("*/history.csv")}
-        return {re.sub(r".*seed-(\d+).*", r"\1", name): run for name, run in found.items()}
-
-
-def seconds(folder: Path) -> float:
-    """Median seconds per epoch, but the first two, from the end of one to the end of the next."""
-    return statistics.median(float(row["seconds"]) for row in rows_of(folder)[2:])
-
-
-def owner(file: Path) -> int:
-    """A process that has a file open as its output."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "fd/1").resolve() == file.resolve():
-                return int(process.name)
-        except OSError:  # ended meanwhile
-            continue
-    raise SystemExit(f"no process writes {file}")
-
-
-def said(command: list[str]) -> str:
-    """What a command printed. Raises SystemExit with the end of it where it failed."""
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if ended.returncode:
-        raise SystemExit(ended.stdout[-3000:])
-    return ended.stdout
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    """Rows of history.csv, none where there is no such file yet."""
-    path = folder / "history.csv"
-    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
-
-
-def log_of(folder: Path) -> str:
-    """The run's log."""
-    return (folder / "train.log").read_text()
-
-
-def differences(folder: Path, other: Path) -> list[str]:
-    """Names of what two runs computed that is not equal bit for bit: weights, optimiser, history."""
-    ones, others = (torch.load(path / "checkpoints/last.ckpt", weights_only=True) for path in (folder, other))
-    found = [name for name, weight in ones["state_dict"].items() if not torch.equal(weight, others["state_dict"][name])]
-    states = (checkpoint["optimizer_states"][0]["state"] for checkpoint in (ones, others))
-    for number, (mine, theirs) in enumerate(zip(*(list(state.values()) for state in states), strict=True)):
-        found += [f"optimizer {number} {key}" for key in mine if not torch.equal(mine[key], theirs[key])]
-    for one, another in zip(rows_of(folder), rows_of(other), strict=True):
-        found += [f"epoch {one['epoch']} {key}" for key in one if key != "seconds" and one[key] != another[key]]
-    return found
-
-
-@contextmanager
-def timed_parts() -> Iterator[dict[str, list[float]]]:
-    """Seconds of each call of the parts of an epoch while the block runs, by name."""
-    from pytorch_lightning import Trainer
-    from pytorch_lightning.loops.evaluation_loop import _EvaluationLoop
-    from pytorch_lightning.loops.fit_loop import _FitLoop
-
-    from medcls.engine.steps import ManySteps
-    from medcls.host.progress import Progress
-    from medcls.tensorboard.callback import TensorBoard
-    from medcls.training.checkpoints import KeepBestAndLast
-    from medcls.training.classifier import Classifier
-    from medcls.training.history import History
-    from medcls.training.randomness import SeedEpochs
-
-    found: dict[str, list[float]] = defaultdict(list)
-
-    def timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            began = time.perf_counter()
-            result = function(*arguments, **options)
-            found[name].append(time.perf_counter() - began)
-            return result
-
-        return call
-
-    parts = [
-        *((_FitLoop, "advance"), (_FitLoop, "on_advance_end"), (ManySteps, "train"), (_EvaluationLoop, "run")),
-        *((Classifier, "on_validation_epoch_end"), (SeedEpochs, "on_train_epoch_start"), (Trainer, "save_checkpoint")),
-        *((kind, "on_train_epoch_end") for kind in (History, Progress, TensorBoard, KeepBestAndLast)),
-        (KeepBestAndLast, "write"),
-    ]
-    before = [getattr(kind, method) for kind, method in parts]
-    for (kind, method), function in zip(parts, before, strict=True):
-        setattr(kind, method, timed(function, f"{kind.__name__}.{method}"))
-    try:
-        yield found
-    finally:
-        for (kind, method), function in zip(parts, before, strict=True):
-            setattr(kind, method, function)
-
 
 PARTS = {
-    **{"equal": Bench.equal, "killed": Bench.killed, "refused": Bench.refused, "precision": Bench.precision},
-    **{"epochs": Bench.times, "around": Bench.around, "training": Bench.training, "grid": Bench.grid},
+    **{"equal": Parts.equal, "killed": Parts.killed, "refused": Parts.refused, "precision": Parts.precision},
+    **{"epochs": Parts.times, "around": Parts.around, "training": Parts.training, "grid": Parts.grid},
 }
 
 
@@ -343,11 +223,11 @@ def main() -> None:
     found: dict[str, Any] = {"device": device, "torch": torch.__version__}
     print(found, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.small)
+        parts = Parts(Path(folder), options.small)
         for part in options.parts:
             began = time.monotonic()
             try:
-                found[part] = PARTS[part](bench)
+                found[part] = PARTS[part](parts)
             except Exception:  # the other parts shall be measured all the same
                 found[part] = traceback.format_exc()
             print(f"== {part}: {time.monotonic() - began:.0f} s", flush=True)

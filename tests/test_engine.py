@@ -20,6 +20,22 @@ ONE_CYCLE = [
     *("scheduler=own", "scheduler._target_=torch.optim.lr_scheduler.OneCycleLR", "scheduler.interval=batch"),
     *("+scheduler.args.max_lr=0.05",),
 ]
+# A net whose capture fails half-way, after which dropout draws again.
+WAITING = """import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, n_outputs, in_channels, image_size):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(64, n_outputs))
+
+    def forward(self, images):
+        features = self.body(images)
+        torch.cuda.synchronize()
+        return self.head(features)
+"""
 # Of 41 images, batches of 4 leave a lone last one; three of them are a step, so that the last step of an epoch has two.
 RUN = [*TINY, "trainer.threads=1", "audit=none", "logger=none", "lr=1e-2", "epochs=3", "data=skin"]
 COUNTS = ["data.simulated.counts.train=[20,21]", "data.simulated.counts.val=[9,8]"]
@@ -188,6 +204,18 @@ def test_captured_steps_equal_those_that_are_not(knobs, train):
         ours, expected = figures_of(one.folder), figures_of(other.folder)
         del ours["config"], expected["config"]
         assert [name for name in expected if not same(ours[name], expected[name])] == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_net_that_no_graph_can_hold_is_trained_step_by_step(train, tmp_path, monkeypatch):
+    (tmp_path / "waiting.py").write_text(WAITING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run = [*RUN, *COUNTS, "model=own", "model._target_=waiting.Net", "trainer.accelerator=gpu"]
+    one, other = (train(*run, f"trainer.steps={steps}") for steps in ("auto", "eager"))
+    assert "the training step is not captured as a CUDA graph" in one.out
+    ours, expected = figures_of(one.folder), figures_of(other.folder)
+    del ours["config"], expected["config"]
+    assert [name for name in expected if not same(ours[name], expected[name])] == []
 
 
 def test_step_is_not_repeated_where_python_decides_what_it_does():

@@ -81,7 +81,9 @@ def test_jobs_that_shared_a_gpu_with_one_that_was_killed_go_on_from_what_they_ha
     monkeypatch.setenv("TO_BE_KILLED", "yes")
     here = LaunchSettings(None, ["killed.Callback"], 1, slots=3, gpus={"0": "GPU-a"})
     sweep = run_sweep(tmp_path / "shared", here)
-    assert "jobs share a GPU" in capfd.readouterr().out
+    printed = capfd.readouterr()
+    assert "jobs share a GPU" in printed.out
+    assert "Traceback" not in printed.err
     assert [state for name, state in sorted(states(sweep.path).items())] == ["done", "failed", "done"]
     assert log.read_text().split("\n") == ["start GPU-a", "quit", ""]
     logs = [path.read_text() for path in sorted(sweep.path.glob("*/train.log"))]
@@ -97,7 +99,7 @@ def test_jobs_that_shared_a_gpu_with_one_that_was_killed_go_on_from_what_they_ha
 
 
 @pytest.mark.parametrize("why", ["no program", "it does not start", "no GPU", "the user's own", "the machine's"])
-def test_jobs_take_turns_where_they_cannot_share(tmp_path, monkeypatch, service, why):
+def test_jobs_take_turns_where_they_cannot_share(tmp_path, monkeypatch, service, capfd, why):
     log = service(status=int(why == "it does not start"))
     if why == "no program":
         monkeypatch.setenv("PATH", "/nowhere")
@@ -107,6 +109,7 @@ def test_jobs_take_turns_where_they_cannot_share(tmp_path, monkeypatch, service,
         (tmp_path / "none").mkdir()
     with sharing(["GPU-a", "GPU-b"]) as variables:
         assert variables == {}
+    assert "Traceback" not in capfd.readouterr().err
     told = log.read_text().split("\n") if log.exists() else []
     assert told == (["start GPU-a,GPU-b", "quit", ""] if why in ("it does not start", "no GPU") else [])
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -33,7 +33,7 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
         return
     pipes = mkdtemp(prefix="medcls_mps_")
     variables = {PIPES: pipes, LOGS: pipes}
-    guard = Child(end_when_let_go, variables)
+    guard = Child(end_with_the_sweep, variables)
     try:
         seen = {VISIBLE: ",".join(gpus)}
         works = control(["-d"], variables | seen) and can_compute(variables | seen)
@@ -41,8 +41,10 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
             print("jobs share a GPU through NVIDIA's Multi-Process Service", flush=True)
         yield variables if works else {}
     finally:
-        guard.let_go()
+        guard.process.kill()
         guard.process.join()
+        guard.let_go()
+        end(variables)
 
 
 def control(arguments: Collection[str], variables: Mapping[str, str], command: str = "") -> bool:
@@ -80,11 +82,17 @@ def compute() -> None:
     torch.ones(1, device="cuda").add_(1).item()
 
 
-def end_when_let_go(variables: Mapping[str, str]) -> None:
-    """Wait until the sweep is over, or its process died, and end the service, which waits for those that use it."""
+def end_with_the_sweep(variables: Mapping[str, str]) -> None:
+    """End the service when the process of the sweep dies, which the caller, then told by SIGTERM, outlives."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    with suppress(SystemExit):
+    try:
         while True:
             signal.pause()
+    finally:
+        end(variables)
+
+
+def end(variables: Mapping[str, str]) -> None:
+    """End the service, which waits for the processes that use it."""
     control([], variables, "quit\n")
     shutil.rmtree(variables[PIPES], ignore_errors=True)
