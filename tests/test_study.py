@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from conftest import SCRIPT, SWEEP
@@ -304,13 +305,23 @@ def test_page_of_the_study_in_docs_follows_from_its_packs_and_every_number_in_th
 def test_killed_study_goes_on_where_it_was(command, tmp_path):
     whole = command("medcls", "study", *FIVE)
     assert whole.status == 0, whole.err
-    for number, after in ((signal.SIGKILL, "5c"), (signal.SIGTERM, "5d")):
-        words = [word.replace("folder=study", f"folder={tmp_path}/killed") for word in FIVE]
+    words = [*(word.replace("folder=study", f"folder={tmp_path}/killed") for word in FIVE), "study.packs=packs"]
+
+    def ended(status):
+        return '"done"' in status.read_text() and len((status.parent / "history.csv").read_text().splitlines()) == 6
+
+    def signalled(number, when):
         process = subprocess.Popen([sys.executable, str(SWEEP), "study", *words], cwd=tmp_path, stderr=subprocess.PIPE)
-        eventually(lambda: list((tmp_path / "killed" / after).glob("*/history.csv")))  # noqa: B023
+        eventually(when)
         process.send_signal(number)
         process.communicate()
         assert process.returncode != 0
+
+    signalled(signal.SIGKILL, lambda: list((tmp_path / "killed/5c").glob("*/history.csv")))
+    signalled(signal.SIGTERM, lambda: [path for path in (tmp_path / "killed/5d").glob("*/status.json") if ended(path)])
+    with ZipFile(tmp_path / "packs/5d.zip") as pack:  # of what the stopped task had finished
+        packed = [json.loads(pack.read(name))["state"] for name in pack.namelist() if name.endswith("/status.json")]
+    assert sorted(packed) == sorted(states(tmp_path / "killed/5d").values())
     done = command("medcls", "study", *words)
     assert done.status == 0, done.err
     for task in ("5c", "5d"):

@@ -12,6 +12,7 @@ from medcls.study.shared import finished_source, has_begun, take_over
 from medcls.study.tasks import Jobs, Source, Task, jobs_on_disk, plan_task, plan_tasks, sources
 from medcls.sweep.answer import report
 from medcls.sweep.child import call, start_server
+from medcls.sweep.ends import mark_for_resuming
 from medcls.sweep.launch_settings import LaunchSettings
 from medcls.sweep.run_sweep import check_plan, command_words, is_finished, print_failures, run_missing
 from medcls.sweep.sweep_folder import SweepFolder
@@ -42,13 +43,18 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
             for name in checked:
                 print(f"\ntask {name}", flush=True)
                 failed += running.run_task(name, config.claimed)
-                answer_so_far(config)
-                if config.packs is not None:
-                    call(pack_task, config.folder, name, config.packs)
+                conclude(config, name)
         except Stopped:
-            answer_so_far(config)
+            conclude(config, name)
             raise
     return 1 if failed else 0
+
+
+def conclude(config: StudyConfig, task: str) -> None:
+    """Write the page, and the pack of a task, on what is finished."""
+    answer_so_far(config)
+    if config.packs is not None:
+        call(pack_task, config.folder, task, config.packs)
 
 
 def plan_others(config: StudyConfig, tasks: Collection[str]) -> dict[str, PlannedTask]:
@@ -153,7 +159,9 @@ class Running:
         with folder.locked():
             folder.write(task.plan.contract([*command_words(), *task.arguments]), task.plan.configs)
             for job, source in shared.items():
-                take_over(self.folder, source, folder.run_folder(job))
+                take_over(self.folder, source, run := folder.run_folder(job))
+                if not is_finished(run, task.plan.configs[job]):
+                    mark_for_resuming(run)  # lest a stop takes the shorter run for this one
             run_missing(folder, task.plan, settings, jobs, self.again)
 
     def is_finished(self, source: Source) -> bool:
