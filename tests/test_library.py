@@ -289,6 +289,7 @@ def state():
         "lost exceptions": sys.unraisablehook,
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "TF32": [torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32],
         "gradients": torch.is_grad_enabled(),
         "type": torch.get_default_dtype(),
         "environment": dict(os.environ),
