@@ -22,7 +22,7 @@ from medcls.sweep.sweep_folder import SweepFolder, read_status
 
 SERVICE = """#!/bin/sh
 if [ "$1" = -d ]; then echo "start $CUDA_VISIBLE_DEVICES" >> {log}; exit {status}; fi
-read word; echo "$word" >> {log}
+read word; echo "$word" >> {log}; [ "$word" = quit ] || exit {of_others}
 """
 # A callback that says through what its run shares a GPU, and kills the run of one seed once the others are at work.
 KILLED = """import os
@@ -46,10 +46,10 @@ class Callback(pl.Callback):
 def service(tmp_path, monkeypatch):
     """Puts a stand-in for the service's program on the path; returns the file of what it was told."""
 
-    def put(status=0):
+    def put(status=0, of_others=0):
         program, log = tmp_path / "bin" / shared_gpu.CONTROL, tmp_path / "told"
         program.parent.mkdir(exist_ok=True)
-        program.write_text(SERVICE.format(log=log, status=status))
+        program.write_text(SERVICE.format(log=log, status=status, of_others=of_others))
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
         monkeypatch.setattr(shared_gpu, "USUAL", tmp_path / "none")
@@ -98,20 +98,24 @@ def test_jobs_that_shared_a_gpu_with_one_that_was_killed_go_on_from_what_they_ha
     }
 
 
-@pytest.mark.parametrize("why", ["no program", "it does not start", "no GPU", "the user's own", "the machine's"])
+@pytest.mark.parametrize(
+    "why", ["no program", "it does not start", "no GPU", "the user's own", "the machine's", "left behind"]
+)
 def test_jobs_take_turns_where_they_cannot_share(tmp_path, monkeypatch, service, capfd, why):
-    log = service(status=int(why == "it does not start"))
+    log = service(status=int(why == "it does not start"), of_others=int(why == "left behind"))
     if why == "no program":
         monkeypatch.setenv("PATH", "/nowhere")
     if why == "the user's own":
         monkeypatch.setenv(shared_gpu.PIPES, "/some/where")
-    if why == "the machine's":
+    if why in ("the machine's", "left behind"):
         (tmp_path / "none").mkdir()
     with sharing(["GPU-a", "GPU-b"]) as variables:
         assert variables == {}
     assert "Traceback" not in capfd.readouterr().err
     told = log.read_text().split("\n") if log.exists() else []
-    assert told == (["start GPU-a,GPU-b", "quit", ""] if why in ("it does not start", "no GPU") else [])
+    asked = ["get_server_list"] if why in ("the machine's", "left behind") else []
+    tried = ["start GPU-a,GPU-b", "quit"] if why in ("it does not start", "no GPU", "left behind") else []
+    assert told[:-1] == asked + tried
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from medcls.sweep.child import Child
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS, VISIBLE = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", "CUDA_VISIBLE_DEVICES"
-USUAL = Path("/tmp/nvidia-mps")  # the pipes of a service for all of the machine
+USUAL = Path("/tmp/nvidia-mps")  # where the pipes of a service for all of the machine are, and stay when it ends
 PATIENCE = 60.0  # seconds until the service must have computed something
 
 
@@ -28,7 +28,11 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
 
     None where there is no such service, it does not work here, or the user has seen to it.
     """
-    if PIPES in os.environ or USUAL.exists() or shutil.which(CONTROL) is None:
+    if (
+        PIPES in os.environ
+        or shutil.which(CONTROL) is None
+        or (USUAL.exists() and control([], {}, "get_server_list\n"))
+    ):
         yield {}
         return
     pipes = mkdtemp(prefix="medcls_mps_")
