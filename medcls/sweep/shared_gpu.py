@@ -28,11 +28,7 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
 
     None where there is no such service, it does not work here, or the user has seen to it.
     """
-    if (
-        PIPES in os.environ
-        or shutil.which(CONTROL) is None
-        or (USUAL.exists() and control([], {}, "get_server_list\n"))
-    ):
+    if shutil.which(CONTROL) is None or is_chosen_already():
         yield {}
         return
     pipes = mkdtemp(prefix="medcls_mps_")
@@ -49,6 +45,11 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
         guard.process.join()
         guard.let_go()
         end(variables)
+
+
+def is_chosen_already() -> bool:
+    """Whether the user names a service, or a place without one, or there is one for all of the machine."""
+    return PIPES in os.environ or (USUAL.exists() and control([], {}, "get_server_list\n"))
 
 
 def control(arguments: Collection[str], variables: Mapping[str, str], command: str = "") -> bool:
