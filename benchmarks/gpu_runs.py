@@ -54,7 +54,8 @@ class Runs:
     def sweep(self, net: str, n_seeds: int, *, share: bool = True, kill: str = "") -> dict[str, Path]:
         """Run folders by seed; ``kill``: seed of a job that gets SIGKILL after some epochs."""
         folder, seeds = self.folder(), ",".join(map(str, range(n_seeds)))
-        words = self.overrides(f"model={net}", "model.dropout=0.2", "epochs=24", f"seed={seeds}")
+        width = f"model.n_base={16 if net == 'lenet' else 8}"
+        words = self.overrides(f"model={net}", width, "model.dropout=0.2", "epochs=24", f"seed={seeds}")
         words += ["sweep.jobs=8"] if kill else []  # all of them at work from the start
         there = os.environ | ({} if share else {"CUDA_MPS_PIPE_DIRECTORY": str(self.data / "no_service")})
         command = [sys.executable, str(SWEEP), *words, f"hydra.sweep.dir={folder}"]
