@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from medcls.sweep.child import Child
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS, VISIBLE = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", "CUDA_VISIBLE_DEVICES"
 USUAL = Path("/tmp/nvidia-mps")  # where the pipes of a service for all of the machine are, and stay when it ends
+READY = "guarded"  # file beside the pipes: from now on the service ends with the sweep
 PATIENCE = 60.0  # seconds until the service must have computed something
 
 
@@ -34,6 +36,8 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
     pipes = mkdtemp(prefix="medcls_mps_")
     variables = {PIPES: pipes, LOGS: pipes}
     guard = Child(end_with_the_sweep, variables)
+    while guard.process.is_alive() and not (Path(pipes) / READY).exists():
+        time.sleep(0.01)
     try:
         seen = {VISIBLE: ",".join(gpus)}
         works = control(["-d"], variables | seen) and can_compute(variables | seen)
@@ -90,6 +94,7 @@ def compute() -> None:
 def end_with_the_sweep(variables: Mapping[str, str]) -> None:
     """End the service when the process of the sweep dies, which the caller, then told by SIGTERM, outlives."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    (Path(variables[PIPES]) / READY).touch()
     try:
         while True:
             signal.pause()
