@@ -6,6 +6,14 @@ import os
 import time
 from pathlib import Path
 
+from conftest import SCRIPT
+from hydra import initialize_config_dir
+
+from medcls.composition.run_name import register_resolvers
+from medcls.sweep.local import run_here
+from medcls.sweep.plan import plan_sweep
+from medcls.sweep.sweep_folder import SweepFolder
+
 TINY = [
     "model=lenet",
     "data=skin",
@@ -29,6 +37,18 @@ class Callback(pl.Callback):
     def on_train_start(self, trainer, pl_module):
         raise ValueError("it broke")
 """
+
+
+def run_jobs(folder, words, settings):
+    """Run the jobs of a sweep with launch settings that a test makes up, such as GPUs that are not there."""
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        plan = plan_sweep(words)
+    sweep = SweepFolder(folder)
+    folder.mkdir()
+    sweep.write(plan.contract([]), plan.configs)
+    run_here(sweep, list(plan.configs), settings)
+    return sweep
 
 
 def states(folder):

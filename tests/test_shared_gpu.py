@@ -7,18 +7,13 @@ import sys
 import time
 
 import pytest
-from conftest import SCRIPT
-from hydra import initialize_config_dir
-from sweeping import TINY, histories, states
+from sweeping import TINY, histories, run_jobs, states
 
-from medcls.composition.run_name import register_resolvers
 from medcls.runs.folder import RunFolder
 from medcls.sweep import shared_gpu
 from medcls.sweep.launch_settings import LaunchSettings
-from medcls.sweep.local import run_here
-from medcls.sweep.plan import plan_sweep
 from medcls.sweep.shared_gpu import sharing
-from medcls.sweep.sweep_folder import SweepFolder, read_status
+from medcls.sweep.sweep_folder import read_status
 
 SERVICE = """#!/bin/sh
 if [ "$1" = -d ]; then echo "start $CUDA_VISIBLE_DEVICES" >> {log}; exit {status}; fi
@@ -58,17 +53,6 @@ def service(tmp_path, monkeypatch):
     return put
 
 
-def run_sweep(folder, settings):
-    register_resolvers()
-    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
-        plan = plan_sweep([*TINY, "epochs=60", "seed=0,1,2", "callbacks=[{_target_: killed.Callback}]"])
-    sweep = SweepFolder(folder)
-    folder.mkdir()
-    sweep.write(plan.contract([]), plan.configs)
-    run_here(sweep, list(plan.configs), settings)
-    return sweep
-
-
 @pytest.mark.slow
 def test_jobs_that_shared_a_gpu_with_one_that_was_killed_go_on_from_what_they_had_saved(
     tmp_path, monkeypatch, service, capfd
@@ -77,10 +61,11 @@ def test_jobs_that_shared_a_gpu_with_one_that_was_killed_go_on_from_what_they_ha
     monkeypatch.setattr(shared_gpu, "can_compute", lambda variables: True)
     (tmp_path / "killed.py").write_text(KILLED)
     monkeypatch.syspath_prepend(str(tmp_path))
-    alone = run_sweep(tmp_path / "alone", LaunchSettings(None, ["killed.Callback"], 1, slots=3))
+    words = [*TINY, "epochs=60", "seed=0,1,2", "callbacks=[{_target_: killed.Callback}]"]
+    alone = run_jobs(tmp_path / "alone", words, LaunchSettings(None, ["killed.Callback"], 1, slots=3))
     monkeypatch.setenv("TO_BE_KILLED", "yes")
     here = LaunchSettings(None, ["killed.Callback"], 1, slots=3, gpus={"0": "GPU-a"})
-    sweep = run_sweep(tmp_path / "shared", here)
+    sweep = run_jobs(tmp_path / "shared", words, here)
     printed = capfd.readouterr()
     assert "jobs share a GPU" in printed.out
     assert "Traceback" not in printed.err

@@ -12,7 +12,7 @@ import pytest
 from conftest import SCRIPT
 from hydra import initialize_config_dir
 from sklearn.metrics import roc_auc_score
-from sweeping import FAILING, TINY, histories, states
+from sweeping import FAILING, TINY, histories, run_jobs, states
 
 from medcls.composition.run_name import register_resolvers
 from medcls.errors import UserError
@@ -20,9 +20,8 @@ from medcls.process import usable_cores
 from medcls.runs.folder import RunFolder
 from medcls.sweep.ends import record_silent_end
 from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
-from medcls.sweep.local import run_here
 from medcls.sweep.plan import plan_sweep
-from medcls.sweep.sweep_folder import SweepFolder, read_status
+from medcls.sweep.sweep_folder import read_status
 from medcls.sweep_report.family import family
 
 # A callback that says when its run begins and ends, and on which GPU it may run.
@@ -318,16 +317,10 @@ def test_gpu_takes_as_many_jobs_as_its_memory_holds_once_the_first_has_shown_wha
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     (tmp_path / "noted.py").write_text(NOTED)
     monkeypatch.syspath_prepend(str(tmp_path))
-    register_resolvers()
-    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
-        plan = plan_sweep([*TINY, "epochs=40", "seed=0,1,2,3,4,5", "callbacks=[{_target_: noted.Callback}]"])
-    folder = SweepFolder(tmp_path / "sweep")
-    folder.path.mkdir()
-    folder.write(plan.contract([]), plan.configs)
+    words = [*TINY, "epochs=40", "seed=0,1,2,3,4,5", "callbacks=[{_target_: noted.Callback}]"]
     uuids = {gpu: f"GPU-{gpu}" for gpu in gpus.split(",")}
-    run_here(
-        folder, list(plan.configs), LaunchSettings(None, ["noted.Callback"], 1, slots=16, gpus=uuids, measured=True)
-    )
+    settings = LaunchSettings(None, ["noted.Callback"], 1, slots=16, gpus=uuids, measured=True)
+    folder = run_jobs(tmp_path / "sweep", words, settings)
     assert set(states(folder.path).values()) == {"done"}
     spans, devices = [], set()
     for log in folder.path.glob("*/train.log"):

@@ -77,6 +77,12 @@ class Child:
         """Have it stop in order."""
         self.pipe.close()
 
+    def kill(self) -> None:
+        """End it at once, if it has not ended by itself, and wait until it is gone."""
+        self.process.kill()
+        self.process.join()
+        self.let_go()
+
 
 def call(function: Callable[..., Result], *arguments: Any) -> Result:
     """What a function returns in a process of its own, so that this one need not import PyTorch.

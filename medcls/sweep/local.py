@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from types import FrameType
@@ -29,8 +28,7 @@ def run_here(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) 
     for job in jobs:
         mark_for_resuming(sweep.run_folder(job))
     crowded = min(len(jobs), settings.slots) > len(settings.gpus) > 0
-    with ExitStack() as stack:
-        variables = stack.enter_context(sharing(settings.gpus.values())) if crowded else {}
+    with sharing(settings.gpus.values() if crowded else ()) as variables:
         crew = Crew(sweep, list(jobs), settings, variables)
         with handling_signals(crew.stop):
             crew.work()
@@ -125,10 +123,7 @@ class Crew:
         NVIDIA leaves undefined what they compute from then on.
         """
         for name in [name for name, job in self.running.items() if job.gpu == gpu]:
-            child = self.running.pop(name).child
-            child.process.kill()
-            child.process.join()
-            child.let_go()
+            self.running.pop(name).child.kill()
             mark_for_resuming(self.sweep.run_folder(name))
             self.waiting.insert(0, name)
 

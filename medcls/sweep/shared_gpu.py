@@ -28,9 +28,9 @@ PATIENCE = 60.0  # seconds until the service must have computed something
 def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
     """Variables of the environment by which jobs share GPUs while the block runs; ``gpus``: their UUIDs.
 
-    None where there is no such service, it does not work here, or the user has seen to it.
+    None where there are no GPUs to share, there is no such service, it does not work here, or the user has seen to it.
     """
-    if shutil.which(CONTROL) is None or is_chosen_already():
+    if not gpus or shutil.which(CONTROL) is None or is_chosen_already():
         yield {}
         return
     pipes = mkdtemp(prefix="medcls_mps_")
@@ -45,9 +45,7 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
             print("jobs share a GPU through NVIDIA's Multi-Process Service", flush=True)
         yield variables if works else {}
     finally:
-        guard.process.kill()
-        guard.process.join()
-        guard.let_go()
+        guard.kill()
         end(variables)
 
 
@@ -78,9 +76,7 @@ def can_compute(variables: Mapping[str, str]) -> bool:
     with open(os.devnull, "wb") as nowhere:
         child = Child(compute, output=nowhere, environment={**os.environ, **variables})
     child.process.join(PATIENCE)
-    child.process.kill()
-    child.process.join()
-    child.let_go()
+    child.kill()
     return child.process.exitcode == 0
 
 
