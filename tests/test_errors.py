@@ -53,6 +53,8 @@ def check_message(result, *fragments):
         ("+data.args.path=x.npz", ["data.args", "data._target_"]),
         ("data=bone data.classes={A:a,A:n}", ["data.classes: 'A' is given twice"]),
         ("data.classes={A:a,B:A}", ["data.classes: classes 'a' and 'A' differ in case only"]),
+        ("data.classes={A:true,B:b}", ["data.classes.A: found True, expected a string: YAML reads", "'data.classes.A=\"true\"'"]),
+        ("data.classes={true:a,B:b}", ["data.classes: found True, expected a string: YAML reads", "between quotes."]),
         ("data.root=", ["data.root: found no value", "shell variable"]),
         ("data.cache_dir=''", ["data.cache_dir: found no value"]),
         ("data.root=/archive(1)", ["data.root: /archive(1) cannot be read", "'data.root=\"/archive(1)\"'"]),

@@ -13,10 +13,15 @@ from medcls.config.targets import KEY, DottedPath
 
 PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
 
-# YAML and Hydra read names of classes that are numbers as numbers.
-ClassName = Annotated[
-    str, BeforeValidator(lambda name: str(name) if type(name) in (int, float) else name), Field(min_length=1)
-]
+
+def as_name(name: object) -> object:
+    """The name of a class as text, where YAML and Hydra have read a number."""
+    if isinstance(name, bool):
+        raise ValueError("a string: YAML reads NO, off, yes and on as false or true, but between quotes")
+    return str(name) if isinstance(name, int | float) else name
+
+
+ClassName = Annotated[str, BeforeValidator(as_name), Field(min_length=1)]
 
 
 class SplitConfig(Section):

@@ -30,11 +30,18 @@ def explain_invalid(error: ValidationError, schema: type[BaseModel], values: obj
 def key_of(detail: ErrorDetails) -> str:
     """Dotted key; pydantic's locations also hold the names of alternatives, which are no keys."""
     parts = [str(part) for part in detail["loc"]]
+    if _in_mapping(detail):
+        del parts[-2:]
     if len(parts) > 1 and parts[0] in PARTS and parts[1] in choices(parts[0]):
         del parts[1]
     if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
         parts.append(PARTS[parts[0]][0])
     return ".".join(part for part in parts if "[" not in part and part not in ("Target", "str"))
+
+
+def _in_mapping(detail: ErrorDetails) -> bool:
+    """Whether it is a name in a mapping that is wrong, for which Hydra knows no quotes, and not a value."""
+    return detail["loc"][-1:] == ("[key]",)
 
 
 def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], chosen: Collection[str]) -> str:
@@ -49,7 +56,8 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], 
     expected = " or ".join(re.sub(r"^(Input (should be|is not)|Value error,) ", "", d["msg"]) for d in details)
     expected = expected.replace("a valid integer", "an integer").replace("a valid ", "a ")
     expected = re.sub(r" for <class.*>| or instance of \w+", "", expected)  # Python's names, not the user's
-    if isinstance(details[0]["input"], int | float) and re.search(r"\ba (path|string)\b", expected):
+    number = isinstance(details[0]["input"], int | float) and not _in_mapping(details[0])
+    if number and re.search(r"\ba (path|string)\b", expected):
         given = details[0]["input"]
         written = str(given).lower() if isinstance(given, bool) else str(given)
         expected += f". As text, quoted for Hydra and for the shell: {shlex.quote(f'{key}={quoted(written)}')}"
