@@ -30,19 +30,3 @@ def oriented(images: NDArray[Any], orientation: int) -> NDArray[Any]:
     if orientation & 1:
         images = images[..., ::-1]
     return images
-
-
-def oriented_bits(bits: NDArray[np.bool_], orientation: int) -> NDArray[np.bool_]:
-    """Perceptual hashes (N, B, B) as they would be, up to a few bits, if the images were ``oriented`` first.
-
-    A bit says whether a coefficient of the cosine transform exceeds the median, which is near 0. Mirroring changes
-    the sign of the odd frequencies along an axis; transposing the image transposes the coefficients.
-    """
-    if orientation & 4:
-        bits = np.swapaxes(bits, -1, -2)
-    odd = np.arange(bits.shape[-1]) % 2 == 1
-    if orientation & 2:
-        bits = bits ^ odd[:, None]
-    if orientation & 1:
-        bits = bits ^ odd
-    return bits
