@@ -8,7 +8,10 @@ from typing import Any
 
 
 def in_grammar(value: Any, *, literal: bool = True) -> str:
-    """A plain value as Hydra's grammar of overrides writes it; literal: ``${...}`` in it stays text."""
+    """A plain value as Hydra's grammar of overrides writes it; literal: ``${...}`` in it stays text.
+
+    Keys of mappings come back as Hydra reads them, "1" as a number: its grammar has no quotes for them.
+    """
     if isinstance(value, list | tuple):
         return f"[{','.join(in_grammar(item, literal=literal) for item in value)}]"
     if isinstance(value, Mapping):
@@ -16,6 +19,8 @@ def in_grammar(value: Any, *, literal: bool = True) -> str:
         return f"{{{','.join(items)}}}"
     if isinstance(value, str) and not _is_plain(value):
         return quoted(value, literal=literal)
+    if isinstance(value, float):
+        return repr(float(value))  # inf and nan, which JSON writes otherwise
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -46,9 +46,20 @@ split_words = st.sampled_from(sorted(SPLIT_WORDS)).flatmap(
 )
 
 
-@given(st.recursive(texts | st.integers() | st.booleans() | st.none(), lambda inner: st.lists(inner, max_size=3)))
-def test_value_as_it_is_typed_is_read_as_that_value(value):
-    override = OverridesParser.create().parse_override(f"key={in_grammar(value)}")
+def mappings(values):
+    """Of keys that Hydra, which knows no quotes for them, can be given."""
+    keys = st.from_regex(r"[a-m][a-z_:=,()\[\]{}\\-]{0,5}", fullmatch=True)
+    return st.dictionaries(keys, values, max_size=3)
+
+
+plain = st.one_of(texts, st.sampled_from(["true", "null", "inf", "1e3", "08"]), st.integers(), st.booleans(), st.none())
+plain |= st.floats(allow_nan=False)
+
+
+@given(st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | mappings(inner)), st.booleans())
+def test_value_as_it_is_typed_is_read_as_that_value(value, literal):
+    assume(literal or "${" not in str(value))
+    override = OverridesParser.create().parse_override(f"key={in_grammar(value, literal=literal)}")
     config = OmegaConf.create({"key": None})
     OmegaConf.update(config, "key", override.value())
     assert OmegaConf.to_container(config, resolve=True)["key"] == value

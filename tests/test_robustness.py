@@ -108,7 +108,7 @@ def test_unedited_images_give_the_predictions_of_the_run_wherever_they_lie_and_h
     ("words", "told"),
     [
         (["robustness.nois=[1]"], "Did you mean robustness.noise?"),
-        (["robustness.rotation=[0]"], "0 changes nothing"),
+        (["robustness.rotation=[0]"], "expected grades that change the images, as 0 does not"),
     ],
 )
 def test_wrong_key_or_grade_is_refused_before_anything_is_read(command, words, told):

@@ -8,7 +8,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
-from medcls.config.section import MACHINERY, REPETITION, Above0, AtLeast1, Count, Flag, Fraction, Knob, Section
+from medcls.config.section import (
+    MACHINERY,
+    REPETITION,
+    Above0,
+    AtLeast1,
+    Count,
+    Flag,
+    Fraction,
+    Knob,
+    Number,
+    Section,
+    Share,
+)
 from medcls.config.targets import KEY, DottedPath
 
 PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
@@ -17,11 +29,11 @@ PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of ru
 def as_name(name: object) -> object:
     """The name of a class as text, where YAML and Hydra have read a number."""
     if isinstance(name, bool):
-        raise ValueError("a string: YAML reads NO, off, yes and on as false or true, but between quotes")
+        raise ValueError("a string; put NO, off, yes and on in quotes, since YAML reads them as false or true")
     return str(name) if isinstance(name, int | float) else name
 
 
-ClassName = Annotated[str, BeforeValidator(as_name), Field(min_length=1)]
+ClassName = Annotated[str, Field(min_length=1), BeforeValidator(as_name)]
 
 
 class SplitConfig(Section):
@@ -94,11 +106,11 @@ class DataConfig(Section):
     allow_outside_root: Annotated[Flag, MACHINERY]
     group_pattern: GroupPattern | None
     channels: Literal[1, 3]
-    window: Literal["file", "percentiles"] | tuple[float, Above0]
+    window: Literal["file", "percentiles"] | tuple[Number, Above0]
     max_pixels: Annotated[AtLeast1, MACHINERY]
     on_unreadable: Literal["error", "skip"]
     split: SplitConfig
-    train_fraction: Annotated[float, Field(gt=0, le=1)]
+    train_fraction: Share
     cache_dir: Annotated[Path, Knob(tunes=False, on_page=False, on_resume=True, in_name=False)]
     medmnist: MedMNISTConfig | None
     simulated: SimulatedConfig | None

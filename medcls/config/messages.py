@@ -61,7 +61,8 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], 
         given = details[0]["input"]
         written = str(given).lower() if isinstance(given, bool) else str(given)
         expected += f". As text, quoted for Hydra and for the shell: {shlex.quote(f'{key}={quoted(written)}')}"
-    expected = re.sub(r"List should have (at least \d+ items?) after validation, not \d+", r"\1", expected)
+    expected = re.sub(r"\w+ should have (at least \d+ \w+)( after validation, not \d+)?", r"\1", expected)
+    expected = re.sub(r"String should match pattern '.*'", "a dotted path, such as mynet.SmallResNet", expected)
     return f"{key}: found {details[0]['input']!r}, expected {expected}."
 
 

@@ -11,7 +11,21 @@ from medcls.config.augment import AugmentConfig
 from medcls.config.data import DataConfig
 from medcls.config.messages import explain_interpolation, explain_invalid, no_such_choice
 from medcls.config.parts import LOGGERS, LossConfig, NetConfig, OptimizerConfig, ScheduleConfig
-from medcls.config.section import MACHINERY, REPETITION, UNNAMED, UNSEEN, Above0, AtLeast1, Count, Flag, Knob, Section
+from medcls.config.section import (
+    MACHINERY,
+    REPETITION,
+    UNNAMED,
+    UNSEEN,
+    Above0,
+    AtLeast1,
+    Count,
+    Flag,
+    Fraction,
+    Knob,
+    Number,
+    Section,
+    Share,
+)
 from medcls.config.targets import DottedPath, Target, targets_in
 from medcls.errors import UserError
 from medcls.runs.history import COLUMNS
@@ -44,18 +58,18 @@ class AuditConfig(Section):
     enabled: Flag
     on_leak: Literal["stop", "warn", "drop"]
     search: Literal["thorough", "quick"]
-    shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1)]
+    shortcut_auroc: Annotated[float, Field(ge=0.5, lt=1, strict=True)]
 
 
 class ThresholdConfig(Section):
     """At most one rule, kept on validation images alone; prevalence: of the population that rule and values are for."""
 
-    sensitivity: Annotated[float, Field(gt=0, le=1)] | None
-    specificity: Annotated[float, Field(gt=0, le=1)] | None
+    sensitivity: Share | None
+    specificity: Share | None
     rule: Literal["argmax", "youden"] | None
     cost: Above0 | None
-    value: Annotated[float, Field(gt=0, lt=1)] | None
-    prevalence: Annotated[float, Field(gt=0, lt=1)] | None
+    value: Fraction | None
+    prevalence: Fraction | None
 
     @model_validator(mode="after")
     def one_rule(self) -> "ThresholdConfig":
@@ -68,7 +82,7 @@ class ReachConfig(Section):
     """A question of convergence: in which epoch does each variant reach a value, or the last one of another variant."""
 
     metric: str  # a column of history.csv
-    value: float | None = None
+    value: Number | None = None
     final_of: str | None = None
 
     @model_validator(mode="after")
@@ -89,7 +103,7 @@ class ClaimConfig(Section):
     direction: Literal["higher", "lower", "no higher", "rises", "stays", "reached", "sooner"]
     of: Annotated[list[str], Field(min_length=1)]
     curve: Literal[("loss_gap", *COLUMNS)] | None = None  # type: ignore[valid-type]
-    value: float | None = None
+    value: Number | None = None
 
     @model_validator(mode="after")
     def complete(self) -> "ClaimConfig":
@@ -122,7 +136,7 @@ class SweepConfig(Section):
     variants: dict[str, dict[str, Any]]
     compare: str | list[tuple[str, str]] | None
     metric: str = "auroc"
-    margin: Annotated[float, Field(gt=0, lt=1)] | None = None
+    margin: Fraction | None = None
     jobs: AtLeast1 | None = None
     reach: list[ReachConfig]
     claims: list[ClaimConfig] = Field(default_factory=list)

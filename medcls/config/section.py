@@ -6,13 +6,15 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 # Strict, since pydantic would take true for 1 and "8" for 8.
+Number = Annotated[float, Field(strict=True)]
 AtLeast1 = Annotated[int, Field(ge=1, strict=True)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Above0 = Annotated[float, Field(gt=0, strict=True)]
 AtLeast0 = Annotated[float, Field(ge=0, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Fraction = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 
 
 class Section(BaseModel):

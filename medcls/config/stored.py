@@ -14,7 +14,7 @@ from medcls.config.schema import Config
 from medcls.config.targets import check_allowed
 from medcls.errors import UserError
 
-HOW = "name it in the command: allow=[{targets}]"
+HOW = "name it in the command: allow=[{names}]"
 
 
 # Keys that runs were made with and that nothing reads any more, by section.

@@ -6,6 +6,7 @@ come from a stranger: what they name is refused unless it is also named here (se
 
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
@@ -112,12 +113,13 @@ def targets_in(values: Any) -> set[str]:
 def check_allowed(values: Any, allowed: Collection[str], where: str, how: str) -> None:
     """Raise UserError when stored ``values`` name code that is not among ``allowed``.
 
-    where: the file; how: what to type that would allow it, with {targets} in place of the names.
+    where: the file; how: what to type that would allow it, {names} or, for Python, {listed} in place of the names.
     """
     if unknown := sorted(targets_in(values) - set(allowed)):
         raise UserError(
             f"{where}: names code that this command does not: {', '.join(unknown)}.\n"
-            f"  A stored file runs no code by itself. If you trust it: {how.format(targets=' '.join(unknown))}"
+            f"  A stored file runs no code by itself. If you trust it: "
+            + how.format(names=",".join(unknown), listed=json.dumps(unknown))
         )
 
 

@@ -6,13 +6,13 @@ from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 
-from hydra.core.override_parser.types import Quote, QuotedString
 from pydantic import PrivateAttr
 
 from medcls.composition.compose import composed
 from medcls.config import Config
 from medcls.config.schema import check_against
 from medcls.errors import UserError
+from medcls.quoting import in_grammar
 
 _composing = threading.Lock()  # Hydra keeps what it composes from in one place for the whole process
 
@@ -52,7 +52,8 @@ def overrides_of(*overrides: str, **keys: Any) -> list[str]:
         if not isinstance(override, str):
             raise UserError(f"compose: found {override!r}, expected overrides such as 'model=lenet' or lr=1e-3.")
     names = {key: key.replace("__", ".") for key in keys}
-    return [*overrides, *(f"{names[key]}={as_override(value, names[key])}" for key, value in keys.items())]
+    given = {names[key]: as_plain(value, names[key]) for key, value in keys.items()}
+    return [*overrides, *(f"{key}={in_grammar(value, literal=False)}" for key, value in given.items())]
 
 
 def recorded_overrides(config: Config) -> list[str]:
@@ -60,22 +61,20 @@ def recorded_overrides(config: Config) -> list[str]:
     return list(config._overrides) if isinstance(config, ComposedConfig) else []
 
 
-def as_override(value: Any, key: str) -> str:
-    """A value in the grammar of Hydra's overrides."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
+def as_plain(value: Any, key: str) -> Any:
+    """A value as configurations hold it. Raises UserError for one that they do not."""
+    if value is None or isinstance(value, bool | str):
+        return value
     if isinstance(value, Integral):
-        return str(int(value))
+        return int(value)
     if isinstance(value, Real):
-        return repr(float(value))
-    if isinstance(value, str | PurePath):
-        return QuotedString(str(value), Quote.single).with_quotes()
+        return float(value)
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{name}:{as_override(of, key)}" for name, of in value.items()) + "}"
+        return {name: as_plain(of, key) for name, of in value.items()}
     if isinstance(value, Sequence):
-        return "[" + ",".join(as_override(item, key) for item in value) + "]"
+        return [as_plain(item, key) for item in value]
     raise UserError(
         f"{key}: found a value of type {type(value).__name__}, expected a number, text, a path, None, True or False, "
         "or a list or mapping of these."

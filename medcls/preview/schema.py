@@ -5,10 +5,10 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from medcls.config.schema import Config
-from medcls.config.section import Above0, AtLeast1, Count, Section
+from medcls.config.section import Above0, AtLeast1, Count, Number, Section
 
 AtLeastOne = Field(min_length=1)
-Percentile = Annotated[float, Field(ge=0, le=100)]
+Percentile = Annotated[float, Field(ge=0, le=100, strict=True)]
 
 
 class PreviewConfig(Section):
@@ -17,7 +17,7 @@ class PreviewConfig(Section):
     index: Count
     epochs: AtLeast1
     scale: Annotated[list[Above0], AtLeastOne]
-    rotate: Annotated[list[float], AtLeastOne]
+    rotate: Annotated[list[Number], AtLeastOne]
     percentiles: Annotated[list[tuple[Percentile, Percentile]], AtLeastOne]
 
     @field_validator("percentiles")

@@ -33,7 +33,7 @@ class RobustnessConfig(Section):
     @classmethod
     def are_distinct(cls, grades: list[float]) -> list[float]:
         if twice := [grade for grade in grades if grades.count(grade) > 1]:
-            raise ValueError(f"{twice[0]:g} is given twice")
+            raise ValueError(f"each grade once, {twice[0]:g} too")
         return grades
 
     @field_validator("contrast", "rotation")
@@ -41,7 +41,7 @@ class RobustnessConfig(Section):
     def change_images(cls, grades: list[float], info: object) -> list[float]:
         unchanged = 1 if getattr(info, "field_name", "") == "contrast" else 0
         if unchanged in grades:
-            raise ValueError(f"{unchanged} changes nothing; the unchanged images are judged anyway")
+            raise ValueError(f"grades that change the images, as {unchanged} does not (they are judged unchanged too)")
         return grades
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from medcls.atomic import write_text
 from medcls.config.stored import read_conf
 from medcls.errors import UserError
+from medcls.quoting import in_grammar
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import SPLITS
 from medcls.runs.reading import read_json
@@ -19,7 +20,6 @@ from medcls.study.effort import effort_of, epoch_seconds, in_words, machines, to
 from medcls.study.plan_file import PlannedTask, read_plan
 from medcls.study.reliability import QUESTION, reliability
 from medcls.study.schema import FOLDS, RELIABLE
-from medcls.sweep.variants import in_grammar
 from medcls.sweep_report.changed_images import changed_images
 from medcls.sweep_report.design import Sweep, read_sweep
 from medcls.sweep_report.verdicts import Verdicts, judge

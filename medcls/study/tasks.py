@@ -10,10 +10,10 @@ from typing import Any
 from medcls.config import Config
 from medcls.config.knobs import changeable
 from medcls.errors import UserError
+from medcls.quoting import in_grammar
 from medcls.study.schema import TASKS, StudyConfig
 from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, flat
-from medcls.sweep.variants import in_grammar
 
 Identity = tuple[tuple[str, str], ...]
 ROOTS = {"skin": "MEDCLS_SKIN", "bone": "MEDCLS_BONE", "xray": "MEDCLS_XRAY"}  # as conf/data/ reads them

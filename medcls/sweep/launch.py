@@ -11,12 +11,12 @@ from types import FrameType
 from medcls.composition.hydra_private import multirun
 from medcls.errors import Stopped
 from medcls.host.signals import handling_signals
+from medcls.quoting import in_grammar
 from medcls.sweep.current_launch import POLL, begin_launch, end_launch, is_current
 from medcls.sweep.ends import has_begun, mark_for_resuming, record_silent_end, wait_until_free
 from medcls.sweep.launch_settings import LaunchSettings
 from medcls.sweep.launched_job import work
 from medcls.sweep.sweep_folder import SweepFolder
-from medcls.sweep.variants import in_grammar
 
 
 def launch(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) -> None:

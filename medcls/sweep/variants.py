@@ -1,17 +1,17 @@
 """From a command line and an experiment to variants: which keys differ, their values, their names."""
 
 import itertools
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Override, QuotedString
 
 from medcls.config.schema import SweepConfig
 from medcls.errors import UserError
 from medcls.host.terminal import command_line
+from medcls.quoting import in_grammar
 
 Values = dict[str, Any]
 FOLD = "data.split.fold"
@@ -30,7 +30,7 @@ class Variant:
 
 def in_overrides(values: Values) -> list[str]:
     """Keys and values as overrides of the command line."""
-    return [f"{key}={in_grammar(value)}" for key, value in values.items()]
+    return [f"{key}={in_grammar(value, literal=False)}" for key, value in values.items()]
 
 
 def swept_values(override: Override) -> list[Any]:
@@ -59,23 +59,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def in_grammar(value: Any) -> str:
-    """A value as Hydra's override grammar writes it."""
-    if isinstance(value, list):
-        return f"[{','.join(map(in_grammar, value))}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{in_grammar(item)}' for key, item in value.items())}}}"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z_][\w./-]*", value, re.ASCII):
-        return QuotedString(value, Quote.double).with_quotes()
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 def readable(value: Any) -> str:
     """A value as shown in names and tables: 1e-5 however it was written."""
     if isinstance(value, float):
         exponential = re.sub(r"\.?0*e([+-])0*(?=.)", lambda found: f"e{found[1].strip('+')}", f"{value:e}")
         return min(f"{value:g}", exponential, key=len)
-    return value if isinstance(value, str) else in_grammar(value)
+    return value if isinstance(value, str) else in_grammar(value, literal=False)
 
 
 def short_names(keys: Iterable[str]) -> dict[str, str]:

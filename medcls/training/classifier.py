@@ -194,7 +194,7 @@ def load_classifier(path: Path, allow: Collection[str] = ()) -> Classifier:
     """
     content = read_checkpoint(path)
     kind, hparams = content.get("classifier", {}), content["hyper_parameters"]
-    check_allowed([kind, hparams], allow, str(path), "load_classifier(path, allow=[...]) with: {targets}")
+    check_allowed([kind, hparams], allow, str(path), "load_classifier(path, allow={listed})")
     made_by = subclass(kind[KEY]) if kind else Classifier
     with to_be_restored():
         classifier = made_by(**hparams)

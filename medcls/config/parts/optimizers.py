@@ -50,7 +50,7 @@ class SGD(Optimizer):
     @classmethod
     def with_momentum(cls, nesterov: bool, others: ValidationInfo) -> bool:
         if nesterov and others.data.get("momentum") == 0:
-            raise ValueError("false with optimizer.momentum=0, which Nesterov's is a kind of")
+            raise ValueError("false with optimizer.momentum=0, since Nesterov's is a kind of momentum")
         return nesterov
 
 
