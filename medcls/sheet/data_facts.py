@@ -112,13 +112,12 @@ def partition(record: Record) -> Fact:
     return record.fact(f"{how}. {'; '.join(_split_counts(record))}.", *files)
 
 
-def disjoint(record: Record) -> Fact:
-    """Whether splits share no patients, or only no images."""
+def disjoint(record: Record) -> Fact | None:
+    """Whether splits share no patients, or only no images; None where nobody looked for copies."""
+    if (audit := record.audit) is None:
+        return None
     patients, files = record.metrics["n_val_patients"], ["metrics.json"]
     level = "Images: no patient is known." if patients is None else "Patients, as far as they are known."
-    if record.audit is None:
-        return record.fact(f"{level} Not audited for copies.", *files)
-    audit = record.audit
     leaks = audit["leaks"]
     left = "left out" if leaks.get("dropped") else "used all the same"
     text = (

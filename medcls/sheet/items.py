@@ -78,7 +78,7 @@ HOW = {
     unlike: "medcls predict on labelled images from elsewhere, then external=<its folder>",
     explained: "medcls explain, then maps=<its folder>",
     robust: "medcls robustness, then robustness=<its folder>",
-    quality: "an audit, which every run on real images begins with unless audit=none",
+    **dict.fromkeys((quality, disjoint), "an audit, which every run on real images begins with unless audit=none"),
 }
 
 _HERE = (sources, partition)

@@ -10,7 +10,6 @@ from medcls.sheet.data_facts import called
 from medcls.sheet.record import Fact, Record
 
 _NAMES = ("family", "name")  # of a part: what it is, beside its arguments
-_LOSSES = {"default": "cross-entropy", "one_vs_rest": "binary cross-entropy of each class against the rest"}
 
 
 def technology(record: Record) -> Fact:
@@ -80,7 +79,10 @@ def initialisation(record: Record) -> Fact:
 def training(record: Record) -> Fact:
     """Optimiser, schedule, loss, batches, epochs, when it stops."""
     config = record.config
-    loss = _LOSSES.get(config["loss"]["name"], part(config["loss"]))
+    two, name = len(record.metrics["classes"]) == 2, config["loss"]["name"]
+    known = {"default": "binary cross-entropy" if two else "cross-entropy"}
+    known["one_vs_rest"] = known["default"] if two else "binary cross-entropy of each class against the rest"
+    loss = known.get(name, part(config["loss"]))
     patience = config["trainer"]["patience"]
     stop = (
         "no early stopping"
