@@ -82,6 +82,20 @@ def reach_working_folder() -> None:
 
 
 @contextmanager
+def with_environment(**variables: str) -> Iterator[None]:
+    """Set variables of the environment while the block runs, and leave them as they were."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
 def forgiving_logs() -> Iterator[None]:
     """Keep logging silent about a log file that it cannot write: a full disk must not hide the message that says so."""
     before, logging.raiseExceptions = logging.raiseExceptions, False

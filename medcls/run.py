@@ -6,8 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from medcls.assembly import Training, assemble
 from medcls.atomic import write_json
 from medcls.audit.gate import Audit, audited
@@ -35,7 +33,7 @@ from medcls.sources.subset import with_part_of_training
 from medcls.subgroups.columns import write_columns
 from medcls.training.build import check_parts
 from medcls.training.classifier import Classifier
-from medcls.training.device import check_device
+from medcls.training.device import use_device
 from medcls.training.history import History
 from medcls.training.resume import continued_config, restore_history
 
@@ -58,6 +56,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         config = continued_config(config, folder, overrides)
     else:
         folder.check_new()
+    use_device(config.trainer)
     own = check(config, path)
     with folder.locked(), quiet_lightning(), stopping_in_order() as late:
         image_set, audit = audited(load_image_set(config.data, config.image_size), config)
@@ -93,13 +92,10 @@ def check(config: Config, path: Path) -> "list[Metric]":
     Raises UserError for a net that cannot take such images, a part of the user's own that cannot be used, or a run
     folder among the images.
     """
-    check_device(config.trainer)
     check_network(config.model, in_channels=config.data.channels, image_size=config.image_size)
     if not RunFolder(path).last.exists():  # whose weights take the place of those of a file
         weights_file(config.model)
     own = check_own(config)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
     if config.data.classes is not None:
         given_classes(config.data.classes)  # refuses names that are one but for case, space or form
     check_outside_images("hydra.run.dir", path, config.data)

@@ -1,1 +1,1 @@
-"""From image files to batches: sources -> table of samples -> uint8 cache -> batches."""
+"""The images in memory: a table of samples and one uint8 array, split, augmented and served in batches."""

@@ -1,4 +1,4 @@
-"""The networks: images in, logits out. They know nothing of files, classes or training."""
+"""The networks: images in, logits out. They know nothing of image files, classes or training."""
 
 from typing import Any
 

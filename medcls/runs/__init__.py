@@ -1,1 +1,1 @@
-"""What a run leaves behind: its folder, history, predictions and checkpoints, written and read here only."""
+"""What a run leaves behind: its folder, and the files that more than one part reads."""

@@ -30,7 +30,7 @@ class Fold(NamedTuple):
 class Run:
     """One run of a sweep, as far as its folder tells.
 
-    values: of the settings that the sweep varied; ``config`` has all settings.
+    values: of the settings that the sweep varied, of a run alone those of all; ``config`` has all settings.
     state: "done", "failed", "stopped", "running" or "not started"; reason: why it is not done, empty when it is.
     history: one row per epoch; metrics: metrics.json; predictions: of the best epoch, by split ("val", "test").
     Of a run that is not done, history may be empty and metrics is empty. fold: None without cross-validation.

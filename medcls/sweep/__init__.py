@@ -1,1 +1,1 @@
-"""Many runs that answer one question: planned and checked together, launched by Hydra, resumed after interruptions."""
+"""Many runs that answer one question: planned and checked together, run here or by a launcher, and resumed."""

@@ -4,14 +4,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from typing import IO, Any, TypeVar
 
 from medcls.errors import UserError
+from medcls.process import with_environment
 
 FORKS = get_context("forkserver")
 Result = TypeVar("Result")
@@ -32,21 +33,12 @@ def start_server() -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-@contextmanager
-def _same_path(working: str) -> Iterator[None]:
+def _same_path(working: str) -> AbstractContextManager[None]:
     """Have a process that is started import the medcls of this one, where several are installed.
 
     working: the folder that relative entries of the path are in.
     """
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(os.path.join(working, entry) for entry in sys.path)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+    return with_environment(PYTHONPATH=os.pathsep.join(os.path.join(working, entry) for entry in sys.path))
 
 
 class Child:

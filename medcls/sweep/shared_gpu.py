@@ -28,7 +28,7 @@ PATIENCE = 60.0  # seconds until the service must have computed something
 def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
     """Variables of the environment by which jobs share GPUs while the block runs; ``gpus``: their UUIDs.
 
-    None where there are no GPUs to share, there is no such service, it does not work here, or the user has seen to it.
+    Empty where there are no GPUs to share, there is no such service, it does not work here, or the user has seen to it.
     """
     if not gpus or shutil.which(CONTROL) is None or is_chosen_already():
         yield {}

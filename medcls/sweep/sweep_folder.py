@@ -36,7 +36,7 @@ class SweepFolder:
 
     sweep.json: name, question, command, simulated, keys (swept, without seed and fold), variants (name, values), jobs
     (name, variant, seed, fold, folds, overrides), compare, metric, margin and reach as in the configuration. The
-    report reads only this file and the run folders.
+    report reads this file, the run folders and baseline.json, where medcls baseline left it.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,1 +1,1 @@
-"""One run, from a checked configuration to the files of its folder."""
+"""From images and a configuration to a trained net and its checkpoints."""
