@@ -485,6 +485,20 @@ def test_resuming_with_another_learning_rate_is_refused(images, train, left_alon
     assert_refused(train(f"resume={folder}", "lr=1e-3"), "lr: cannot change when a run is resumed", before)
 
 
+def test_resuming_names_one_run_and_no_other_experiment(images, train, left_alone, tmp_path):
+    folder = left_alone(*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12")
+    before = contents(folder)
+    for word, message in [
+        ("experiment=task2_bone", "experiment: cannot change when a run is resumed"),
+        (f"hydra.run.dir={tmp_path / 'other'}", f"resume: found {folder}, and {tmp_path / 'other'} as hydra.run.dir"),
+        ("-m", "resume: found with -m, expected one run"),
+    ]:
+        result = train(f"resume={folder}", "epochs=13", word)
+        assert (result.status, message in result.err) == (2, True), result.err
+        assert contents(folder) == before
+        assert not (tmp_path / "other").exists()
+
+
 def test_cosine_run_is_not_extended(images, train, left_alone):
     folder = left_alone(*STATEFUL, *SCHEDULES["cosine"], *images, "epochs=12")
     before = contents(folder)

@@ -105,6 +105,24 @@ def test_command_line_replaces_or_fixes_what_the_experiment_sweeps():
 
 
 @pytest.mark.parametrize(
+    ("swept", "names"),
+    [
+        ("lr=1e-3,0.0010000001", ["lr=1e-3", "lr=0.0010000001"]),
+        (
+            'data.columns.label="befünd","befönd","a b","a-b"',
+            [f"label={x}" for x in ("befünd", "befönd", "a b", "a-b")],
+        ),
+    ],
+)
+def test_variants_that_are_written_almost_alike_have_names_and_folders_of_their_own(swept, names):
+    register_resolvers()
+    with initialize_config_dir(str(SCRIPT.parent / "conf"), version_base="1.3"):
+        plan = plan_sweep([*TINY, swept])
+    assert [variant["name"] for variant in plan.variants] == names
+    assert len(plan.configs) == len({job.name.casefold() for job in plan.jobs}) == len(plan.jobs) == len(names)
+
+
+@pytest.mark.parametrize(
     ("overrides", "folds"),
     [
         (["data.split.folds=3"], [(0, 3), (1, 3), (2, 3)]),
@@ -206,6 +224,9 @@ def test_all_bad_values_are_reported_before_anything_starts(sweep, folder):
         ("image_size=2,32", "image_size=2"),
         ("hydra/sweeper=basic", "train.py -m"),
         ("data.root=nowhere", "nowhere"),
+        ("experiment=task2_bone,task1b_learning_rate", "of the whole sweep"),
+        ("sweep.metric=auroc,accuracy", "of the whole sweep"),
+        ("sweep.compare=[['lr=1e-3','lr=1e-3']]", "lr=1e-3 compared with itself"),
         ("resume=runs/a", "To resume a sweep, re-run the same command"),
         ("report=runs/a", "expected a folder, and columns"),
         ("sweep.jobs=0", "sweep.jobs: found 0"),

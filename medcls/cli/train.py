@@ -53,7 +53,7 @@ def run(given: Words) -> int:
     from medcls.composition.compose import VERSION, as_typed, prepare_hydra, readable_composition
     from medcls.config import check_config
 
-    check_resumed(given.others)
+    check_resumed(given.others, several="multirun" in given.options)
     typed = sys.argv
 
     @hydra.main(config_path=str(CONF), config_name="config", version_base=VERSION)
@@ -62,6 +62,8 @@ def run(given: Words) -> int:
         sys.argv = typed  # which environment.json records
         with job() as folder:
             config = check_config(composed)
+            if config.resume is not None:
+                check_place(Path(HydraConfig.get().runtime.cwd, config.resume), folder)
             from medcls.host.lean_import import import_lightning
 
             import_lightning()  # takes seconds: not before the configuration is right
@@ -80,14 +82,33 @@ def run(given: Words) -> int:
     return 0
 
 
-def check_resumed(words: Sequence[str]) -> None:
-    """Raise UserError for a run to resume that is not there, before Hydra makes a folder of that name."""
+def check_resumed(words: Sequence[str], *, several: bool) -> None:
+    """Raise UserError for a run to resume that is not there, before Hydra makes a folder of that name.
+
+    several: with -m. Nor can what a run began with be another experiment's.
+    """
     from medcls.runs.folder import RunFolder
 
-    for word in words:
-        key, _, value = word.partition("=")
-        if key == "resume" and value != "null" and "," not in value and "$" not in value:
-            RunFolder(Path(unquoted(value))).read_config()
+    given = {key: value for key, _, value in (word.partition("=") for word in words)}
+    run = given.get("resume", "null")
+    if run == "null":
+        return
+    if several:
+        raise UserError(
+            "resume: found with -m, expected one run. To resume several: one command each, or medcls sweep."
+        )
+    if "experiment" in given:
+        raise UserError("experiment: cannot change when a run is resumed, whose config.yaml holds. Leave it out.")
+    if "$" not in run:
+        RunFolder(Path(unquoted(run))).read_config()
+
+
+def check_place(resumed: Path, folder: Path) -> None:
+    """Raise UserError where the run to resume is not in the folder that Hydra works in."""
+    if resumed.resolve() != folder.resolve():
+        raise UserError(
+            f"resume: found {resumed}, and {folder} as hydra.run.dir. Expected one folder: leave out the other."
+        )
 
 
 def for_hydra(given: Words) -> list[str]:

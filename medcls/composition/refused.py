@@ -40,7 +40,7 @@ def unknown_override(key: str, schema: type[BaseModel], chosen: Collection[str])
     free = [name for name, annotation in all_fields(schema) if dict in map(typing.get_origin, alternatives(annotation))]
     if key in free:
         return (
-            f"{key}: holds other keys. Remove those (~{key}.<name>) and add yours with a plus sign (+{key}.<name>=...)"
+            f"{key}: found a mapping, expected its keys one by one: +{key}.<name>=... adds, ~{key}.<name> removes one"
         )
     if any(key.startswith(f"{name}.") for name in free):
         return f"{key}: not there to be changed. Add it with a plus sign: +{key}=..."

@@ -1,5 +1,6 @@
 """All jobs of a sweep, composed and checked before the first starts."""
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ from medcls.sweep.variants import (
     swept_values,
     vary,
 )
+
+# Keys that are no part of what a job is.
+OF_THE_WHOLE = {"experiment", *(name for name, field in Config.model_fields.items() if field.exclude)}
 
 
 @dataclass
@@ -117,6 +121,8 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
             raise UserError(f"{override.input_line}: Hydra's settings cannot be swept.")
         if override.key_or_group == "resume":
             raise UserError("resume: found in a sweep. To resume a sweep, re-run the same command without it.")
+        if override.is_sweep_override() and override.key_or_group.partition(".")[0] in OF_THE_WHOLE:
+            raise UserError(f"{override.input_line}: of the whole sweep, not of its jobs. Expected one value.")
 
 
 def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> str:
@@ -129,13 +135,20 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
         raise UserError(f"the same job twice: {twin} has the same configuration. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"
     values = {key.lstrip("+"): value_of(key, composed, choices) for key in plan.keys}
-    if name not in {known["name"] for known in plan.variants}:
+    variant_of_name = {known["name"]: known["values"] for known in plan.variants}
+    if variant_of_name.setdefault(name, values) != values:
+        raise UserError(
+            f"two variants are called {name}. Give them names of their own: sweep.variants.<name>.<key>=..."
+        )
+    if len(variant_of_name) > len(plan.variants):
         plan.variants.append({"name": name, "values": values})
     full = Variant(name, {key: values[key.lstrip("+")] for key in plan.keys})
     part = folder_part(full, plan.keys, bool(plan.sweep.variants)) or slug(name)
     split = config.data.split
     numbers = [f"seed-{config.seed}"] + ([] if split.folds is None else [f"fold-{split.fold}"])
     folder = shortened("_".join([part, *numbers])) + ("_SIMULATED" if simulated else "")
+    if folder.casefold() in map(str.casefold, plan.configs):  # names lose accents, and some file systems case
+        folder = f"{folder}_{hashlib.sha256(repr(full).encode()).hexdigest()[:8]}"
     plan.jobs.append(
         Job(folder, name, config.seed, None if split.folds is None else split.fold, split.folds, overrides)
     )
@@ -178,6 +191,8 @@ def check_names_of_variants(plan: Plan, task: Sequence[Override]) -> None:
     call(check_metric, sweep.metric)
     pairs = sweep.compare if isinstance(sweep.compare, list) else []
     reference = {sweep.compare} - {"all"} if isinstance(sweep.compare, str) else set()
+    if twice := next((a for a, b in pairs if a == b), None):
+        raise UserError(f"sweep.compare: found {twice} compared with itself, expected two variants.")
     wanted = {name for pair in pairs for name in pair} | {r.final_of for r in sweep.reach if r.final_of is not None}
     missing = sorted((wanted | reference) - known)
     swept = {key.lstrip("+") for key in [*sweep.grid, *(key for values in sweep.variants.values() for key in values)]}

@@ -60,10 +60,10 @@ def plain(value: Any) -> Any:
 
 
 def readable(value: Any) -> str:
-    """A value as shown in names and tables: 1e-5 however it was written."""
+    """A value as shown in names and tables: 1e-5 however it was written, with as many digits as it has."""
     if isinstance(value, float):
         exponential = re.sub(r"\.?0*e([+-])0*(?=.)", lambda found: f"e{found[1].strip('+')}", f"{value:e}")
-        return min(f"{value:g}", exponential, key=len)
+        return min((text for text in (f"{value:g}", exponential, repr(value)) if float(text) == value), key=len)
     return value if isinstance(value, str) else in_grammar(value, literal=False)
 
 
