@@ -5,6 +5,7 @@ import re
 import shlex
 from functools import cache
 from importlib import import_module
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -265,3 +266,12 @@ def resolve(dotted):
         if not hasattr(found, part):
             import_module(".".join(parts[:position]))
         found = getattr(found, part)
+
+
+def test_readme_lists_every_extra_and_every_page():
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| (`[a-z`, ]+) \|", text[text.index("| extra | for |") :], re.MULTILINE)
+    assert {word for row in rows for word in re.findall(r"[a-z]+", row)} == set(
+        metadata("medcls").get_all("Provides-Extra")
+    )
+    assert {page.name for page in PAGES[1:]} <= set(re.findall(r"\w+\.md", text))

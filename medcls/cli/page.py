@@ -51,7 +51,7 @@ class Page:
         if self.config is not None:
             known = keys_of(self.config)
             rows = [row(shown(key, known[key].default), known[key].meaning) for key in self.keys]
-            rest = f"All keys: train --cfg job. What they mean: the files of {CONF}"
+            rest = f"All keys, and what they mean: {CONF / self.config}.yaml and the files that it names"
             parts.append("\n".join(["Keys that matter, with their defaults:", *rows, "", rest]))
         rows = [row(f"{', '.join(option.flags)} {option.value or ''}", option.meaning) for option in self.options]
         parts.append("\n".join(["Options:", *rows]))

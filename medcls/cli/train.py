@@ -28,11 +28,11 @@ PAGE = Page(
         ("model=vgg16 data=bone lr=1e-5 epochs=30", "on simulated radiographs, until yours are there"),
         ("model=alexnet data=folder data.root=images lr=1e-4", "on your own images, a folder per class"),
         ("model=torchvision model.name=resnet18 data=folder data.root=images", "a net of torchvision"),
-        ("resume=runs/<folder> epochs=200", "go on with a run that was stopped, or for longer"),
+        ("resume=runs/<folder> epochs=200", "resume a run that was stopped, or train it for longer"),
         ("-m lr=1e-4,1e-5 seed=0,1", "every combination, without the report of medcls sweep"),
     ],
     own_options=[
-        Option(("-c", "--cfg"), "job", "print the configuration of these words, train nothing"),
+        Option(("-c", "--cfg"), "job", "print the resulting configuration, train nothing"),
         Option(("-m", "--multirun"), None, "run every combination of comma-separated values"),
         Option(("--resolve",), None, "with --cfg: replace ${...} by their values"),
         Option(("-p", "--package"), "KEY", "with --cfg: only this part"),

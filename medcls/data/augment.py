@@ -46,12 +46,12 @@ class Augmenter:
             changed: NDArray[Any] = self.pipeline(image=image)["image"]
         if changed.shape != image.shape:
             raise UserError(
-                f"augment.transforms: make {size(changed)} of {size(image)}, expected images of the same size.\n"
+                f"augment.transforms: turned {size(image)} into {size(changed)}, expected images of the same size.\n"
                 "  Let a Resize to image_size follow what cuts or enlarges."
             )
         if changed.dtype != image.dtype:
             raise UserError(
-                f"augment.transforms: make {changed.dtype} of {image.dtype}, expected values of 0 to 255 as before.\n"
+                f"augment.transforms: turned {image.dtype} into {changed.dtype}, expected values of 0 to 255.\n"
                 "  Leave out transforms that normalise; the net scales its images itself."
             )
         return changed

@@ -123,6 +123,6 @@ def say_what_is_inside(sources: Sequence[Source], files: int, *, nets: bool, ima
         log.info("the nets are left out: the table follows from the predictions, and these from no file of the pack")
     if images:
         log.warning("the images are the original files: headers of DICOM and EXIF may name patients")
-    log.info("names of images are as they are, patients are numbered: see docs/pack.md before it leaves the house")
+    log.info("names of images are as they are, patients are numbered: see docs/pack.md before you share it")
     if simulated(sources):
         log.warning("SIMULATED: a net was trained on simulated images; its metrics say nothing about patients.")

@@ -34,7 +34,7 @@ def check_device(trainer: TrainerConfig) -> None:
         )
     if precision == TF32 and not (on_cuda and torch.cuda.get_device_capability() >= (8, 0)):
         raise UserError(
-            "trainer.precision: found 'tf32', in which NVIDIA's GPUs since Ampere compute alone, and there is none to "
+            "trainer.precision: found 'tf32', which only NVIDIA's GPUs since Ampere compute in, and there is none to "
             "use. Expected 32-true."
         )
     if precision == "64-true" and on_mps:
