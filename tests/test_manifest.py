@@ -23,7 +23,7 @@ def read(tmp_path):
     root = tmp_path / "images"
     root.mkdir()
 
-    def write_and_read(rows, header=("path", "label"), files=None, classes=None, text=None, **options):
+    def write_and_read(rows, header=("path", "label"), files=None, classes=None, text=None, manifests=None, **options):
         for name in [row[0] for row in rows] if files is None else files:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).touch()
@@ -31,7 +31,7 @@ def read(tmp_path):
             file.write(text) if text is not None else csv.writer(file).writerows([header, *rows])
         columns = ColumnsConfig(**{**COLUMNS, **options.pop("columns", {})})
         given = {"allow_outside_root": False, "group_pattern": None, "split": split_config(0.25, 0), **options}
-        return read_manifest([Manifest(root / "labels.csv")], root, classes, columns=columns, **given)
+        return read_manifest(manifests or [Manifest(root / "labels.csv")], root, classes, columns=columns, **given)
 
     return write_and_read
 
@@ -123,6 +123,16 @@ def test_row_without_patient_is_wrong_where_others_have_one(read):
             ["is missing columns", "path", "data.columns.label=labels", "Found 'file', 'labels'"],
         ),
         ("path,label\n0.png,a\n", {"group": "patient"}, ["is missing columns:\n  patient"]),
+        (
+            "path,label,Split,groups\n0.png,a,train,P\n",
+            {},
+            [
+                "  split   did you mean data.columns.split=Split?   (data.columns.split=null where there is none)",
+                "  group   did you mean data.columns.group=groups?   (data.columns.group=null where there is none)",
+            ],
+        ),
+        ("File_Name,label\n0.png,a\n", {}, ["  path   did you mean data.columns.path=File_Name?"]),
+        ("path,label,sex,sex\n0.png,a,f,m\n", {}, ["has 2 columns 'sex', expected one"]),
         ("", {}, ["is missing columns"]),
         ("path,label\n", {}, ["lists no images"]),
         ('path,label\n"0.png,a\n', {}, ["cannot be read (unexpected end of data"]),
@@ -133,6 +143,29 @@ def test_file_that_is_no_manifest_is_explained(read, text, columns, fragments):
     with pytest.raises(UserError) as caught:
         read([], text=text, columns=columns)
     assert all(fragment in str(caught.value) for fragment in fragments), str(caught.value)
+
+
+def test_column_of_another_word_is_not_taken_for_one_of_ours(read):
+    table = read([[*row, "x", "y"] for row in rows_of()], ("path", "label", "site", "grouping"))
+    assert (table.split_drawn, table.grouped) == (True, False)
+    assert table.further["0.png"] == {"site": "x", "grouping": "y"}
+
+
+@pytest.mark.parametrize("key", ["split", "group"])
+def test_manifests_of_which_only_some_name_splits_or_patients_are_refused(read, tmp_path, key):
+    root, manifests = tmp_path / "images", []
+    for folder, cell in (("train", ""), ("val", ""), ("test", "," + {"split": "test", "group": "P"}[key])):
+        (root / folder).mkdir()
+        for name in "01":
+            (root / folder / name).touch()
+        rows = [f"path,label{cell and ',' + key}", f"0,a{cell}", f"1,b{cell}"]
+        (root / folder / "l.csv").write_text("\n".join(rows))
+        manifests.append(Manifest(root / folder / "l.csv", folder))
+    what = f"data.columns.{key}=null"
+    with pytest.raises(UserError, match=rf"(?s)no column '{key}' in 2 of 3 .*train/l.csv\n.*val/l.csv\n.*{what}"):
+        read([], manifests=manifests)
+    table = read([], manifests=manifests, columns={key: None})
+    assert (table.split_drawn, table.grouped) == (key == "split", False)
 
 
 def test_binary_file_as_manifest_is_explained(train, make_folder):

@@ -24,7 +24,7 @@ from medcls.sources.image_folder import check_names, find_files, natural_order, 
 from medcls.sources.listed import Row, sample_of
 from medcls.sources.load import find_metadata
 from medcls.sources.location import Manifest, find_manifest, find_root
-from medcls.sources.manifest import FILE_NAME, open_csv, read_rows
+from medcls.sources.manifest import TWICE, UNREADABLE, alike, open_csv, read_all
 from medcls.sources.paths import ImagePaths
 from medcls.sources.split_names import split_named
 
@@ -181,11 +181,10 @@ def say_labels(where: str, labels: Sequence[int], names: Sequence[str]) -> None:
 def _of_manifests(
     manifests: Sequence[Manifest], root: Path, config: DataConfig, classes: Classes, labelled: bool | None
 ) -> Inputs:
-    rows, has_labels = [], True
-    for manifest in manifests:
-        columns, known = _columns(manifest, config.columns)
-        has_labels = has_labels and known
-        rows += read_rows(manifest, columns)
+    columns, has_labels = config.columns, all(_has_labels(one.file, config.columns, labelled) for one in manifests)
+    if not has_labels:
+        columns = columns.model_copy(update={"label": columns.path})  # stands in, unused
+    rows = read_all(manifests, columns)
     source = ", ".join(str(manifest.file) for manifest in manifests)
     if labelled and not has_labels:
         raise UserError(
@@ -208,6 +207,8 @@ def _of_manifests(
             f"data.classes={{<class there>: <class of the run>, ...}}\n  {NOT_LABELLED}"
         )
     if config.group_pattern is not None:
+        if any(groups):
+            raise UserError(f"data.group_pattern: {TWICE.format(config.columns.group)}")
         groups = find_groups(names, config.group_pattern)
     if known:
         say_labels(source, labels, classes.names)
@@ -220,16 +221,15 @@ def _label(row: Row, name: str, at: Mapping[str, int]) -> int:
     return sample_of(changed(row, split=None, group=row.group or None), name, at).label
 
 
-def _columns(manifest: Manifest, columns: ColumnsConfig) -> tuple[ColumnsConfig, bool]:
-    """The columns to read, and whether the list has one of labels; without it that of paths stands in, unused."""
+def _has_labels(file: Path, columns: ColumnsConfig, labelled: bool | None) -> bool:
+    """Whether a list has a column of labels, or one that may be meant, or cannot be read, which ``read_rows`` says."""
     try:
-        header = [cell.strip() for cell in next(open_csv(manifest.file)[0], [])]
-    except (OSError, UnicodeDecodeError):
-        return columns, True  # read_rows says what is wrong with the file
+        header = [cell.strip() for cell in next(open_csv(file)[0], [])]
+    except UNREADABLE:
+        return True
     if columns.label in header or columns.label != "label":
-        return columns, True
-    path = FILE_NAME if columns.path not in header and FILE_NAME in header else columns.path
-    return columns.model_copy(update={"path": path, "label": path}), False
+        return True
+    return labelled is not False and alike(columns.label, header) is not None
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def table_of_rows(
             f"  Expected {paths}labels {', '.join(labels)}. Correct the rows or remove them."
         )
     if group_pattern is not None:
-        if samples[0].group:
+        if any(sample.group for sample in samples):
             raise UserError(f"data.group_pattern: {groups_twice}")
         groups = find_groups([sample.name for sample in samples], group_pattern)
         samples = [replace(sample, group=group) for sample, group in zip(samples, groups, strict=True)]

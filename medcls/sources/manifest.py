@@ -21,8 +21,11 @@ from medcls.sources.split_names import EXPECTED, splits_in_paths
 
 log = logging.getLogger(__name__)
 
-OPTIONAL = ("split", "group")
+WITHOUT = {"split": "have the split drawn", "group": "do without patients"}
+OPTIONAL = tuple(WITHOUT)
 PATH, FILE_NAME = "path", "file_name"  # what the column of paths is called, and in metadata.csv of image folders
+TWICE = "the manifest has a column of patients too ({}). Choose one: data.group_pattern=null or data.columns.group=null"
+UNREADABLE = (OSError, UnicodeDecodeError, csv.Error, TypeError)  # of a file that is no CSV file
 
 
 def read_manifest(
@@ -45,7 +48,7 @@ def read_manifest(
     there, outside of the root, listed twice, no or an unknown label or split, no patient where others have one.
     """
     paths = ImagePaths(root, allow_outside_root)
-    rows = [row for manifest in manifests for row in read_rows(manifest, columns)]
+    rows = read_all(manifests, columns)
     source = ", ".join(str(manifest.file) for manifest in manifests)
     if rows[0].split is None and columns.split is not None:
         rows = with_splits_of_paths(rows, source, columns.split)
@@ -56,10 +59,23 @@ def read_manifest(
         source=source,
         check_path=lambda row: paths.check(row.path, row.place),
         group_pattern=group_pattern,
-        groups_twice=f"the manifest has a column of patients too ({columns.group}). Choose one: "
-        "data.group_pattern=null or data.columns.group=null",
+        groups_twice=TWICE.format(columns.group),
         split=split,
     )
+
+
+def read_all(manifests: Sequence[Manifest], columns: ColumnsConfig) -> list[Row]:
+    """Rows of all manifests. Raises UserError as ``read_rows`` does, and where only some name splits or patients."""
+    tables = {manifest.file: read_rows(manifest, columns) for manifest in manifests}
+    for key in OPTIONAL:
+        without = [str(file) for file, rows in tables.items() if getattr(rows[0], key) is None]
+        if 0 < len(without) < len(tables):
+            name = getattr(columns, key)
+            raise UserError(
+                f"data.manifest: no column {name!r} in {len(without)} of {len(tables)} files:\n{listing(without)}\n"
+                f"  Expected it in each or in none. Add it, or {WITHOUT[key]}: data.columns.{key}=null"
+            )
+    return [row for rows in tables.values() for row in rows]
 
 
 def with_splits_of_paths(rows: list[Row], source: str, column: str) -> list[Row]:
@@ -110,7 +126,7 @@ def read_rows(manifest: Manifest, columns: ColumnsConfig) -> list[Row]:
             others = {name: cell.strip() for i, (name, cell) in named if name and i not in at}
             path = f"{folder}/{path}" if folder and path else path or ""
             rows.append(Row(place, path, label or "", split, group, others))
-    except (OSError, UnicodeDecodeError, csv.Error, TypeError) as error:
+    except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"data.manifest: {file} cannot be read ({reason}). Expected a CSV file in UTF-8 with a line of column "
@@ -137,7 +153,7 @@ def lists_images(file: Path, columns: ColumnsConfig) -> bool:
     """Whether a CSV file has a column of paths."""
     try:
         header = [cell.strip() for cell in next(open_csv(file)[0], [])]
-    except (OSError, UnicodeDecodeError, csv.Error, TypeError):
+    except UNREADABLE:
         return False
     return not {columns.path, FILE_NAME}.isdisjoint(header)
 
@@ -146,24 +162,25 @@ def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> li
     """Positions of the columns path, label, split and group; None for one of the last two that is not there.
 
     Raises UserError for a column that is there twice, or missing: the first two, or the others when the configuration
-    names them.
+    names them or there is one that may be meant (see ``alike``).
     """
     wanted = {key: None if name is None else name.strip() for key, name in columns.model_dump().items()}
-    if wanted["path"] == PATH and PATH not in found and FILE_NAME in found:
-        wanted["path"] = FILE_NAME
-    if twice := [name for name in wanted.values() if name is not None and found.count(name) > 1]:
+    if PATH not in found and FILE_NAME in found:
+        wanted = {key: FILE_NAME if name == PATH else name for key, name in wanted.items()}
+    if twice := [name for name in found if name and found.count(name) > 1]:
         raise UserError(
             f"data.manifest: {manifest} has {found.count(twice[0])} columns {twice[0]!r}, expected one.\n"
             "  Rename the others."
         )
     missing = {key: name for key, name in wanted.items() if name is not None and name not in found}
-    needed = {key: name for key, name in missing.items() if key not in OPTIONAL or name != key}
-    if needed:
+    others = [name for name in found if name not in wanted.values()]
+    near = {key: alike(name, others) for key, name in missing.items()}
+    if needed := {key: name for key, name in missing.items() if key not in OPTIONAL or name != key or near[key]}:
         lines = []
         for key, name in needed.items():
-            nearest = get_close_matches(name, found, n=1)
-            hint = f"   did you mean {typed(f'data.columns.{key}', nearest[0])}?" if nearest else ""
-            lines.append(f"  {name}{hint}")
+            nearest = near[key] or next(iter(get_close_matches(name, others, n=1)), None)
+            hint = f"   did you mean {typed(f'data.columns.{key}', nearest)}?" if nearest else ""
+            lines.append(f"  {name}{hint}" + f"   (data.columns.{key}=null where there is none)" * (key in OPTIONAL))
         raise UserError(
             f"data.manifest: {manifest} is missing columns:\n" + "\n".join(lines) + "\n"
             f"  Found {', '.join(map(repr, found)) or 'none'}. Name it: data.columns.{next(iter(needed))}=..."
@@ -175,3 +192,12 @@ def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> li
             *(manifest, ", ".join(found)),
         )
     return [None if name is None or key in missing else found.index(name) for key, name in wanted.items()]
+
+
+def alike(name: str, found: Sequence[str]) -> str | None:
+    """The column that is called ``name`` but for case and a plural s; None where there is none.
+
+    A file_name is a path.
+    """
+    folded = {other.casefold().removesuffix("s"): other for other in found}
+    return folded.get(name.casefold().removesuffix("s")) or (folded.get(FILE_NAME) if name == PATH else None)
