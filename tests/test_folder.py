@@ -89,22 +89,22 @@ STUDY = {"C1": "C1", "C2": "C2", "C12": "C12"}
         ("C1_0001", STUDY, "C1"),
         ("C12_0001", STUDY, "C12"),
         ("c2_0001", STUDY, "C2"),
-        ("0001_C1", STUDY, "C1"),
-        ("scan-C12-left", STUDY, "C12"),
+        ("C12-left C1", STUDY, "C12"),
         ("Mel_01", {"Mel": "melanoma", "Nev": "nevus"}, "melanoma"),
         ("Mel01", {"Mel": "melanoma", "Nev": "nevus"}, "melanoma"),
         ("MEL 1 (copy)", {"Mel": "melanoma", "Nev": "nevus"}, "melanoma"),
         ("nev-3 melon", {"Mel": "melanoma", "Nev": "nevus"}, "nevus"),
-        ("nev_3_caramel", {"Mel": "melanoma", "Nev": "nevus"}, "nevus"),
+        ("nev_3_Mel", {"Mel": "melanoma", "Nev": "nevus"}, "nevus"),
+        ("non-Mel_1", {"Mel": "melanoma", "non-Mel": "other"}, "other"),
     ],
 )
-def test_token_in_a_file_name_decides_when_it_stands_alone(scan, stem, classes, expected):
+def test_token_at_the_beginning_of_a_file_name_decides_when_it_stands_alone(scan, stem, classes, expected):
     rest = [f"{split}/{token}_rest.png" for token in classes for split in ("train", "val")]
     assert labels(scan([f"train/{stem}.png", *rest], classes))[f"train/{stem}.png"] == expected
 
 
-@pytest.mark.parametrize("stem", ["Melon_01", "caramel_01", "C13", "XC1_1", "1"])
-def test_token_within_a_word_or_number_is_none(scan, stem):
+@pytest.mark.parametrize("stem", ["Melon_01", "Melß_1", "non-Mel_01", "0001_C1", "caramel_01", "C13", "XC1_1", "1"])
+def test_token_within_a_word_or_number_or_behind_another_is_none(scan, stem):
     classes = {**STUDY, "Mel": "melanoma"}
     with pytest.raises(UserError, match="1 of 9 images fit no class"):
         scan(
@@ -113,10 +113,23 @@ def test_token_within_a_word_or_number_is_none(scan, stem):
         )
 
 
+def test_file_name_that_begins_with_the_tokens_of_two_classes_is_refused(scan):
+    with pytest.raises(UserError, match=r"(?s)1 of 3 images fit more than one class .*train/1_5_x.png"):
+        scan(["train/1_5_x.png", "train/1-x.png", "val/1.png"], {"1": "one", "1_5": "five"})
+
+
 def test_folder_may_bear_the_token_or_the_name_of_its_class(scan):
     names = ["train/Mel/1.png", "train/nevus/1.png", "val/melanoma/Nev_1.png", "val/NEV/1.png"]
     table = scan(names, {"Mel": "melanoma", "Nev": "nevus"})
     assert labels(table) == dict(zip(names, ["melanoma", "nevus", "melanoma", "nevus"], strict=True))
+
+
+def test_folder_whose_name_only_holds_a_token_is_of_no_class(scan):
+    names = [f"{split}/{name}/1.png" for split in ("train", "val") for name in ("melanoma", "non-melanoma", "Nevus ")]
+    classes = {"melanoma": "malignant", "nevus": "benign"}
+    with pytest.raises(UserError, match=r"(?s)2 of 6 images fit no class .*train/non-melanoma/1.png"):
+        scan(names, classes)
+    assert [*labels(scan(names, classes | {"non-melanoma": "other"})).values()] == ["benign", "malignant", "other"] * 2
 
 
 def test_every_ending_counts_in_either_case_and_other_files_do_not(scan):

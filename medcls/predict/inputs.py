@@ -19,8 +19,8 @@ from medcls.data.listing import listing
 from medcls.errors import UserError
 from medcls.formats.kinds import ENDINGS
 from medcls.quoting import typed
-from medcls.sources.class_names import is_no_label, unicode_form
-from medcls.sources.image_folder import check_names, find_files, natural_order, say_passed_over, token_pattern
+from medcls.sources.class_names import is_no_label, labels_begun_by, labels_called, unicode_form
+from medcls.sources.image_folder import check_names, find_files, natural_order, say_passed_over
 from medcls.sources.listed import Row, sample_of
 from medcls.sources.load import find_metadata
 from medcls.sources.location import Manifest, find_manifest, find_root
@@ -79,23 +79,17 @@ class Classes:
                 )
             at[unicode_form(token)] = at[meant]
         self.at = at
-        self.whole = {name.casefold(): label for name, label in at.items()}
-        self.patterns = [
-            (re.compile(token_pattern(token), re.I), at[token]) for token in map(unicode_form, self.tokens)
-        ]
+        self.by_token = {unicode_form(token): at[unicode_form(token)] for token in self.tokens}
 
-    def found_in(self, clue: str) -> set[int]:
-        """Labels that a folder or a file name stands for: by its whole, or by the tokens in it, as in training."""
-        clue = unicode_form(clue)
-        if clue.casefold() in self.whole:
-            return {self.whole[clue.casefold()]}
-        if self.tokens:
-            return {label for pattern, label in self.patterns if pattern.search(clue)}
-        return set()
+    def of_folder(self, name: str) -> set[int]:
+        """Labels that a folder stands for, as in training."""
+        return labels_called(name, self.at)
 
     def of_file(self, stem: str) -> set[int]:
-        """Labels that the name of a file in no folder stands for."""
-        return self.found_in(stem if self.tokens else re.split(r"[_\s-]", stem)[0])
+        """Labels that the name of a file in no folder stands for, as in training."""
+        if not self.tokens:
+            return labels_called(re.split(r"[_\s-]", stem)[0], self.at)
+        return labels_begun_by(stem, self.by_token) or labels_called(stem, self.at)
 
     def refused(self, where: str, wrong: Sequence[str], what: str) -> UserError:
         """The message for names that are no classes."""
@@ -156,7 +150,7 @@ def _of_names(root: Path, names: Sequence[str], classes: Classes, labelled: bool
             f"  Use one layout, a folder for each class or the class in every file name. {NOT_LABELLED}"
         )
     if all(in_folders):
-        found = {folder: classes.found_in(folder) for folder in {path.parts[0] for path in inner}}
+        found = {folder: classes.of_folder(folder) for folder in {path.parts[0] for path in inner}}
         if wrong := [folder for folder in natural_order(found) if len(found[folder]) != 1]:
             raise classes.refused(where, wrong, "folders")
         labels = [next(iter(found[path.parts[0]])) for path in inner]

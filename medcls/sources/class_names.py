@@ -1,6 +1,7 @@
 """Names of classes: tokens of one name are one class, names that differ only to a computer are no two classes."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -18,6 +19,10 @@ class Classes(NamedTuple):
 
     names: tuple[str, ...]
     tokens: dict[str, int]
+
+    def called(self) -> dict[str, int]:
+        """Label of each class by its name and its tokens."""
+        return {name: label for label, name in enumerate(self.names)} | self.tokens
 
 
 def given_classes(classes: Mapping[str, str]) -> Classes:
@@ -59,6 +64,27 @@ def is_no_label(label: str) -> bool:
 def unicode_form(text: str) -> str:
     """Text in the form that keyboards make: macOS keeps é in file names as e and an accent."""
     return unicodedata.normalize("NFC", text)
+
+
+def labels_called(word: str, called: Mapping[str, int]) -> set[int]:
+    """Labels of the class that is called so: exactly, else but for case, number format, space and Unicode form."""
+    word = unicode_form(word)
+    return {called[word]} if word in called else {at for name, at in called.items() if _meaning(name) == _meaning(word)}
+
+
+def labels_begun_by(stem: str, tokens: Mapping[str, int]) -> set[int]:
+    """Labels of the tokens that a file name begins with, in any case: Mel in Mel_01 and Mel01, not in Melon or non-Mel.
+
+    A letter does not go on after a letter, nor a digit after a digit: C1 is not in C12.
+    """
+    stem = unicode_form(stem).strip()
+    found = set()
+    for token, label in tokens.items():
+        if match := re.match(re.escape(token), stem, re.I):
+            after = unicodedata.category((stem + " ")[match.end()])
+            if after[0] not in ("N" if token[-1].isdigit() else "LM"):
+                found.add(label)
+    return found
 
 
 def check_distinct(counts: Mapping[str, int], given: Mapping[str, str] | None = None) -> None:

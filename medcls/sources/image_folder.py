@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -15,7 +15,7 @@ from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.formats.kinds import ENDINGS, is_image_name
 from medcls.quoting import typed
-from medcls.sources.class_names import found_classes, given_classes, unicode_form
+from medcls.sources.class_names import found_classes, given_classes, labels_begun_by, labels_called
 from medcls.sources.split import divide
 from medcls.sources.split_names import EXPECTED, looks_like_split, split_named
 
@@ -43,10 +43,10 @@ def scan_folder(
 ) -> SampleTable:
     """Table of all images below ``root``, sorted by name.
 
-    ``classes``: token in the file name, or name of the sub-folder, -> class name, in label order; None: found, in
-    alphabetical order. Splits are the first folders where they are called so (see ``split_named``); a test split
-    alone serves as validation. Without them, or with ``split.folds``, they are drawn (see ``divide``), with the
-    patients that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and said.
+    ``classes``: token at the beginning of the file name, or name of the sub-folder, -> class name, in label order;
+    None: found, in alphabetical order. Splits are the first folders where they are called so (see ``split_named``); a
+    test split alone serves as validation. Without them, or with ``split.folds``, they are drawn (see ``divide``), with
+    the patients that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and said.
     Raises UserError for a missing or empty folder, one that may be a split, file names that fit no class or two, names
     that are no classes (see ``found_classes``), a single class, or a class without training or validation images.
     """
@@ -179,10 +179,9 @@ def label_all(
             f"data.root: some images lie in a folder of a class, {len(strays)} do not:\n{listing(strays)}\n"
             "  Use one layout: a sub-folder per class, or the class in every file name."
         )
-    clue: Callable[[PurePosixPath], str] = (lambda path: path.parts[0]) if all(in_folders) else (lambda path: path.stem)
-    clues = [clue(path) for path in inner]
+    clues = [path.parts[0] if all(in_folders) else path.stem for path in inner]
     if classes is not None:
-        return given_classes(classes).names, label_by_tokens(clues, names, classes)
+        return given_classes(classes).names, label_by_tokens(clues, names, classes, all(in_folders))
     found = clues if all(in_folders) else [re.split(r"[_\s-]", stem)[0] for stem in clues]
     counts = Counter(found)
     check_found(counts, all(in_folders))
@@ -206,32 +205,25 @@ def check_found(counts: Mapping[str, int], in_folders: bool) -> None:
         )
 
 
-def label_by_tokens(clues: list[str], names: list[str], classes: Mapping[str, str]) -> list[int]:
-    """Label of each image by the one class whose token (or else name) its folder or file name holds."""
+def label_by_tokens(clues: list[str], names: list[str], classes: Mapping[str, str], in_folders: bool) -> list[int]:
+    """Label of each image by the one class that its folder is called, or whose token its file name begins with."""
     known = given_classes(classes)
-    patterns = [(re.compile(token_pattern(token), re.I), label) for token, label in known.tokens.items()]
-    by_name = {name.casefold(): label for label, name in enumerate(known.names)}
 
     def labels_of(clue: str) -> set[int]:
-        clue = unicode_form(clue)
-        found = {label for pattern, label in patterns if pattern.search(clue)}
-        return found or ({by_name[clue.casefold()]} if clue.casefold() in by_name else set())
+        found = set() if in_folders else labels_begun_by(clue, known.tokens)
+        return found or labels_called(clue, known.called())
 
     labels = {clue: labels_of(clue) for clue in set(clues)}
     matches = [labels[clue] for clue in clues]
+    place = "folders called" if in_folders else "file names that begin with"
     for wrong, what in (
         ([name for name, found in zip(names, matches, strict=True) if not found], "fit no class"),
         ([name for name, found in zip(names, matches, strict=True) if len(found) > 1], "fit more than one class"),
     ):
         if wrong:
             raise UserError(
-                f"{len(wrong)} of {len(names)} images {what} (file or folder name with one of {', '.join(classes)}):\n"
-                f"{listing(wrong)}\n  Rename or remove them, or give the tokens in data.classes."
+                f"{len(wrong)} of {len(names)} images {what} (expected {place} one of {', '.join(classes)}):\n"
+                f"{listing(wrong)}\n  Rename or remove them, give the tokens in data.classes, or list the images: "
+                "data.manifest=labels.csv"
             )
     return [next(iter(found)) for found in matches]
-
-
-def token_pattern(token: str) -> str:
-    """Pattern of a token that stands alone: Mel in Mel_01 and Mel01 but not in Melon; C1 not in C12."""
-    after = r"(?!\d)" if token[-1].isdigit() else r"(?![A-Za-z])"
-    return rf"(?<![A-Za-z0-9]){re.escape(token)}{after}"

@@ -59,7 +59,7 @@ def table_of_rows(
         labels = {unicode_form(name): label for name, label in known.tokens.items()}
     else:
         known = given_classes(classes)
-        labels = {name: label for label, name in enumerate(known.names)} | known.tokens
+        labels = known.called()
     samples, problems = [], []
     for row in rows:
         try:
