@@ -7,9 +7,12 @@ import shutil
 import pytest
 from conftest import TINY, split_config
 
+from medcls.composition.compose import composed
+from medcls.config import check_config
 from medcls.config.data import ColumnsConfig
 from medcls.errors import UserError
-from medcls.sources.location import Manifest
+from medcls.sources.load import read_table
+from medcls.sources.location import Manifest, find_root
 from medcls.sources.manifest import read_manifest
 
 FAST = [*TINY, "epochs=1", "logger=none"]
@@ -244,3 +247,93 @@ def test_run_takes_its_images_from_a_manifest_and_leaves_the_data_folder_as_it_w
     assert len(predicted) == 4
     assert all(row["group"] == f"P{row['sample'][2]}" for row in predicted)
     assert "about other patients" in result.out
+
+
+def table_of(*overrides):
+    config = check_config(composed("test", list(overrides))).data
+    return read_table(config, find_root(config))
+
+
+@pytest.fixture
+def described(tmp_path):
+    """A folder whose file names begin with the side, and a metadata.csv in each split folder with labels and patients."""
+    root = tmp_path / "described"
+    for split in ("train", "val"):
+        (root / split).mkdir(parents=True)
+        rows = [(f"{'LR'[i // 2]}_{i}.png", "ab"[i % 2], f"Präp {i // 2}") for i in range(4)]
+        for name, *_ in rows:
+            (root / split / name).touch()
+        lines = ["file_name,label,group", *(",".join(row) for row in rows)]
+        (root / split / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+    return root
+
+
+def rewrite(name="metadata.csv", encoding="utf-8", old="", new=""):
+    def change(root):
+        for file in sorted(root.glob("*/metadata.csv")):
+            text = file.read_text(encoding="utf-8").replace(old, new)
+            file.unlink()
+            file.with_name(name).write_text(text, encoding=encoding)
+
+    return change
+
+
+def gather(root):
+    """One metadata.csv in the root in place of those of the splits."""
+    lines = ["file_name,label,group"]
+    for file in sorted(root.glob("*/metadata.csv")):
+        lines += [f"{file.parent.name}/{line}" for line in file.read_text(encoding="utf-8").splitlines()[1:]]
+        file.unlink()
+    (root / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rewrite(),
+        rewrite("Metadata.CSV"),
+        gather,
+        lambda root: (root / "train/.ipynb_checkpoints").mkdir(),
+        lambda root: (root / "val/cropped").mkdir(),
+    ],
+)
+@pytest.mark.parametrize("data", [["data=folder"], ["data=bone", "data.classes={a: x, b: y}"]])
+def test_metadata_that_is_there_says_classes_and_patients(described, change, data):
+    change(described)
+    table = table_of(*data, "data.positive=null", f"data.root={described}")
+    assert table.classes == (("a", "b") if data == ["data=folder"] else ("x", "y"))
+    assert {(s.name, s.label, s.group) for s in table.samples} == {
+        (f"{split}/{'LR'[i // 2]}_{i}.png", i % 2, f"Präp {i // 2}") for split in ("train", "val") for i in range(4)
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "fragment"),
+    [
+        (rewrite(encoding="latin-1"), "cannot be read ('utf-8' codec"),
+        (rewrite(encoding="utf-16"), "cannot be read ('utf-8' codec"),
+        (rewrite(old="file_name", new="File_Name"), "did you mean data.columns.path=File_Name?"),
+        (rewrite(old=",", new="|"), "Found 'file_name|label|group'"),
+        (rewrite(old="label", new="finding"), "is missing columns:\n  label"),
+        (lambda root: (root / "val/metadata.csv").unlink(), "no metadata.csv in val. Expected one in each"),
+        (lambda root: (root / "metadata.csv").touch(), "expected metadata.csv in one place: the root, or each"),
+    ],
+)
+def test_metadata_that_cannot_be_used_is_not_passed_over(described, change, fragment):
+    change(described)
+    with pytest.raises(UserError) as caught:
+        table_of("data=folder", f"data.root={described}")
+    assert fragment in str(caught.value)
+    assert "ename" in str(caught.value)  # how to do without it
+
+
+def test_manifest_that_says_the_root_is_the_file_that_it_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, labels in (("Bone", "abab"), ("Bone/Bone", "aabb")):
+        (tmp_path / folder).mkdir()
+        for i in range(4):
+            (tmp_path / folder / f"{i}.png").touch()
+        rows = [f"{i}.png,{label}" for i, label in enumerate(labels)]
+        (tmp_path / folder / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    table = table_of("data=folder", "data.manifest=Bone/labels.csv", "data.split.val_fraction=0.5")
+    assert [sample.label for sample in table.samples] == [0, 1, 0, 1]

@@ -22,8 +22,7 @@ from medcls.quoting import typed
 from medcls.sources.class_names import is_no_label, labels_begun_by, labels_called, unicode_form
 from medcls.sources.image_folder import check_names, find_files, natural_order, say_passed_over
 from medcls.sources.listed import Row, sample_of
-from medcls.sources.load import find_metadata
-from medcls.sources.location import Manifest, find_manifest, find_root
+from medcls.sources.location import Manifest, find_manifests, find_root, or_set_aside
 from medcls.sources.manifest import TWICE, UNREADABLE, alike, open_csv, read_all
 from medcls.sources.paths import ImagePaths
 from medcls.sources.split_names import split_named
@@ -124,9 +123,9 @@ def list_inputs(
     if config.classes is not None and labelled is None:
         labelled = True  # else the map would be for nothing
     title = config.title if config.name != "folder" else root.resolve().name
-    manifests = find_metadata(config, root) if config.manifest is None else find_manifest(config.manifest, root)
-    if manifests:
-        return changed(_of_manifests(manifests, root, config, classes, labelled), title=title)
+    if manifests := find_manifests(config, root):
+        with or_set_aside(config, manifests):
+            return changed(_of_manifests(manifests, root, config, classes, labelled), title=title)
     found = find_files(root)
     check_names(found.names)
     if not found.names:
@@ -177,6 +176,8 @@ def _of_manifests(
 ) -> Inputs:
     columns, has_labels = config.columns, all(_has_labels(one.file, config.columns, labelled) for one in manifests)
     if not has_labels:
+        if labelled is None:
+            log.info("no column %r in each list; the images are judged without their classes", columns.label)
         columns = columns.model_copy(update={"label": columns.path})  # stands in, unused
     rows = read_all(manifests, columns)
     source = ", ".join(str(manifest.file) for manifest in manifests)

@@ -18,15 +18,8 @@ from medcls.quoting import typed
 from medcls.sources.arrays import digests_of, resized
 from medcls.sources.class_names import given_classes
 from medcls.sources.image_folder import scan_folder
-from medcls.sources.location import (
-    Manifest,
-    cache_folder,
-    check_outside_images,
-    find_manifest,
-    find_root,
-    manifests_of_splits,
-)
-from medcls.sources.manifest import lists_images, read_manifest
+from medcls.sources.location import cache_folder, check_outside_images, find_manifests, find_root, or_set_aside
+from medcls.sources.manifest import read_manifest
 from medcls.sources.split import divide
 
 log = logging.getLogger(__name__)
@@ -49,14 +42,11 @@ def load_image_set(config: DataConfig, image_size: int) -> ImageSet:
     return decoded(read_table(config, root), config, image_size)
 
 
-METADATA = Path("metadata.csv")  # which lists the images of a folder, where their names do not say their class
-
-
 def read_table(config: DataConfig, root: Path) -> SampleTable:
     """Table of the images below ``root``. Raises UserError as ``read_manifest`` or ``scan_folder`` do."""
     if not root.is_dir():
         raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
-    manifests = find_metadata(config, root) if config.manifest is None else find_manifest(config.manifest, root)
+    manifests = find_manifests(config, root)
     if not manifests:
         return scan_folder(
             root,
@@ -64,26 +54,16 @@ def read_table(config: DataConfig, root: Path) -> SampleTable:
             split=config.split,
             group_pattern=config.group_pattern,
         )
-    return read_manifest(
-        manifests,
-        root,
-        config.classes,
-        columns=config.columns,
-        allow_outside_root=config.allow_outside_root,
-        group_pattern=config.group_pattern,
-        split=config.split,
-    )
-
-
-def find_metadata(config: DataConfig, root: Path) -> list[Manifest]:
-    """metadata.csv of the root or of each split folder, where no classes are given and no folders say them."""
-    found = [Manifest(root / METADATA)] if (root / METADATA).is_file() else manifests_of_splits(root, METADATA)
-    flat = not any(path.is_dir() for one in found for path in one.file.parent.iterdir())
-    if config.classes is not None or not flat or not all(lists_images(one.file, config.columns) for one in found):
-        return []
-    for one in found:
-        log.info("%s: the classes are those of this file", one.file)
-    return found
+    with or_set_aside(config, manifests):
+        return read_manifest(
+            manifests,
+            root,
+            config.classes,
+            columns=config.columns,
+            allow_outside_root=config.allow_outside_root,
+            group_pattern=config.group_pattern,
+            split=config.split,
+        )
 
 
 def decoded(table: SampleTable, config: DataConfig, image_size: int) -> ImageSet:

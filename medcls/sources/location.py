@@ -4,6 +4,8 @@ import atexit
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +15,8 @@ from medcls.errors import UserError
 from medcls.sources.split_names import split_named
 
 log = logging.getLogger(__name__)
+
+METADATA = Path("metadata.csv")  # which lists the images of a folder without being named by a key
 
 
 def find_root(config: DataConfig) -> Path:
@@ -32,15 +36,35 @@ class Manifest(NamedTuple):
     folder: str = ""
 
 
-def find_manifest(manifest: Path, root: Path) -> list[Manifest]:
+def find_manifests(config: DataConfig, root: Path) -> list[Manifest]:
+    """The manifest of ``config``, or where it names none, each metadata.csv; none where there is none either.
+
+    Raises UserError where it is nowhere, or in some of the split folders alone.
+    """
+    if config.manifest is not None:
+        return find_manifest(config.manifest, root, says_root=config.root is None)
+    found, in_splits = file_called(METADATA, root), manifests_of_splits(root, METADATA)
+    if found and in_splits:
+        raise UserError(
+            f"data.root: found {found} and {in_splits[0].file}, expected {METADATA} in one place: the root, or each "
+            "split folder.\n  Rename the others, or say which file lists the images: data.manifest=..."
+        )
+    manifests = [Manifest(found)] if found else in_splits
+    for one in manifests:
+        log.info("%s: the images and their classes are those that this file lists", one.file)
+    return manifests
+
+
+def find_manifest(manifest: Path, root: Path, *, says_root: bool) -> list[Manifest]:
     """The manifest in ``root``, or one in each of its split folders, or in the working folder.
 
-    Raises UserError where it is nowhere.
+    ``says_root``: the root is the folder that the manifest's own path names. Raises UserError where it is nowhere.
     """
     manifest = expanded(manifest)
-    if (root / manifest).is_file():
-        return [Manifest(root / manifest)]
-    if in_splits := manifests_of_splits(root, manifest):
+    inside = Path(manifest.name) if says_root else manifest
+    if (root / inside).is_file():
+        return [Manifest(root / inside)]
+    if in_splits := manifests_of_splits(root, inside):
         return in_splits
     if manifest.is_file():
         return [Manifest(manifest)]
@@ -51,10 +75,38 @@ def find_manifest(manifest: Path, root: Path) -> list[Manifest]:
 
 
 def manifests_of_splits(root: Path, name: Path) -> list[Manifest]:
-    """Files of that name in the split folders of ``root``; none unless each of them has one."""
+    """Files of that name in the split folders of ``root``. Raises UserError unless each of them or none has one."""
     folders = sorted(folder for folder in root.iterdir() if split_named(folder.name) and folder.is_dir())
-    found = [Manifest(folder / name, folder.name) for folder in folders if not name.is_absolute()]
-    return found if all(one.file.is_file() for one in found) else []
+    files = {folder.name: file_called(name, folder) for folder in folders if not name.is_absolute()}
+    found = [Manifest(file, folder) for folder, file in files.items() if file is not None]
+    if found and len(found) < len(files):
+        without = ", ".join(folder for folder, file in files.items() if file is None)
+        raise UserError(
+            f"data.root: found {', '.join(str(one.file) for one in found)}, but no {name} in {without}. Expected one "
+            "in each split folder, or in none.\n  Add it, or rename the others."
+        )
+    return found
+
+
+def file_called(name: Path, folder: Path) -> Path | None:
+    """The file of that name in ``folder``, in another case where there is none in this; None where there is neither."""
+    file = folder / name
+    others = [other for other in sorted(file.parent.glob("*")) if other.name.casefold() == file.name.casefold()]
+    return next((one for one in (file, *others) if one.is_file()), None)
+
+
+@contextmanager
+def or_set_aside(config: DataConfig, manifests: Sequence[Manifest]) -> Iterator[None]:
+    """Add to a UserError about a metadata.csv, which no key names, how to do without it."""
+    try:
+        yield
+    except UserError as error:
+        if config.manifest is not None or not manifests:
+            raise
+        raise UserError(
+            f"{error}\n  To have the classes of folders and file names instead, rename {manifests[0].file.name}; to "
+            "have those of another list, name it: data.manifest=..."
+        ) from error
 
 
 def expanded(path: Path) -> Path:

@@ -149,15 +149,6 @@ def open_csv(file: Path) -> tuple[Any, int]:
     return csv.reader(io.StringIO(rest if named else text, newline=""), delimiter=separator, strict=True), int(named)
 
 
-def lists_images(file: Path, columns: ColumnsConfig) -> bool:
-    """Whether a CSV file has a column of paths."""
-    try:
-        header = [cell.strip() for cell in next(open_csv(file)[0], [])]
-    except UNREADABLE:
-        return False
-    return not {columns.path, FILE_NAME}.isdisjoint(header)
-
-
 def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> list[int | None]:
     """Positions of the columns path, label, split and group; None for one of the last two that is not there.
 
