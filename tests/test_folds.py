@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,12 +120,22 @@ def test_found_validation_images_hold_and_a_test_split_alone_serves_as_validatio
     assert divide(all_three, split_config(0.5, 0)) == (tuple(all_three), False)
 
 
-@pytest.mark.parametrize("fraction", [0.2, 0.25, 0.3, 0.01, 0.99])
-def test_drawn_split_keeps_patients_together(fraction):
-    divided, _ = divide(patients(), split_config(fraction, 0))
-    assert not {s.group for s in divided if s.split == "train"} & {s.group for s in divided if s.split == "val"}
-    part = len(members(divided, "val")) / len(divided)
-    assert part == pytest.approx(min(max(fraction, 0.05), 0.95), abs=0.05)
+@pytest.mark.parametrize("known", [100, 2])
+@pytest.mark.parametrize("fraction", [0.2, 0.25, 0.3, 0.01, 0.97])
+def test_drawn_split_keeps_patients_together_and_meets_the_fraction(fraction, known):
+    samples = patients(100)
+    groups = {f"P{i}" for i in range(known)}
+    samples = [replace(s, group=s.group if s.group in groups else "") for s in samples]
+    divided, _ = divide(samples, split_config(fraction, 0))
+    sides = [{s.group for s in divided if s.split == split} - {""} for split in ("train", "val")]
+    assert (sides[0] & sides[1], sides[0] | sides[1]) == (set(), groups)
+    assert len(members(divided, "val")) / len(divided) == pytest.approx(fraction, abs=0.01)
+
+
+def test_images_of_unknown_patients_are_counted_as_patients_in_messages():
+    samples = [Sample(f"{i}", int(i > 0), "train", "P" if i < 2 else "") for i in range(20)]
+    with pytest.raises(UserError, match=r"class number 1 in 1 of 5 folds.*\(20 images of 19 patients\)"):
+        divide(samples, split_config(0.2, 0, 5, 0))
 
 
 def test_too_few_patients_for_the_folds_are_explained():

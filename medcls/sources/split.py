@@ -3,6 +3,7 @@
 Images of one patient resemble each other, so that a patient on both sides would make validation look too good.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +14,8 @@ from medcls.data.table import ASIDE, Sample, SampleTable
 from medcls.errors import UserError
 from medcls.patients import number_patients
 
-# A fraction of patients is so many of so many folds: 0.2 is 1 of 5, 0.15 is 3 of 20.
-_MOST_FOLDS = 20
+# A fraction of patients is so many of so many folds: 0.2 is 1 of 5, 0.15 is 3 of 20; 0.01, and 0.99, take 100.
+_USUAL_FOLDS = 20
 
 
 def divide(table: SampleTable, split: SplitConfig) -> SampleTable:
@@ -56,7 +57,8 @@ def _draw(samples: Sequence[Sample], split: SplitConfig) -> list[str]:
 def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction: float, seed: int) -> list[str]:
     """Split ("train" or "val") of each sample, stratified by label, a group never in both; "": no group.
 
-    With groups the fraction is met as nearly as 20ths of whole groups, or fewer parts of few groups, allow.
+    With groups the fraction is met as nearly as 20ths of whole groups allow, or fewer parts of few groups, or more
+    where it is below 1/20 or above 19/20.
     Raises UserError when a class is too small to be in both.
     """
     # Imported here: scikit-learn takes two seconds to import, which a folder with splits should not cost.
@@ -64,7 +66,8 @@ def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction
 
     try:
         if any(groups):
-            finest = min(_MOST_FOLDS, len(set(groups)))
+            folds_for_it = math.ceil(1 / min(val_fraction, 1 - val_fraction))
+            finest = min(max(_USUAL_FOLDS, folds_for_it), _count_patients(groups))
             part = Fraction(val_fraction).limit_denominator(finest)
             part = min(max(part, Fraction(1, finest)), 1 - Fraction(1, finest))
             folds = _folds(labels, groups, part.denominator, seed)
@@ -117,5 +120,9 @@ def _folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) 
 
 
 def _described(labels: Sequence[int], groups: Sequence[str]) -> str:
-    patients = f" of {len(set(groups))} patients" if any(groups) else ""
+    patients = f" of {_count_patients(groups)} patients" if any(groups) else ""
     return f"{len(labels)} images{patients}"
+
+
+def _count_patients(groups: Sequence[str]) -> int:
+    return len(set(number_patients(groups)))
