@@ -18,7 +18,7 @@ __all__ = ["DECODER", "MAX_PIXELS", "UnreadableImage", "decode"]
 
 # Whatever can change a decoded pixel; part of the key of the cache.
 _LIBRARIES = ("simplejpeg", "pydicom", "tifffile", "imagecodecs")
-DECODER = f"3, Pillow {PIL.__version__}, " + ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+DECODER = f"4, Pillow {PIL.__version__}, " + ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
 MAX_PIXELS = 100_000_000
 LONGEST_REASON = 120  # characters; some parsers tell a story
 

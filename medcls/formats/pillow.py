@@ -14,6 +14,7 @@ from medcls.formats.budget import Admission
 from medcls.formats.gray import Gray, between_percentiles
 from medcls.formats.jpeg import read_jpeg
 from medcls.formats.kinds import PILLOW_FORMATS
+from medcls.formats.surplus import check_surplus
 from medcls.formats.unreadable import UnreadableImage
 from medcls.formats.whole import check_png_pixels
 
@@ -27,14 +28,17 @@ def read_with_pillow(content: bytes, mode: str, admit: Admission) -> tuple[Image
     mode: L or RGB, the one that the image will be converted to: the gray of a colour JPEG is its own luminance.
     Raises UnreadableImage for an animation and what ``admit`` does not; other exceptions for a damaged file.
     """
-    image: Image.Image = Image.open(io.BytesIO(content), formats=PILLOW_FORMATS)
+    image = Image.open(io.BytesIO(content), formats=PILLOW_FORMATS)
     admit(image.width, image.height, 1 if image.mode in _BYTE_MODES and mode == "L" else 4)
-    if image.format in ("GIF", "WEBP") and (frames := getattr(image, "n_frames", 1)) > 1:
+    if image.format in ("GIF", "WEBP", "PNG") and (frames := getattr(image, "n_frames", 1)) > 1:
         raise UnreadableImage(f"an animation of {frames:,} images; write each to a file of its own")
     if image.format == "PNG":
         check_png_pixels(content)
+    if image.format in ("BMP", "PPM"):
+        check_surplus(image, content)
     orientation = _orientation(image)
-    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+    # MPO is a JPEG that others follow, as cameras append previews: the first is the image.
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
         pixels = read_jpeg(content, "L" if image.mode == "L" else mode)
         if pixels is not None:
             return Image.fromarray(pixels), orientation

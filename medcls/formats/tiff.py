@@ -1,5 +1,6 @@
 """A TIFF file's bytes in: whether it holds one whole image that can be shown; its samples where Pillow would not do."""
 
+import contextlib
 import io
 import logging
 import math
@@ -142,15 +143,19 @@ def _check_lzw(file: tifffile.TiffFile, page: TiffPage) -> None:
 
 
 def _check_one_image(file: tifffile.TiffFile, page: TiffPage) -> None:
-    """Raise UnreadableImage for a stack or a series; only thumbnails and masks may follow the image."""
+    """Raise UnreadableImage for a stack, a series or a thumbnail; only thumbnails and masks may follow the image."""
     if page.imagedepth != 1 or page.imagewidth < 1 or page.imagelength < 1:
         raise UnreadableImage(f"damaged (a size of {page.imagewidth} x {page.imagelength} x {page.imagedepth})")
-    try:
-        second = file.pages[1].aspage()
-    except IndexError:
-        return
-    if second.shape == page.shape and not (second.is_reduced or second.is_mask):
+    more = 1
+    with contextlib.suppress(IndexError):  # not by their number, which tifffile would have to read them all for
+        while (later := file.pages[more].aspage()).is_reduced or later.is_mask:
+            more += 1
         raise UnreadableImage("a TIFF file of several images; write each to a file of its own")
+    if page.is_reduced and (more > 1 or page.subifds):
+        raise UnreadableImage("a TIFF file that begins with a thumbnail; write the image itself to a file of its own")
+    of_imagej = file.is_imagej and (file.imagej_metadata or {}).get("images", 1) != 1
+    if of_imagej or (page.is_shaped and '"truncated": true' in page.description):  # more pixels behind one directory
+        raise UnreadableImage("a TIFF file of several images in one; write each to a file of its own")
 
 
 def _check_pieces(page: TiffPage, size: int, max_pixels: int) -> None:

@@ -99,6 +99,8 @@ def check_png(content: bytes) -> None:
 def _check_png_header(header: bytes) -> None:
     if len(header) != 13 or header[9] not in _PNG_CHANNELS or header[10:12] != bytes(2) or header[12] > 1:
         raise UnreadableImage(f"damaged (header {header.hex()})")
+    if header[8:10] == b"\x10\4":  # of which Pillow reads the high bytes, too few levels for the rule of gray
+        raise UnreadableImage("PNG of gray with alpha of 16 bits is not supported; save it as gray without alpha")
 
 
 def check_png_pixels(content: bytes) -> None:

@@ -43,7 +43,8 @@ def png_cells():
                     content = png(ramp(gray.dtype, channels), bits, colour, interlace=interlace)
                     yield Cell(f"PNG colour {channels}x{bits} {name}", content, (opencv,))
                 content = png(ramp(gray.dtype, 2), bits, 4, interlace=interlace)
-                yield Cell(f"PNG gray and alpha {bits} {name}", content, (opencv,))
+                kind = {"readers": (opencv,)} if bits == 8 else {"refused": "gray with alpha of 16 bits"}
+                yield Cell(f"PNG gray and alpha {bits} {name}", content, **kind)
             if bits <= 8:
                 table = _RNG.integers(0, 256, (2**bits, 3), np.uint8)
                 plte = png_chunk(b"PLTE", table.tobytes())

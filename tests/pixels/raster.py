@@ -40,6 +40,12 @@ def jpeg_cells():
         yield Cell(f"JPEG colour {subsampling}", content, readers, within=1)
     yield Cell("JPEG of three gray levels to one of colour", _jpeg_of_odd_sampling(), readers)
     whole = pillow(colour, "JPEG")
+    pair = pillow(colour, "MPO", quality=95, save_all=True, append_images=[colour])
+    yield Cell("JPEG that another follows", pair, readers, within=1)
+    second = pair.index(b"\xff\xd8\xff", 100)
+    yield Cell(
+        "JPEG cut that another follows", pair[: second // 2].ljust(second, b"\0") + pair[second:], refused="damaged"
+    )
     yield Cell("JPEG cut", whole[: len(whole) // 2], refused="truncated")
     yield Cell("JPEG cut, with an end", whole[: len(whole) // 2] + b"\xff\xd9", refused="truncated")
     yield Cell("JPEG cut and filled with zeros", whole[: len(whole) // 2].ljust(len(whole), b"\0"), refused="truncated")
@@ -85,6 +91,9 @@ def bmp_cells():
         for top_down in (False, True):
             content = bmp(ramp("u1", channels), 8 * channels, top_down=top_down)
             yield Cell(f"BMP colour {8 * channels}, top down {top_down}", content, (lambda c: opencv(c)[..., :3],))
+    yield Cell("BMP padded", content + bytes(2), (lambda c: opencv(c)[..., :3],))
+    for name, longer in {"of more rows": content + bytes(4 * SIDE), "that another follows": 2 * content}.items():
+        yield Cell(f"BMP {name}", longer, refused="or several images")
     yield Cell("BMP cut", content[:-300], refused="truncated")
 
 
@@ -96,7 +105,7 @@ def other_cells():
     content = pillow(gray, "GIF")
     yield Cell("GIF gray", content, (opencv,))
     yield Cell("GIF cut", content[: len(content) * 9 // 10], refused="truncated")
-    for kind in ("GIF", "WEBP"):
+    for kind in ("GIF", "WEBP", "PNG"):
         frames = [Image.fromarray(ramp("u1", 3) // n) for n in (2, 3)]
         content = pillow(colour, kind, save_all=True, append_images=frames)
         yield Cell(f"{kind} animation", content, refused="an animation of 3 images")
@@ -118,6 +127,13 @@ def other_cells():
         yield Cell(f"Netpbm P{kind} up to {most}", head + data, readers, samples=scaled)
         if kind > 4:
             yield Cell(f"Netpbm P{kind} up to {most} cut", head + data[:-40], refused="truncated")
+        yield Cell(f"Netpbm P{kind} up to {most}, a line end", head + data + b"\n", readers, samples=scaled)
+        for name, longer in {"and more": data + (b" 1" if kind < 4 else b"1"), "twice": data + head + data}.items():
+            yield Cell(f"Netpbm P{kind} up to {most} {name}", head + longer, refused="or several images")
     bits = ramp("u1", bits=1)
+    digits = "".join(map(str, (1 - bits).ravel())).encode()
+    yield Cell("Netpbm P1", b"P1 %d %d\n" % (SIDE, SIDE) + digits, samples=bits * np.uint8(255))
+    yield Cell("Netpbm P1 and more", b"P1 %d %d\n" % (SIDE, SIDE) + digits + b"1", refused="or several images")
     content = b"P4 %d %d\n" % (SIDE, SIDE) + np.packbits(1 - bits, axis=1).tobytes()
     yield Cell("Netpbm P4", content, (opencv,))
+    yield Cell("Netpbm P4 and more", content + b"\0", refused="or several images")

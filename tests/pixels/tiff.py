@@ -16,7 +16,16 @@ def tiff(samples, **options):
     file = io.BytesIO()
     if options.get("planarconfig") == "separate":
         samples = np.moveaxis(samples, 2, 0)
-    tifffile.imwrite(file, samples, metadata=None, **options)
+    tifffile.imwrite(file, samples, **{"metadata": None, **options})
+    return file.getvalue()
+
+
+def tiff_pages(pages, order):
+    """Pages one after another, each of its samples and what kind of page it says it is (NewSubfileType)."""
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, byteorder=order) as writer:
+        for samples, kind in pages:
+            writer.write(samples, subfiletype=kind, contiguous=False, photometric="minisblack", metadata=None)
     return file.getvalue()
 
 
@@ -94,6 +103,22 @@ def tiff_cells():
             yield Cell(f"TIFF {channels} channels {kind} {order}", content, refused="channels of")
         stack = tiff(np.stack([ramp("u2")] * 3), photometric="minisblack", byteorder=order)
         yield Cell(f"TIFF stack {order}", stack, refused="several images")
+        small, thumbnail, mask = ((np.zeros((9, 9), of), kind) for of, kind in (("u2", 0), ("u2", 1), (bool, 4)))
+        image, other = (ramp("u2"), 0), (ramp("u2")[:-1], 0)
+        for name, pages in {
+            "of two sizes": [image, other],
+            "whose second page alone is small": [image, small, image, image],
+            "of images and thumbnails": [image, thumbnail, image, thumbnail],
+        }.items():
+            yield Cell(f"TIFF {name} {order}", tiff_pages(pages, order), refused="several images")
+        for second, reason in ((image, "several images"), (thumbnail, "with a thumbnail")):
+            yield Cell(f"TIFF {reason} {order}", tiff_pages([thumbnail, second], order), refused=reason)
+        content = tiff_pages([image, thumbnail, mask, thumbnail], order)
+        yield Cell(f"TIFF image, thumbnails and mask {order}", content, samples=ramp("u2"))
+        yield Cell(f"TIFF thumbnail alone {order}", tiff_pages([(ramp("u2"), 1)], order), samples=ramp("u2"))
+    for options in ({"imagej": True, "truncate": True}, {"truncate": True, "photometric": "minisblack"}):
+        content = tiff(np.stack([ramp("u2")] * 3), metadata={}, **options)
+        yield Cell(f"TIFF stack behind one page {[*options]}", content, refused="several images")
         complete = tiff(ramp("f4").astype(np.complex64), byteorder=order)
         yield Cell(f"TIFF complex {order}", complete, refused="is not supported")
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "group4", None):
