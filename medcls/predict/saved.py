@@ -64,12 +64,12 @@ def what_was_asked(
 
 
 def digest_of(inputs: Inputs) -> str:
-    """Changes with the name, size, date, class and patient of any image."""
+    """Changes with the name, size, dates, class and patient of any image."""
     lines = hashlib.sha256()
     for i, (path, group) in enumerate(zip(inputs.paths, inputs.groups, strict=True)):
         try:
             stat = path.stat()
-            state = [stat.st_size, stat.st_mtime_ns]
+            state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
         except OSError:
             state = []
         label = None if inputs.labels is None else int(inputs.labels[i])

@@ -1,4 +1,4 @@
-"""All images of a data set as one uint8 array: each file decoded once, later starts only ask for its size and date."""
+"""All images of a data set as one uint8 array: each file decoded once, later starts only ask for its size and dates."""
 
 import contextlib
 import hashlib
@@ -45,14 +45,27 @@ class CachedImages:
     names: tuple[str, ...]
 
 
+class _Stat(NamedTuple):
+    """What tells, without opening a file, that it is the one that was read.
+
+    ``ctime_ns``: of its last change of any kind, where the system keeps that: files that take each other's name keep
+    their size and may have the same modification time.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
 class _File(NamedTuple):
-    """What was found in a file of that size and date.
+    """What was found in a file of that size and these dates.
 
     ``row``: its image, -1 when unreadable for ``reason``; ``digest``: empty when it may be readable next time.
     """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
     digest: str
     row: int
     reason: str
@@ -76,9 +89,9 @@ def load_images(
 ) -> CachedImages:
     """Images ``root/name`` as ``decode`` makes them, from the cache below ``cache_dir`` as far as it knows them.
 
-    A file counts as unchanged while its size and modification time are, and is decoded again only when its content
-    is that of no cached file. May be called by several processes at once: one decodes, the others wait for it.
-    A cache folder that cannot be written to is logged; what is missing from it is then decoded at every start.
+    A file counts as unchanged while its size and its times of modification and change are, and is decoded again only
+    when its content is that of no cached file. May be called by several processes at once: one decodes, the others wait
+    for it. A cache folder that cannot be written to is logged; what is missing from it is then decoded at every start.
     Raises UserError when the disk of the cache is full.
     """
     stats = _stats(root, names)
@@ -104,21 +117,21 @@ def load_images(
     return _select(cache, names, stats)
 
 
-def _stats(root: Path, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Size and modification time (ns) by name, without the files that are not there."""
+def _stats(root: Path, names: Sequence[str]) -> dict[str, _Stat]:
+    """Size and times by name, without the files that are not there."""
     stats = {}
     for name in names:
         with contextlib.suppress(OSError):
             stat = os.stat(os.path.join(root, name))  # a Path for each name: a third more time for a second start
-            stats[name] = (stat.st_size, stat.st_mtime_ns)
+            stats[name] = _Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
     return stats
 
 
-def _covers(cache: _Cache, stats: dict[str, tuple[int, int]]) -> bool:
-    return all(name in cache.files and cache.files[name][:2] == stat for name, stat in stats.items())
+def _covers(cache: _Cache, stats: dict[str, _Stat]) -> bool:
+    return all(name in cache.files and cache.files[name][:3] == stat for name, stat in stats.items())
 
 
-def _select(cache: _Cache, names: Sequence[str], stats: dict[str, tuple[int, int]]) -> CachedImages:
+def _select(cache: _Cache, names: Sequence[str], stats: dict[str, _Stat]) -> CachedImages:
     unreadable = {name: cache.files[name].reason if name in stats else "no such file" for name in names}
     readable = tuple(name for name in names if name in stats and cache.files[name].row >= 0)
     for name in readable:
@@ -130,7 +143,7 @@ def _select(cache: _Cache, names: Sequence[str], stats: dict[str, tuple[int, int
     return CachedImages(images, tuple(file.digest for file in files), unreadable, readable)
 
 
-def _updated(cache: _Cache, root: Path, stats: dict[str, tuple[int, int]], options: dict[str, Any]) -> _Cache:
+def _updated(cache: _Cache, root: Path, stats: dict[str, _Stat], options: dict[str, Any]) -> _Cache:
     """The cache with every file of ``stats`` as it is now, and other files only while they exist.
 
     Those stay because another run may ask for them: a test split after a training split, say.
@@ -138,7 +151,7 @@ def _updated(cache: _Cache, root: Path, stats: dict[str, tuple[int, int]], optio
     files = {
         name: file
         for name, file in cache.files.items()
-        if (file[:2] == stats[name] if name in stats else (root / name).exists())
+        if (file[:3] == stats[name] if name in stats else (root / name).exists())
     }
     stale = [name for name in stats if name not in files]
     by_content = {file.digest: file for file in cache.files.values()}
@@ -240,7 +253,7 @@ def _read(folder: Path, shape: tuple[int, int, int]) -> _Cache:
 
 
 def _write(folder: Path, cache: _Cache) -> None:
-    # A file that could not be opened, or was too large, may be readable next time, with the same size and date.
+    # A file that could not be opened, or was too large, may be readable next time, with the same size and dates.
     files = {name: file for name, file in cache.files.items() if file.digest}
     checksum = _checksum(files, cache.images)
     images = f"images-{checksum:08x}.npy"
