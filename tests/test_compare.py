@@ -454,11 +454,7 @@ def test_more_images_or_seeds_show_what_the_design_cannot():
         assert not design.shows(smaller, 0.05)
         if needed.images is not None:
             assert needed.images > 100
-            times = needed.images / 100
-            more = replace(
-                design, variations=tuple(v.scaled(times) for v in design.variations), images=design.images / times
-            )
-            assert more.shows(smaller, 0.05)
+            assert design.with_images(needed.images / 100).shows(smaller, 0.05)
         assert needed.patients is None
         if needed.seeds is not None:
             assert replace(design, seeds=(needed.seeds,) * 2).shows(smaller, 0.05)

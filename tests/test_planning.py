@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace as NS
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from statsmodels.stats.weightstats import ttost_ind
 
 from medcls.evaluation.planning import Design
 from medcls.evaluation.variation import AreaVariation, ShareVariation
+from medcls.sweep_report.answers import next_step
 
 SD = 0.02  # of a metric over seeds
 
@@ -100,6 +102,33 @@ def test_needed_is_the_least_that_shows_the_difference():
     assert 0.8 <= TTestIndPower().power(0.02 / SD, seeds, 0.05) <= 0.9
     assert not many_images(seeds - 1, seeds - 1).shows(0.02, 0.05)
     assert many_images(2, 2).needed(1e-3, 0.05).seeds is None
+
+
+@pytest.mark.parametrize(("seed_sd", "difference"), [(0.0, 0.05), (0.02, 0.05), (0.02, 0.04)])
+def test_more_images_leave_what_seeds_differ_by_and_are_as_many_as_a_t_test_over_seeds_needs(seed_sd, difference):
+    seeds, pilot = 10, two_nets(100)
+    # Each net on images of its own.
+    design = replace(pilot, seeds=(seeds, seeds), spread=seed_sd**2 + pilot.images, covers_seeds=True)
+    images = design.needed(difference, 0.05).images
+    assert design.with_images(images / 100).seed_variance == pytest.approx(seed_sd**2)
+    of_nets = np.mean([seed_sd**2 + p * (1 - p) / images for p in (0.8, 0.8 - difference)])
+    assert 0.8 <= TTestIndPower().power(difference / math.sqrt(of_nets), seeds, 0.05) <= 0.9
+    assert replace(design, spread=(3 * difference) ** 2 + pilot.images).needed(difference, 0.05).images is None
+
+
+def test_a_way_is_offered_only_where_it_is_enough_for_every_comparison_without_a_difference():
+    def said(*designs):
+        made = [NS(word="no difference shown", comparison=NS(design=design, alpha=0.05)) for design in designs]
+        sweep = NS(runs=[NS(done=True, seed=s) for s in range(3)], variants="abc", margin=None, metric="auroc")
+        return next_step(sweep, NS(made=made)).partition("AUROC")[2]
+
+    few, more = two_nets(200), two_nets(400, best=0.6)  # of one seed each: none but images helps
+    images = [design.needed(0.05, 0.05).images for design in (few, more)]
+    assert said(few, more) == f": about {max(images)} validation images."
+    seeds = many_images(2, 2, 0.03**2)  # far from enough images
+    assert said(seeds) == f": {seeds.needed(0.05, 0.05).seeds} seeds each."
+    neither = ", more seeds and more images together are needed."
+    assert said(few, seeds) == said(few, None) == neither  # None: no method holds on so few images
 
 
 def test_variations_of_more_images_are_those_of_a_study_with_as_many():

@@ -75,6 +75,12 @@ class Design:
         np.fill_diagonal(matrix, 1)
         return matrix
 
+    def with_images(self, times: float) -> "Design":
+        """The same nets on ``times`` as many images and patients: what seeds differ by in truth stays."""
+        images, variations = self.images / times, (self.variations[0].scaled(times), self.variations[1].scaled(times))
+        spread = self.seed_variance + (1 - self.within) * images
+        return replace(self, variations=variations, images=images, spread=spread)
+
     def shows(self, difference: float, alpha: float, power: float = POWER) -> bool:
         """Whether a variant worse by ``difference`` is found so with ``power`` by a two-sided test at ``alpha``.
 
@@ -131,10 +137,7 @@ class Design:
         seeds = next((n for n in more_seeds if replace(self, seeds=(n, n)).shows(difference, alpha, power)), None)
 
         def missing(times: float) -> float:
-            variations = self.variations[0].scaled(times), self.variations[1].scaled(times)
-            return 0.5 - replace(self, variations=variations, images=self.images / times).shows(
-                difference, alpha, power
-            )
+            return 0.5 - self.with_images(times).shows(difference, alpha, power)
 
         if missing(MOST_TIMES) > 0:
             return Needed(seeds, None, None)
