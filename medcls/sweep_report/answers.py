@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from statistics import fmean
 from textwrap import shorten, wrap
 
 from medcls.evaluation.metrics import title_of
+from medcls.evaluation.planning import Needed
 from medcls.sweep_report.changed_images import changed_images
 from medcls.sweep_report.crossvalidation import CHOSEN, Validated
 from medcls.sweep_report.design import Sweep
@@ -180,12 +181,16 @@ def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
     if not unshown:
         return ""
     wanted = sweep.margin or _USUAL
-    needed = [v.comparison.design.needed(wanted, v.comparison.alpha) for v in unshown if v.comparison.design]
+    designs = [(v.comparison.design, v.comparison.alpha) for v in unshown]
+    needed = [design.needed(wanted, alpha) if design else Needed(None, None, None) for design, alpha in designs]
     text = f"Next, to show a difference of {wanted:g} in {title_of(sweep.metric)}"
-    of_seeds = [one.seeds for one in needed if one.seeds is not None]
-    images = [one.images for one in needed if one.images is not None]
-    patients = [one.patients for one in needed if one.patients is not None]
-    ways = [f"{max(of_seeds)} seeds each"] if of_seeds else []
-    ways += [f"about {max(images)} validation images"] if images else []
-    ways[-1:] = [f"{way} ({max(patients)} patients)" if images and patients else way for way in ways[-1:]]
+    more_seeds, images, patients = map(_enough, zip(*map(astuple, needed), strict=True))
+    ways = [f"{more_seeds} seeds each"] if more_seeds else []
+    ways += [f"about {images} validation images{f' ({patients} patients)' if patients else ''}"] if images else []
     return f"{text}: {' or '.join(ways)}." if ways else f"{text}, more seeds and more images together are needed."
+
+
+def _enough(numbers: Sequence[int | None]) -> int | None:
+    """What is enough for every comparison; None where for one of them no number is."""
+    known = [one for one in numbers if one is not None]
+    return max(known) if len(known) == len(numbers) else None
