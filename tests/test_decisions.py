@@ -9,6 +9,7 @@ import pytest
 from calzone.metrics import cox_regression_analysis
 from calzone.utils import reliability_diagram
 from conftest import SCRIPT, TINY
+from scipy.optimize import minimize_scalar
 from scipy.special import expit, softmax
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_curve
 
@@ -77,6 +78,22 @@ def test_calibration_and_reliability_equal_those_of_calzone(positive):
     np.testing.assert_allclose([one.share.value for one in bins][1:], shares[1:], atol=1e-6)
     np.testing.assert_allclose([one.probability for one in bins][1:], means[1:], atol=1e-6)
     assert [one.n for one in bins] == [counts[0] + 1, *counts[1:]]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("beyond", "ends"), [(-0.1, False), (0.0, False), (0.1, True)])
+def test_slope_of_calibration_has_no_end_where_the_likelihood_has_none(sign, beyond, ends):
+    """The classes lie apart, meet in one value, or overlap by one image."""
+    odds = np.r_[np.linspace(-3, -0.2, 20), beyond, np.linspace(0, 3, 20)]
+    labels = np.r_[np.zeros(21, int), np.ones(20, int)]
+
+    def least_loss(slope):
+        z = slope * odds
+        return minimize_scalar(lambda at: np.logaddexp(0, z + at).sum() - ((z + at) * labels).sum(), (-9, 9)).fun
+
+    assert (np.diff([least_loss(slope) for slope in (50, 100, 200)]) > 0).all() == ends
+    slope = calibration(predictions(labels, expit(sign * odds)))[0]
+    assert (np.isfinite(slope.value), "no end" in slope.why) == (ends, not ends)
 
 
 def test_brier_score_and_average_precision_equal_those_of_scikit_learn():

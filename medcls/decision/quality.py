@@ -84,7 +84,8 @@ def calibration(predictions: Predictions, level: float = LEVEL) -> tuple[Interva
     intercept = _intercept(truth, odds, units, level)
     if np.ptp(odds) == 0:
         return Interval(math.nan, math.nan, math.nan, "one probability for all images"), intercept
-    if odds[sides[0]].min() > odds[sides[1]].max() or odds[sides[0]].max() < odds[sides[1]].min():
+    # Classes that meet in one value have no end either (quasi-complete separation: Albert & Anderson, 1984).
+    if odds[sides[0]].min() >= odds[sides[1]].max() or odds[sides[0]].max() <= odds[sides[1]].min():
         slope = Interval(math.nan, math.nan, math.nan, "the classes do not overlap, so it has no end")
     else:
         slope = _slope(truth, odds, units, level)
