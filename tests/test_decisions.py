@@ -9,8 +9,9 @@ import pytest
 from calzone.metrics import cox_regression_analysis
 from calzone.utils import reliability_diagram
 from conftest import SCRIPT, TINY
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, softmax
+from scipy.stats import binom
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_curve
 
 from medcls.config.schema import ThresholdConfig
@@ -22,6 +23,7 @@ from medcls.decision.reliability import reliability
 from medcls.decision.temperature import fit_temperature
 from medcls.decision.threshold import Threshold, choose_threshold
 from medcls.evaluation.interval import Interval
+from medcls.evaluation.variation import share_limits
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import read_run
 
@@ -129,6 +131,48 @@ def test_predictive_values_are_those_of_bayes_theorem_and_have_limits_at_the_bou
     assert (perfect.value, perfect.high) == (1, 1)
     assert 0.2 < perfect.low < 0.5  # the worst of both limits would be 0.27
     assert np.isnan(predictive_values(Interval(0.0, 0.0, 0.1), Interval(1.0, 0.9, 1.0), 0.5)[0].value)
+
+
+@pytest.mark.parametrize(
+    ("hits", "right", "limits"),  # of 20 and of 100, at a prevalence of 0.2
+    [((4, 20), (85, 100), (0.0944, 0.4462)), ((1, 20), (99, 100), None), ((10, 20), (40, 100), None)],
+)
+def test_limits_of_predictive_values_are_where_those_of_the_difference_of_their_parts_are_zero(hits, right, limits):
+    """Of a - x b the lower (upper) limit is 0 at the lower (upper) limit x of a / b (Donner & Zou, 2012)."""
+    sensitivity, specificity = share_of(*hits), share_of(*right)
+    ppv, npv = predictive_values(sensitivity, specificity, 0.2)
+    for found, a, b, odds in ((ppv, specificity, sensitivity, 0.25), (npv, sensitivity, specificity, 4.0)):
+        miss = 1 - a.value
+
+        def edge(x, side, miss=miss, a=a, b=b):
+            of_a, of_b = (a.high - a.value, b.high - b.value) if side > 0 else (a.value - a.low, b.value - b.low)
+            return miss - x * b.value - side * np.hypot(of_a, x * of_b)
+
+        ratio = miss / b.value
+        assert found.high == pytest.approx(odds / (odds + brentq(edge, 0, ratio, args=(1,))), abs=1e-9)
+        assert found.low == pytest.approx(odds / (odds + brentq(edge, ratio, 1e6, args=(-1,))), abs=1e-9)
+    assert limits is None or (ppv.low, ppv.high) == pytest.approx(limits, abs=1e-4)
+
+
+@pytest.mark.parametrize(("sensitivity", "specificity"), [(0.2, 0.85), (0.1, 0.9), (0.9, 0.3)])
+def test_intervals_of_predictive_values_cover_the_truth_computed_exactly(sensitivity, specificity):
+    n, m = 15, 40
+    truth = sensitivity / (sensitivity + 4 * (1 - specificity)), 4 * specificity / (4 * specificity + 1 - sensitivity)
+    covered = np.zeros(2)
+    of_sides = [[share_of(k, size) for k in range(size + 1)] for size in (n, m)]
+    for k, j in np.ndindex(n + 1, m + 1):
+        chance = binom.pmf(k, n, sensitivity) * binom.pmf(j, m, specificity)
+        found = predictive_values(of_sides[0][k], of_sides[1][j], 0.2)
+        # Where no image is called so, nothing is claimed.
+        covered += [
+            chance * (not one.low > true and not one.high < true) for one, true in zip(found, truth, strict=True)
+        ]
+    assert (covered > 0.945).all()
+    assert (covered < 0.99).all()
+
+
+def share_of(hits, n):
+    return Interval(hits / n, *share_limits(hits / n, n, 0.95))
 
 
 def test_intervals_widen_when_each_image_counts_ten_times_for_one_patient():

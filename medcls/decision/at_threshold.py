@@ -56,9 +56,11 @@ def _ratio_limits(a: Interval, b: Interval) -> tuple[float, float]:
     """Limits of a / b, in [0, inf], of independent a and b."""
     product = a.value * b.value
 
-    def limit(of_a: float, of_b: float, sign: int) -> float:
-        root = math.sqrt(max(product**2 - of_a * of_b * (2 * a.value - of_a) * (2 * b.value - of_b), 0))
-        below = of_b * (2 * b.value - of_b)
-        return (product + sign * root) / below if below > 0 else (math.inf if sign > 0 else 0.0)
+    def root(of_a: float, of_b: float) -> float:
+        return math.sqrt(max(product**2 - of_a * of_b, 0))
 
-    return max(limit(a.low, b.high, -1), 0.0), limit(a.high, b.low, 1)
+    # From a - x b, whose own limits are 0 there: the lower one in the form that also holds where b.high > 2 b.
+    of_a, of_b = a.low * (2 * a.value - a.low), b.high * (2 * b.value - b.high)
+    low = of_a / (product + root(of_a, of_b)) if of_a > 0 else 0.0
+    of_a, of_b = a.high * (2 * a.value - a.high), b.low * (2 * b.value - b.low)
+    return low, (product + root(of_a, of_b)) / of_b if of_b > 0 else math.inf
