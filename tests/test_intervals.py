@@ -42,7 +42,9 @@ def test_a_net_that_answers_one_class_only_has_wilsons_limits():
     )
 
 
-@pytest.mark.parametrize(("hits", "n"), [(11, 22), (80, 96), (700, 1000), (0, 30), (3, 30), (95, 96), (1000, 1000)])
+@pytest.mark.parametrize(
+    ("hits", "n"), [(11, 22), (13, 23), (80, 96), (700, 1000), (0, 30), (3, 30), (95, 96), (1000, 1000)]
+)
 def test_limits_of_a_share_are_wilsons_or_the_wider_of_his_and_mid_ps_where_hits_or_misses_are_few(hits, n):
     low, high = share_limits(hits / n, n, 0.95)
     wilson = proportion_confint(hits, n, method="wilson")
@@ -57,14 +59,22 @@ def test_limits_of_a_share_are_wilsons_or_the_wider_of_his_and_mid_ps_where_hits
     assert high == 1 or below + stats.binom.pmf(hits, n, high) / 2 <= 0.025 + 1e-9
 
 
-@pytest.mark.parametrize("n", [10, 20, 60, 96, 200])
-def test_limits_of_a_share_cover_every_true_share_computed_exactly(n):
-    hits, truth = np.arange(n + 1), np.linspace(0.5, 0.9995, 400)
+@pytest.mark.parametrize(
+    ("n", "lowest"), [(10, 0.92682), (12, 0.92228), (25, 0.92241), (42, 0.92647), (115, 0.92932), (200, 0.93405)]
+)
+def test_limits_of_a_share_cover_every_true_share_computed_exactly(n, lowest):
+    """Coverage jumps at the limits and is lowest just beside one; of 10 to 1,000 images 12 have the lowest."""
+    hits = np.arange(n + 1)
     limits = np.array([share_limits(k / n, n, 0.95) for k in hits])
-    covered = (limits[:, :1] <= truth) & (truth <= limits[:, 1:])
-    exact = (stats.binom.pmf(hits[:, None], n, truth) * covered).sum(axis=0)
-    assert exact.min() > 0.92
-    assert np.convolve(exact, np.ones(16) / 16, "valid").min() > 0.93  # over neighbouring shares, two per cent wide
+    beside = np.concatenate([limits.ravel() - 1e-7, limits.ravel() + 1e-7])
+
+    def exact(truth):
+        covered = (limits[:, :1] <= truth) & (truth <= limits[:, 1:])
+        return (stats.binom.pmf(hits[:, None], n, truth) * covered).sum(axis=0)
+
+    assert exact(beside[(beside > 0) & (beside < 1)]).min() == pytest.approx(lowest, abs=2e-5)
+    even = exact(np.linspace(0.5, 0.9995, 400))
+    assert np.convolve(even, np.ones(16) / 16, "valid").min() > 0.93  # over neighbouring shares, two per cent wide
 
 
 def test_the_error_of_a_share_of_patients_images_is_the_cluster_robust_one():
