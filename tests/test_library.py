@@ -119,12 +119,14 @@ def test_keywords_reach_the_configuration_as_they_are(tmp_path):
         loss__class_weights=[1, 2.5],
         model__batch_norm=True,
         trainer__patience=None,
-        data__classes={"x": "the x", "y": "y's, too"},
+        data__classes={"x": "the x", "y:y, {}": "y's, too", "z": "true"},
     )
     assert config.data.root == odd
     assert (config.lr, config.epochs, config.loss.class_weights) == (0.25, 3, [1, 2.5])
     assert (config.model.batch_norm, config.trainer.patience) == (True, None)
-    assert config.data.classes == {"x": "the x", "y": "y's, too"}
+    assert config.data.classes == {"x": "the x", "y:y, {}": "y's, too", "z": "true"}
+    for text in ("${lr}", r"\${lr}"):
+        assert medcls.compose(data="folder", data__root=text).data.root == Path(text)
 
 
 @pytest.mark.parametrize(

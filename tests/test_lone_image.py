@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from conftest import SCRIPT, TINY
 
@@ -13,15 +12,14 @@ from medcls.engine.lone_image import takes_one_image
 from medcls.models import build_network
 
 
-@pytest.mark.parametrize("n_images", [2, 5, 8, 9, 12, 13])
-def test_batches_are_those_without_the_rule_but_for_a_lone_last_image(n_images):
+@pytest.mark.parametrize("sizes", [[2], [5], [4, 4], [4, 5], [4, 4, 4], [4, 4, 5]])
+def test_batches_are_those_without_the_rule_but_for_a_lone_last_image(sizes):
+    n_images = sum(sizes)
     plain = [batch for _, batch in EpochSampler(n_images, 4, 0)]
     joined = [batch for _, batch in EpochSampler(n_images, 4, 0, join_lone=True)]
     assert [i for batch in joined for i in batch] == [i for batch in plain for i in batch]
-    expected = plain if n_images % 4 != 1 else [*plain[:-2], plain[-2] + plain[-1]]
-    assert joined == expected
+    assert [len(batch) for batch in joined] == sizes
     assert len(EpochSampler(n_images, 4, 0, join_lone=True)) == len(joined)
-    assert np.concatenate(joined).size == n_images
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def compose(*overrides: str, **keys: Any) -> Config:
     """Checked configuration of conf/ with overrides, exactly as ``train.py`` takes them.
 
     overrides: as on the command line, "model=lenet". keys: the same as Python values, two underscores for a dot, so
-    that nothing has to be quoted: data__root=Path("my images"). Values are numbers, text, paths, None, true and false,
+    that nothing has to be quoted, ${...} included: data__root=Path("my images"). Values are numbers, text, paths, None, true and false,
     lists, and mappings.
     Raises UserError that names each wrong key, as the commands do.
 
@@ -53,7 +53,7 @@ def overrides_of(*overrides: str, **keys: Any) -> list[str]:
             raise UserError(f"compose: found {override!r}, expected overrides such as 'model=lenet' or lr=1e-3.")
     names = {key: key.replace("__", ".") for key in keys}
     given = {names[key]: as_plain(value, names[key]) for key, value in keys.items()}
-    return [*overrides, *(f"{key}={in_grammar(value, literal=False)}" for key, value in given.items())]
+    return [*overrides, *(f"{key}={in_grammar(value)}" for key, value in given.items())]
 
 
 def recorded_overrides(config: Config) -> list[str]:

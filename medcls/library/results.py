@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from medcls.errors import UserError
+from medcls.runs.predictions import prediction_rows as rows_of
 from medcls.runs.run import Run, read_config
 from medcls.runs.run import read_run as read_any_run
 from medcls.sweep.sweep_folder import flat
@@ -52,14 +53,7 @@ def prediction_rows(run: Run) -> list[dict[str, Any]]:
     >>> len(rows), list(rows[0])
     (8, ['sample', 'split', 'label', 'p_atypical fracture', 'p_normal fracture'])
     """
-    rows = []
-    for split, of in run.predictions.items():
-        classes = list(run.metrics["classes"])
-        for i, name in enumerate(of.names):
-            row = {"sample": name, "split": split, "label": classes[of.labels[i]]}
-            row |= {"group": of.groups[i]} if of.groups else {}
-            rows.append(row | {f"p_{c}": float(p) for c, p in zip(classes, of.probabilities[i], strict=True)})
-    return rows
+    return rows_of(run.metrics["classes"], run.predictions) if run.predictions else []
 
 
 def read_sweep(folder: Path | str) -> list[dict[str, Any]]:

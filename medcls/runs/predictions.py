@@ -57,16 +57,20 @@ def positive_index(classes: Sequence[str], positive: str | None) -> int:
 
 
 def write_predictions(path: Path, classes: Sequence[str], by_split: Mapping[str, Predictions]) -> None:
-    """Write predictions.csv, a row per image: a column p_<class> for each class, and group where patients are known."""
+    """Write predictions.csv."""
+    write_table(path, prediction_rows(classes, by_split))
+
+
+def prediction_rows(classes: Sequence[str], by_split: Mapping[str, Predictions]) -> list[dict[str, Any]]:
+    """Rows of predictions.csv, one per image: a column p_<class> for each class, and group where patients are known."""
     grouped = any(any(found.groups) for found in by_split.values())
-    rows = [
+    return [
         {"sample": name, "split": split, "label": classes[label]}
         | ({"group": group} if grouped else {})
         | {f"p_{of}": float(value) for of, value in zip(classes, row, strict=True)}
         for split, found in by_split.items()
         for name, group, label, row in zip(found.names, found.patients, found.labels, found.probabilities, strict=True)
     ]
-    write_table(path, rows)
 
 
 def read_predictions(path: Path, metrics: Mapping[str, Any]) -> dict[str, Predictions]:
