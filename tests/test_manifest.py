@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import unicodedata
 
 import pytest
 from conftest import TINY, split_config
@@ -110,11 +111,35 @@ def test_every_wrong_row_is_listed_with_its_line_at_once(read, tmp_path):
         assert line in message
 
 
-def test_row_without_patient_is_wrong_where_others_have_one(read):
+@pytest.mark.parametrize("word", [" ", "NA", "nan", "None"])
+def test_row_without_patient_is_wrong_where_others_have_one(read, word):
     rows = [[*row, f"P{i}"] for i, row in enumerate(rows_of())]
-    rows[4][2] = " "
-    with pytest.raises(UserError, match="line 6: no patient"):
+    rows[4][2] = word
+    with pytest.raises(UserError, match=f"line 6: no patient \\('{word.strip()}'\\), other rows have one"):
         read(rows, ("path", "label", "group"))
+    assert not read([[*row, word] for row in rows_of()], ("path", "label", "group")).grouped
+
+
+@pytest.mark.parametrize("pattern", [None, r"(.+)_"])
+@pytest.mark.parametrize(
+    ("pair", "found"),
+    [
+        (("P1", "p1"), "differ in case only"),
+        (("001", "1"), "differ in number format only"),
+        (("P 1", "P  1"), "differ in space only"),
+        (("Müller", unicodedata.normalize("NFD", "Müller")), 1),
+        (("12345678901234567", "12345678901234568"), 2),
+    ],
+)
+def test_two_spellings_of_one_patient_are_refused_or_one_patient(read, pattern, pair, found):
+    header = ("path", "label", "split", "group" if pattern is None else "site")
+    rows = [[f"{pair[i > 3]}_{i}.png", "ab"[i % 2], ("train", "val")[i > 3], f"{pair[i > 3]} "] for i in range(8)]
+    if isinstance(found, int):
+        samples = read(rows, header, group_pattern=pattern).samples
+        assert [len({s.group for s in samples}), *(s.group for s in samples[:1])] == [found, pair[0]]
+    else:
+        with pytest.raises(UserError, match=rf"patients '{pair[0]}' \(4 images\) and '{pair[1]}' \(4 .* {found}"):
+            read(rows, header, group_pattern=pattern)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +281,7 @@ def table_of(*overrides):
 
 @pytest.fixture
 def described(tmp_path):
-    """A folder whose file names begin with the side, and a metadata.csv in each split folder with labels and patients."""
+    """A folder whose file names begin with the side, and a metadata.csv in each split folder, with patients."""
     root = tmp_path / "described"
     for split in ("train", "val"):
         (root / split).mkdir(parents=True)

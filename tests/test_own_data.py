@@ -175,6 +175,8 @@ PATHS = {"paths": [f"{i}.png" for i in range(6)], "labels": ["a", "b"] * 3}
         (GOOD | {"labels": np.array([True, False] * 3)}, "6 values are wrong"),
         (GOOD | {"splits": ["train"] * 5 + ["tset"]}, "row 5: split 'tset', expected train (or training), val"),
         (GOOD | {"groups": ["p1"] * 5 + [float("nan")]}, "row 5: groups nan"),
+        (GOOD | {"groups": ["p1"] * 5 + ["P1 "]}, "patients 'p1' (5 images) and 'P1' (1 images) differ in case only"),
+        (GOOD | {"groups": ["p1"] * 5 + ["None"]}, "row 5: no patient ('None')"),
         (GOOD | {"names": ["x", "y"] * 3}, "row 2: x: the same name as row 0"),
         (GOOD | {"labels": ["a"] * 6}, "data: only one class (a)."),
         ({"images": GOOD["images"][:0], "labels": []}, "returned no images"),

@@ -281,11 +281,11 @@ def test_run_that_left_out_leaks_is_compared_by_what_it_was_trained_on(make_fold
 def test_patient_that_was_trained_on_is_stopped(trained, command, elsewhere, tmp_path):
     run, _ = trained(r"data.group_pattern='train/\w/(\d+)'")
     lines = [f"dark/{i}.png,a,{i + 100}" for i in range(6)] + [f"bright/{i}.png,b,{i + 200}" for i in range(6)]
-    for patient, status in (("300", 0), ("3", 2)):
+    for patient, status in (("300", 0), ("3", 2), ("003", 2)):
         (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines[:-1], f"bright/5.png,b,{patient}\n"]))
         words = [f"data.root={elsewhere}", f"data.manifest={tmp_path / 'list.csv'}", f"output=o{patient}"]
         done = command(PREDICT, f"run={run}", *words)
-        assert (done.status, "bright/5.png   3" in done.err) == (status, status == 2), done.err
+        assert (done.status, f"bright/5.png   {patient}" in done.err) == (status, status == 2), done.err
 
 
 def test_moved_training_images_are_told_and_nothing_is_compared(trained, command, elsewhere, caplog):

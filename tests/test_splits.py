@@ -189,7 +189,7 @@ def test_manifest_of_another_system_and_of_names_without_ending_is_read(train, l
     assert "12 train, 8 test (as validation) images" in result.out
 
 
-@pytest.mark.parametrize("label", ["", "nan", " NaN ", "N/A", "<NA>"])
+@pytest.mark.parametrize("label", ["", "nan", " NaN ", "N/A", "None"])
 def test_row_without_label_is_refused(train, listed, label):
     root, write, rows = listed
     write(rows=[*rows[:-1], (rows[-1][0], label)])

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from medcls.config import DataConfig
 from medcls.config.data import ColumnsConfig
-from medcls.data.groups import find_groups
 from medcls.data.listing import listing
 from medcls.errors import UserError
 from medcls.formats.kinds import ENDINGS
 from medcls.quoting import typed
-from medcls.sources.class_names import is_no_label, labels_begun_by, labels_called, unicode_form
+from medcls.sources.class_names import is_missing, labels_begun_by, labels_called, unicode_form
+from medcls.sources.groups import find_groups, known_groups
 from medcls.sources.image_folder import check_names, find_files, natural_order, say_passed_over
 from medcls.sources.listed import Row, sample_of
 from medcls.sources.location import Manifest, find_manifests, find_root, or_set_aside
@@ -185,14 +185,14 @@ def _of_manifests(
         raise UserError(
             f"{source}: no column {config.columns.label!r}. Name it: data.columns.label=...\n  {NOT_LABELLED}"
         )
-    known = has_labels and labelled is not False and (bool(labelled) or not all(is_no_label(row.label) for row in rows))
-    paths, names, labels, groups, problems = ImagePaths(root, config.allow_outside_root), [], [], [], []
+    known = has_labels and labelled is not False and (bool(labelled) or not all(is_missing(row.label) for row in rows))
+    groups = known_groups([row.group or "" for row in rows], source)
+    paths, names, labels, problems = ImagePaths(root, config.allow_outside_root), [], [], []
     for row in rows:
         try:
             name = paths.check(row.path, row.place)
             labels.append(_label(row, name, classes.at) if known else -1)
             names.append(name)
-            groups.append(row.group or "")
         except ValueError as error:
             problems.append(f"{row.place}: {error}")
     if problems:
@@ -213,7 +213,7 @@ def _of_manifests(
 
 def _label(row: Row, name: str, at: Mapping[str, int]) -> int:
     """Label of a row; ValueError says what is wrong with it."""
-    return sample_of(changed(row, split=None, group=row.group or None), name, at).label
+    return sample_of(changed(row, split=None), name, at).label
 
 
 def _has_labels(file: Path, columns: ColumnsConfig, labelled: bool | None) -> bool:

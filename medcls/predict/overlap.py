@@ -20,6 +20,7 @@ from medcls.errors import UserError
 from medcls.predict.inputs import Inputs
 from medcls.predict.training_images import TrainingImages
 from medcls.sources.cache import load_images
+from medcls.sources.class_names import meaning
 from medcls.sources.load import load_image_set
 from medcls.sources.location import cache_folder
 
@@ -124,12 +125,12 @@ def _gray(trained: TrainingImages) -> dict[str, Gray]:
 def _overlap(own: Sequence[int], samples: Sequence[Sample], group: NDArray[np.int64]) -> Overlap:
     train = {int(group[i]): sample.name for i, sample in enumerate(samples) if sample.split == "train"}
     val = {int(group[i]) for i, sample in enumerate(samples) if sample.split == "val"}
-    patients = {role: {s.group for s in samples if s.split == role} - {""} for role in ("train", "val")}
+    patients = {role: {meaning(s.group) for s in samples if s.split == role} - {""} for role in ("train", "val")}
     here = list(zip(own, samples[: len(own)], group[: len(own)].tolist(), strict=True))
     return Overlap(
         {i: train[of] for i, _, of in here if of in train},
-        {i: sample.group for i, sample, _ in here if sample.group in patients["train"]},
-        sum(of in val or sample.group in patients["val"] for _, sample, of in here),
+        {i: sample.group for i, sample, _ in here if meaning(sample.group) in patients["train"]},
+        sum(of in val or meaning(sample.group) in patients["val"] for _, sample, of in here),
     )
 
 

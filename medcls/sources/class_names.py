@@ -1,16 +1,19 @@
-"""Names of classes: tokens of one name are one class, names that differ only to a computer are no two classes."""
+"""Names of classes: tokens of one name are one class, names that differ only to a computer are no two classes.
 
-import math
+Patients are told apart by the same rule (``groups.py``).
+"""
+
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import NamedTuple
 
 from medcls.errors import UserError
 from medcls.quoting import typed
 from medcls.sources.split_names import EXPECTED, looks_like_split
 
-_NO_LABEL = frozenset({"", "nan", "-nan", "null", "na", "n/a", "#n/a", "<na>", "nat"})
+_MISSING = frozenset({"", "nan", "-nan", "null", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none"})
 _MOST_SHOWN = 12  # classes in a line to be typed
 
 
@@ -41,7 +44,7 @@ def found_classes(counts: Mapping[str, int], where: str) -> Classes:
     Raises UserError for a label that is none (empty, nan), that reads like a split, or that is another's twin.
     """
     itself = {name: name for name in counts}
-    if none := [name for name in counts if is_no_label(name)]:
+    if none := [name for name in counts if is_missing(name)]:
         raise UserError(
             f"{where}: {counts[none[0]]} images have the label {none[0]!r}, which means that there is none.\n"
             f"  Leave them out, or, where it is the name of a class, say so: {say_classes(itself)}"
@@ -56,9 +59,9 @@ def found_classes(counts: Mapping[str, int], where: str) -> Classes:
     return Classes(tuple(counts), {name: label for label, name in enumerate(counts)})
 
 
-def is_no_label(label: str) -> bool:
-    """Whether a label is empty, or what programs write where there is none."""
-    return label.strip().casefold() in _NO_LABEL
+def is_missing(label: str) -> bool:
+    """Whether a label or a patient is empty, or what programs write where there is none."""
+    return label.strip().casefold() in _MISSING
 
 
 def unicode_form(text: str) -> str:
@@ -69,7 +72,7 @@ def unicode_form(text: str) -> str:
 def labels_called(word: str, called: Mapping[str, int]) -> set[int]:
     """Labels of the class that is called so: exactly, else but for case, number format, space and Unicode form."""
     word = unicode_form(word)
-    return {called[word]} if word in called else {at for name, at in called.items() if _meaning(name) == _meaning(word)}
+    return {called[word]} if word in called else {at for name, at in called.items() if meaning(name) == meaning(word)}
 
 
 def labels_begun_by(stem: str, tokens: Mapping[str, int]) -> set[int]:
@@ -89,21 +92,28 @@ def labels_begun_by(stem: str, tokens: Mapping[str, int]) -> set[int]:
 
 def check_distinct(counts: Mapping[str, int], given: Mapping[str, str] | None = None) -> None:
     """Raise UserError for two classes that differ only in how their name is written; ``given``: data.classes."""
-    first: dict[str, str] = {}
-    for name in counts:
-        first.setdefault(_meaning(name), name)
-    same = {name: first[_meaning(name)] for name in counts}
-    twin = next((name for name, other in same.items() if name != other), None)
-    if twin is None:
+    if (twins := say_twins(counts)) is None:
         return
-    other = same[twin]
-    pair = " and ".join(f"{one!r}" + (f" ({counts[one]} images)" if counts[one] else "") for one in (other, twin))
-    message = (
-        f"{'data' if given is None else 'data.classes'}: classes {pair} differ in {_difference(other, twin)} only.\n"
-    )
+    message = f"{'data' if given is None else 'data.classes'}: classes {twins}.\n"
     if given is not None:
         raise UserError(f"{message}  Give both tokens the same name to make them one class, or names that differ.")
-    raise UserError(f"{message}  Rename one of them or, where they are one class, say so: {say_classes(same)}")
+    merged = say_classes(_first_spellings(counts))
+    raise UserError(f"{message}  Rename one of them or, where they are one class, say so: {merged}")
+
+
+def say_twins(counts: Mapping[str, int]) -> str | None:
+    """Which two names differ only in how they are written, and in what; ``counts``: name -> images. None: no two do."""
+    same = _first_spellings(counts)
+    twin = next((name for name, other in same.items() if name != other), None)
+    if twin is None:
+        return None
+    pair = " and ".join(f"{one!r}" + (f" ({counts[one]} images)" if counts[one] else "") for one in (same[twin], twin))
+    return f"{pair} differ in {_difference(same[twin], twin)} only"
+
+
+def _first_spellings(names: Iterable[str]) -> dict[str, str]:
+    first: dict[str | Decimal, str] = {}
+    return {name: first.setdefault(meaning(name), name) for name in names}
 
 
 def say_classes(classes: Mapping[str, str]) -> str:
@@ -115,15 +125,15 @@ def say_classes(classes: Mapping[str, str]) -> str:
     return typed("data.classes", classes)
 
 
-def _meaning(name: str) -> str:
+def meaning(name: str) -> str | Decimal:
     """What is left of a name without case, number format, space and Unicode form."""
     seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
     text = " ".join(seen.casefold().split())
     try:
-        number = float(text.replace("_", "?"))
-    except ValueError:
+        number = Decimal(text.replace("_", "?"))  # exact: numbers of patients may have more digits than a float
+    except ArithmeticError:
         return text
-    return repr(number) if math.isfinite(number) else text
+    return number if number.is_finite() else text
 
 
 def _difference(a: str, b: str) -> str:
@@ -135,4 +145,4 @@ def _difference(a: str, b: str) -> str:
     found = next((what for what, one, other in steps if one == other), None)
     if found:
         return found
-    return "number format" if _meaning(a).replace(".", "").lstrip("-").isdigit() else "case, space and Unicode form"
+    return "number format" if isinstance(meaning(a), Decimal) else "case, space and Unicode form"

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from medcls.config.data import SplitConfig
-from medcls.data.groups import find_groups
 from medcls.data.listing import SHOWN, listing
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.formats.kinds import ENDINGS, is_image_name
 from medcls.quoting import typed
 from medcls.sources.class_names import found_classes, given_classes, labels_begun_by, labels_called
+from medcls.sources.groups import find_groups
 from medcls.sources.split import divide
 from medcls.sources.split_names import EXPECTED, looks_like_split, split_named
 

@@ -1,5 +1,6 @@
 """Images that a list names, row by row: of a manifest, or of a function of the user's own; as a table of samples."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,14 +8,16 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from medcls.config.data import SplitConfig
-from medcls.data.groups import find_groups
 from medcls.data.listing import listing
 from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
-from medcls.sources.class_names import found_classes, given_classes, is_no_label, unicode_form
+from medcls.sources.class_names import found_classes, given_classes, is_missing, unicode_form
+from medcls.sources.groups import find_groups, known_groups
 from medcls.sources.image_folder import natural_order
 from medcls.sources.split import divide
 from medcls.sources.split_names import EXPECTED, split_named
+
+log = logging.getLogger(__name__)
 
 SHOWN_ROWS = 200  # wrong rows listed before "and N more"
 
@@ -54,18 +57,13 @@ def table_of_rows(
     Raises UserError that lists all wrong rows, and for a class without training or validation images.
     """
     if classes is None:
-        counts = Counter(row.label for row in rows if not is_no_label(row.label))
+        counts = Counter(row.label for row in rows if not is_missing(row.label))
         known = found_classes({label: counts[label] for label in natural_order(counts)}, source)
         labels = {unicode_form(name): label for name, label in known.tokens.items()}
     else:
         known = given_classes(classes)
         labels = known.called()
-    samples, problems = [], []
-    for row in rows:
-        try:
-            samples.append(sample_of(row, check_path(row), labels))
-        except ValueError as error:
-            problems.append(f"{row.place}: {error}")
+    samples, problems = samples_of(rows, labels, check_path, source)
     if problems:
         paths = "" if root is None else f"paths below data.root={root}, "
         raise UserError(
@@ -83,17 +81,35 @@ def table_of_rows(
     return table
 
 
+def samples_of(
+    rows: Sequence[Row], labels: Mapping[str, int], check_path: Callable[[Row], str], source: str
+) -> tuple[list[Sample], list[str]]:
+    """Samples of the right rows, and what is wrong with the others: no patient, where others have one."""
+    groups = known_groups([row.group or "" for row in rows], source)
+    grouped = any(groups)
+    if not grouped and any(row.group is not None for row in rows):
+        log.warning("%s: no row names a patient, so that every image counts as one of its own", source)
+    samples, problems = [], []
+    for row, group in zip(rows, groups, strict=True):
+        try:
+            sample = sample_of(row, check_path(row), labels)
+            if grouped and not group:
+                raise ValueError(f"no patient ({row.group!r}), other rows have one")
+            samples.append(replace(sample, group=group))
+        except ValueError as error:
+            problems.append(f"{row.place}: {error}")
+    return samples, problems
+
+
 def sample_of(row: Row, name: str, labels: Mapping[str, int]) -> Sample:
-    """Sample of a row; ValueError says what is wrong with it."""
+    """Sample of a row, but for its patient; ValueError says what is wrong with it."""
     label = labels.get(unicode_form(row.label))
     if label is None:
-        if is_no_label(row.label):
+        if is_missing(row.label):
             raise ValueError(f"no label ({row.label!r})")
         nearest = get_close_matches(row.label, labels, n=1)
         raise ValueError(f"label {row.label!r} is not a class" + (f"; did you mean {nearest[0]}?" if nearest else ""))
     split = split_named(row.split or "train")
     if split is None or row.split == "":
         raise ValueError(f"split {row.split!r}, expected {EXPECTED}")
-    if row.group == "":
-        raise ValueError("no patient")
-    return Sample(name, label, split, row.group or "")
+    return Sample(name, label, split)
