@@ -171,6 +171,7 @@ PATHS = {"paths": [f"{i}.png" for i in range(6)], "labels": ["a", "b"] * 3}
         (GOOD | {"labels": ["a", "b"]}, "returned 6 images, 2 labels, expected as many of each"),
         (GOOD | {"labels": np.eye(2)[[0, 1] * 3]}, "column labels has the shape (6, 2), expected one value"),
         (GOOD | {"labels": "ababab"}, "column labels is str, expected a list or an array"),
+        (PATHS | {"paths": set(PATHS["paths"])}, "column paths is set, expected a list or an array"),
         (GOOD | {"labels": ["a", "b", None, "a", 0.5, ""]}, "3 values are wrong:\n  row 2: labels None\n  row 4: "),
         (GOOD | {"labels": np.array([True, False] * 3)}, "6 values are wrong"),
         (GOOD | {"splits": ["train"] * 5 + ["tset"]}, "row 5: split 'tset', expected train (or training), val"),

@@ -113,7 +113,8 @@ def check_columns(columns: Mapping[str, Any], source: str) -> None:
     if "paths" in columns and "names" in columns:
         raise UserError(f"{source} returned paths and names. Paths are names: leave the column names out.")
     for name, column in columns.items():
-        if isinstance(column, str | bytes | Mapping) or not hasattr(column, "__len__"):
+        # A set has an order of its own in every process, which is not that of the labels.
+        if isinstance(column, str | bytes | Mapping | set | frozenset) or not hasattr(column, "__len__"):
             raise UserError(f"{source}: column {name} is {type(column).__name__}, expected a list or an array.")
         if name != "images" and getattr(column, "ndim", 1) != 1:
             raise UserError(f"{source}: column {name} has the shape {column.shape}, expected one value for each image.")
