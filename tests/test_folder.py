@@ -7,7 +7,7 @@ import pytest
 from conftest import TINY, split_config
 
 from medcls.errors import UserError
-from medcls.sources.image_folder import scan_folder
+from medcls.sources.image_folder import natural_order, scan_folder
 
 
 @pytest.fixture
@@ -144,6 +144,14 @@ def test_every_ending_counts_in_either_case_and_other_files_do_not(scan):
 def test_numbered_classes_are_in_the_order_of_their_numbers(scan):
     table = scan([f"{split}/C{i}/1.png" for split in ("train", "val") for i in (10, 9, 2, 1, 11)])
     assert table.classes == ("C1", "C2", "C9", "C10", "C11")
+
+
+def test_labels_are_in_the_order_of_their_values_however_long():
+    long = ["9" * 5000, "1" + "0" * 5000]
+    assert natural_order([*reversed(long), "C2", "10", "-1", "1", "-20", "C-1", "٣", "0"]) == [
+        *("-20", "-1", "0", "1", "٣", "10"),
+        *(*long, "C2", "C-1"),
+    ]
 
 
 ODD = ["with space", "a=b,c", "Fraktur_Übergröße", "骨折", "it's [1]", "²"]

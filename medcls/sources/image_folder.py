@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 from medcls.config.data import SplitConfig
@@ -190,8 +191,14 @@ def label_all(
 
 
 def natural_order(tokens: Iterable[str]) -> list[str]:
-    """Alphabetical order with numbers by value: C2 before C10."""
-    return sorted(tokens, key=lambda token: [int(p) if p.isdecimal() else p for p in re.split(r"(\d+)", token)])
+    """Alphabetical order with numbers by value, also below zero where a token begins with one: -1, 1, C2, C10."""
+    return sorted(tokens, key=_by_value)
+
+
+def _by_value(token: str) -> list[str | Decimal]:
+    """Text and numbers in turn; Decimal, since Python reads no int of more than 4,300 digits."""
+    parts = re.split(r"(^-?\d+|\d+)", token)
+    return [Decimal(part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def check_found(counts: Mapping[str, int], in_folders: bool) -> None:
