@@ -1,11 +1,13 @@
 """Folders, files and disks that misbehave: nothing of the user's is changed, and what went wrong is said."""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ from test_errors import can_mount, on_small_disk
 from test_sweep_report import write_sweep
 
 import medcls.run
+from medcls.errors import UserError
 from medcls.formats.decode import decode
 from medcls.sources import cache, load
 from medcls.sources.image_folder import find_files, scan_folder
+from medcls.sources.paths import ImagePaths
 
 FAST = [*TINY, "epochs=1", "logger=none", "data=folder"]
 
@@ -68,6 +72,36 @@ def test_pipe_and_folder_and_dangling_link_named_like_images_are_named(train, ma
     assert "2 of 22 images cannot be read" in result.err
     assert "train/a/pipe.png   not a file" in result.err
     assert "train/a/link.png   no such file" in result.err
+
+
+@pytest.fixture
+def without_rights(tmp_path, monkeypatch):
+    """Give up root's rights, to which nothing is closed, from now to the end of the test; in the folder of the test."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("has no rights of a user")
+    user = os.geteuid()
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    yield lambda: user or os.seteuid(65534)
+    os.seteuid(user)
+
+
+def test_folders_that_may_not_be_read_are_named(make_folder, without_rights):
+    root = Path(make_folder().name)
+    (root / "train/a/patient9").mkdir()
+    (root / "train/a/patient9").chmod(0)
+    (root / "test/lost+found").mkdir(mode=0)
+    (root / "train/b").chmod(0o744)  # its names may be read, its files not
+    without_rights()
+    with pytest.raises(UserError, match=r"folder images/train/a/patient9 cannot be read \(Permission denied\)"):
+        scan_folder(root, None, split=split_config(0.2))
+    assert len(find_files(root / "test").names) == 8
+    denied = "cannot be opened (Permission denied)"
+    names = ["train/b/0.jpg", "train/b/99.jpg"]
+    loaded = cache.load_images(root, names, image_size=24, channels=1, cache_dir=Path("cache"))
+    assert loaded.unreadable == dict.fromkeys(names, denied)
+    with pytest.raises(ValueError, match=re.escape(f"{names[0]}: {denied}")):
+        ImagePaths(root, False).check(names[0], "line 2")
 
 
 def test_links_to_files_and_folders_are_followed_and_circles_are_not(make_folder, tmp_path):

@@ -94,7 +94,7 @@ def load_images(
     for it. A cache folder that cannot be written to is logged; what is missing from it is then decoded at every start.
     Raises UserError when the disk of the cache is full.
     """
-    stats = _stats(root, names)
+    stats, missing = _stats(root, names)
     shape = (image_size, image_size, channels)
     # The real path: a data set reached through a link or from another working folder is the same data set.
     key = json.dumps([str(root.resolve()), shape, window, DECODER])
@@ -114,26 +114,34 @@ def load_images(
             log.warning("%s: the cache of images cannot be written (%s); continuing without it.", folder, error)
             if not _covers(cache, stats):
                 cache = _updated(cache, root, stats, options)
-    return _select(cache, names, stats)
+    return _select(cache, names, missing)
 
 
-def _stats(root: Path, names: Sequence[str]) -> dict[str, _Stat]:
-    """Size and times by name, without the files that are not there."""
-    stats = {}
+def _stats(root: Path, names: Sequence[str]) -> tuple[dict[str, _Stat], dict[str, str]]:
+    """Size and times by name; and the reason by name, of the files that are not there or not to be reached."""
+    stats, missing = {}, {}
     for name in names:
-        with contextlib.suppress(OSError):
+        try:
             stat = os.stat(os.path.join(root, name))  # a Path for each name: a third more time for a second start
             stats[name] = _Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    return stats
+        except FileNotFoundError:
+            missing[name] = "no such file"
+        except OSError as error:
+            missing[name] = _not_opened(error)
+    return stats, missing
+
+
+def _not_opened(error: OSError) -> str:
+    return f"cannot be opened ({error.strerror})"
 
 
 def _covers(cache: _Cache, stats: dict[str, _Stat]) -> bool:
     return all(name in cache.files and cache.files[name][:3] == stat for name, stat in stats.items())
 
 
-def _select(cache: _Cache, names: Sequence[str], stats: dict[str, _Stat]) -> CachedImages:
-    unreadable = {name: cache.files[name].reason if name in stats else "no such file" for name in names}
-    readable = tuple(name for name in names if name in stats and cache.files[name].row >= 0)
+def _select(cache: _Cache, names: Sequence[str], missing: dict[str, str]) -> CachedImages:
+    unreadable = {name: missing.get(name) or cache.files[name].reason for name in names}
+    readable = tuple(name for name in names if name not in missing and cache.files[name].row >= 0)
     for name in readable:
         unreadable.pop(name, None)
     files = [cache.files[name] for name in readable]
@@ -185,7 +193,7 @@ def _decoded(
     try:
         content = path.read_bytes()
     except OSError as error:
-        return known._replace(row=-1, reason=f"cannot be opened ({error.strerror})")
+        return known._replace(row=-1, reason=_not_opened(error))
     known = known._replace(digest=hashlib.sha256(content).hexdigest())
     if known.digest in by_content:
         same = by_content[known.digest]

@@ -75,14 +75,17 @@ def scan_folder(
 
 
 def find_files(root: Path) -> Found:
-    """All files below ``root``; links are followed, hidden files and folders passed over."""
+    """All files below ``root``; links are followed, hidden files and folders passed over.
+
+    Raises UserError for a folder that is not there, or may not be read.
+    """
     if not root.is_dir():
         raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
     names: list[str] = []
     others: Counter[str] = Counter()
     images_in: Counter[str] = Counter()  # by folder
     above = {str(root): {os.path.realpath(root)}}  # where each folder, and those that led to it, really lie
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=refuse_folder):
         inner = "" if folder == str(root) else f"{Path(folder).relative_to(root).as_posix()}/"
         shown = [name for name in files if not name.startswith(".")]
         images = [name for name in shown if is_image_name(folder, name)]
@@ -96,6 +99,16 @@ def find_files(root: Path) -> Found:
         above |= {os.path.join(folder, name): above[folder] | {real[name]} for name in folders}
     passed_over = {ending: number for ending, number in sorted(others.items()) if number}
     return Found(sorted(names), passed_over, sorted(inner for inner, number in images_in.items() if not number))
+
+
+def refuse_folder(error: OSError) -> None:
+    """Raise UserError for a folder whose files cannot be listed, and would be missing."""
+    if os.path.basename(str(error.filename)) == "lost+found":  # which every disk has, for its repair alone
+        return
+    raise UserError(
+        f"data.root: the folder {error.filename} cannot be read ({error.strerror}).\n"
+        "  Make it readable, or move it out of the folder of the images."
+    ) from error
 
 
 def ending_of(name: str) -> str:

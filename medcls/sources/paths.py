@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import unicodedata
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class ImagePaths:
     def check(self, path: str, place: str) -> str:
         """Name of the image at ``path``: relative to the root, with forward slashes.
 
-        Raises ValueError that says what is wrong: outside of the root, no file there, or listed before.
+        Raises ValueError that says what is wrong: outside of the root, no file there, out of reach, or listed before.
         """
         if not path or "\0" in path:
             raise ValueError("no path")
@@ -32,7 +33,7 @@ class ImagePaths:
             name = os.path.relpath(real, self.real_root)
         if not inside and not self.allow_outside:
             raise ValueError(f"{path} lies outside of data.root (allowed by data.allow_outside_root=true)")
-        if not os.path.isfile(real):
+        if not _is_file(real, path):
             hint = "; paths are relative to data.root" if re.match(r"[A-Za-z]:[\\/]", path) else ""
             raise ValueError(f"{path}: no such file{hint}")
         if real in self.seen:
@@ -57,6 +58,16 @@ class ImagePaths:
         if len(found) > 1 and not all(os.path.samefile(self.root / found[0], self.root / other) for other in found[1:]):
             raise ValueError(f"{path}: may be {' or '.join(found)}")
         return found[0] if found else path
+
+
+def _is_file(real: str, path: str) -> bool:
+    """Whether there is a file. Raises ValueError where that cannot be known, in a folder that may not be entered."""
+    try:
+        return stat.S_ISREG(os.stat(real).st_mode)
+    except PermissionError as error:
+        raise ValueError(f"{path}: cannot be opened ({error.strerror})") from error
+    except OSError:
+        return False
 
 
 def _composed(text: str) -> str:
