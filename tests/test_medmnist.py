@@ -1,7 +1,9 @@
 """Data sets of MedMNIST from files of their format, and figures that agree with their own evaluator."""
 
 import csv
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -124,6 +126,14 @@ class Intruder:
         ),
         ({"val_images": np.zeros((16, 28, 28))}, [], "images of type float64"),
         ({"val_labels": np.zeros((15, 1), np.uint8)}, [], "16 images with labels of shape (15, 1)"),
+        ({"val_labels": np.uint8(0)}, [], "16 images with labels of shape ()"),
+        ({"val_labels": np.full((16, 1), 0.9)}, [], "labels of type float64, expected integers"),
+        ({"val_labels": np.full((16, 1), 1 + 0j)}, [], "labels of type complex128, expected integers"),
+        ({"val_labels": np.full((16, 1), "1")}, [], "labels of type <U1, expected integers"),
+        ({"val_images": np.zeros((16, 64, 64), np.uint8)}, [], "val images of shape (64, 64), expected (28, 28)"),
+        ({"val_images": np.zeros((16, 28, 28, 3), np.uint8)}, [], "shape (28, 28, 3), expected (28, 28)"),
+        ({"val_labels": np.zeros((16, 1), np.uint8)}, [], "class normal, benign has no images in val"),
+        ({"train_labels": np.zeros((40, 1), np.uint8)}, [], "class normal, benign has no images in train"),
         ({"train_images": np.array([Intruder()], dtype=object)}, [], "Object arrays cannot be loaded"),
     ],
 )
@@ -135,7 +145,23 @@ def test_what_cannot_be_read_is_explained(train, make_file, changes, overrides, 
     assert "somebody else" not in result.out
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"PK\3\4 cut"])
+def archive(member):
+    """A zip file of one member, which numpy takes for an array."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as zipped:
+        zipped.writestr("train_images.npy", member)
+    return file.getvalue()
+
+
+def array():
+    file = io.BytesIO()
+    np.save(file, np.zeros(3))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", b"PK\3\4 cut", archive(b""), archive(b"hello"), array()]
+)
 def test_damaged_file_is_explained(train, make_file, content):
     folder = make_file("breastmnist")
     (folder / "breastmnist.npz").write_bytes(content)

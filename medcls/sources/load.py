@@ -165,7 +165,9 @@ def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet
         image_size=image_size,
         channels=config.channels,
     )
-    return of_arrays(divide(table, config.split), images, digests, config)
+    table = divide(table, config.split)
+    check_counts(table)
+    return of_arrays(table, images, digests, config)
 
 
 def own_images(config: DataConfig, image_size: int) -> ImageSet:
