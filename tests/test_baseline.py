@@ -6,10 +6,14 @@ import json
 import numpy as np
 import pytest
 from conftest import TINY
-from sklearn.metrics import roc_auc_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from medcls.baseline.features import FEATURES
-from medcls.baseline.fitted import fit
+from medcls.baseline.fitted import STRENGTHS, fit
 
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=1"]
 
@@ -67,13 +71,47 @@ def test_penalty_is_chosen_in_folds_that_divide_no_patient():
     patient = np.repeat(np.arange(20), 8)
     features = rng.normal(0, 1, (20, 30))[patient] + rng.normal(0, 0.01, (160, 30))
     model = fit(features, (patient % 2).astype(np.int64), tuple(map(str, patient)))
-    assert model.named_steps["logisticregression"].C <= 1e-3
-    assert fit(features, (patient % 2).astype(np.int64), ("",) * 160).named_steps["logisticregression"].C == 1.0
+    assert strength_of(model) <= 1e-3
+    assert strength_of(fit(features, (patient % 2).astype(np.int64), ("",) * 160)) == 1.0
+
+
+def test_penalty_is_that_of_the_lowest_log_loss_where_a_fold_lacks_a_class():
+    """Four patients have all images of class 1, and one of the four folds gets none of them."""
+    rng, of_patient = np.random.default_rng(0), [(3, 0)] * 20 + [(1, 15), (9, 22), (11, 28), (2, 2)]
+    labels, patient = (np.concatenate(of) for of in zip(*(drawn(i, *n) for i, n in enumerate(of_patient)), strict=True))
+    features = rng.normal(size=(len(labels), 3)) + 2 * labels[:, None]
+    folds = list(StratifiedGroupKFold(4, shuffle=True, random_state=0).split(features, labels, patient))
+    assert any(len(set(labels[judged])) < 2 for _, judged in folds)
+    found = fit(features, labels, tuple(map(str, patient)))
+    losses = [np.mean([loss_of(C, features, labels, *fold) for fold in folds]) for C in STRENGTHS]
+    assert strength_of(found) == STRENGTHS[np.argmin(losses)] == 1.0
+
+
+def drawn(patient, *n):
+    """Labels and patient of so many images of each class."""
+    return np.repeat(np.arange(len(n)), n), np.full(sum(n), patient)
+
+
+def loss_of(strength, features, labels, rest, judged):
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200))
+    return log_loss(
+        labels[judged], model.fit(features[rest], labels[rest]).predict_proba(features[judged]), labels=[0, 1]
+    )
+
+
+def strength_of(model):
+    return model.named_steps["logisticregression"].C
 
 
 def test_few_patients_of_a_class_need_no_folds():
     model = fit(np.array([[0.0], [1.0], [1.1]]), np.array([0, 1, 1]), ("a", "b", "b"))
     assert model.predict([[2.0]]) == [1]
+    # Two patients of class 0, whom scikit-learn puts into one fold: nothing to train on beside it.
+    labels, patient = (
+        np.concatenate(of) for of in zip(drawn(0, 20, 2), drawn(1, 60, 60), drawn(2, 0, 60), strict=True)
+    )
+    model = fit(labels[:, None] * 2.0, labels, tuple(map(str, patient)))
+    assert strength_of(model) == STRENGTHS[2]
 
 
 @pytest.mark.slow
