@@ -93,6 +93,14 @@ def test_each_others_rest_is_one_test_and_few_patients_are_not_shown():
     assert [one.value for one in find_subgroups(few, {"sex": columns["sex"]}).found] == ["m"]
 
 
+def test_tests_are_counted_whatever_their_p_values():
+    """Three sites, two of them far worse, and a scanner: the p-values of three of the four tests are at their floor."""
+    aurocs = np.r_[np.full(80, 0.5), np.full(320, 0.99)]
+    columns = {"site": ("a",) * 80 + ("b",) * 160 + ("c",) * 160, "scanner": ("x",) * 90 + ("y",) * 310}
+    found = find_subgroups(drawn(np.random.default_rng(0), aurocs), columns)
+    assert len({one.test.p for one in found.found}) < found.tests == 4
+
+
 def test_patients_are_drawn_whole():
     """Twice the same images of each patient are no more than one: p stays, where images alone would halve it."""
     once = drawn(np.random.default_rng(1), np.r_[np.full(40, 0.7), np.full(80, 0.9)])

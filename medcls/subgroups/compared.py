@@ -64,7 +64,8 @@ def find_subgroups(
         metrics = intervals(part, list(METRICS.values()), predicted=of_part)
         found.append(Subgroup(column, value, int(mask.sum()), patients, metrics, test))
     small = {column: sum(key[0] == column for key in masks.keys() - large.keys()) for column in columns}
-    return Subgroups(tuple(found), small, len({test.p for test in tests if np.isfinite(test.p)}))
+    tested = {_sides(mask) for mask, test in zip(large.values(), tests, strict=True) if np.isfinite(test.p)}
+    return Subgroups(tuple(found), small, len(tested))
 
 
 def compared_to_rest(predictions: Predictions, masks: Sequence[Mask]) -> list[AgainstRest]:
