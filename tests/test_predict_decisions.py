@@ -2,16 +2,20 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import TINY, write_noise
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
 from test_decisions import permute, rule
 
 from medcls.decision.temperature import fit_temperature
-from medcls.decision.threshold import choose_threshold
+from medcls.decision.threshold import Threshold, choose_threshold
 from medcls.errors import UserError
-from medcls.predict.deciding import validation_of
+from medcls.predict.deciding import Deciding, validation_of
+from medcls.predict.elsewhere import compared
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run, read_run
 
@@ -175,6 +179,24 @@ def test_several_classes_have_a_temperature_and_no_threshold(trained, command, e
     assert {row["threshold"] for row in rows_of(done.folder / "calibrated/predictions.csv")} == {"argmax"}
     refused = command(PREDICT, *words, "output=refused", "threshold.rule=youden")
     assert (refused.status, "for two classes" in refused.err) == (2, True)
+
+
+def test_table_of_classes_is_of_the_same_calibrated_probabilities_as_the_metrics():
+    """Of more than two classes a temperature changes the order of images, and so AUROC."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    p = softmax(6 * rng.normal(size=(300, 3)) + 6 * np.eye(3)[labels], axis=1)
+    found = Predictions("d", tuple(map(str, range(300))), labels, p, 2)
+    how = Deciding(2, Threshold(), fit_temperature(found), None, False, "validation images")
+    nets = SimpleNamespace(
+        nets=[SimpleNamespace(run=None, checkpoint="x")], simulated=False, classes="abc", positive=None
+    )
+    metrics = compared(found, nets, (), None, how, {})
+    auroc = np.mean([row["auroc"]["value"] for row in metrics["per_class"]])
+    assert metrics["external"]["auroc"]["value"] == pytest.approx(auroc, abs=1e-12)
+    assert auroc != pytest.approx(roc_auc_score(labels, p, multi_class="ovr"), abs=1e-4)
+    calibrated = softmax(np.log(p) / how.temperature.value, axis=1)
+    assert auroc == pytest.approx(roc_auc_score(labels, calibrated, multi_class="ovr"), abs=1e-9)
 
 
 @pytest.mark.slow

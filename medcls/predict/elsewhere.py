@@ -32,6 +32,7 @@ def compared(
     """
     inside, why = internal(ensemble)
     sides = {"external": (external, "external images")} | ({} if inside is None else {"internal": inside})
+    shown, predicted = how.applied(external)
     found = {name: measured(*of_side, own, how) for name, of_side in sides.items()}
     return {
         "simulated": ensemble.simulated,
@@ -45,8 +46,8 @@ def compared(
         "internal": found["internal"][0] if inside else None,
         "quality": {name: worth for name, (_, worth) in found.items()},
         "no_internal": why,
-        "subgroups": subgroups_of(*how.applied(external), further),
-        "per_class": class_table(external, ensemble.classes),
+        "subgroups": subgroups_of(shown, predicted, further),
+        "per_class": class_table(shown, ensemble.classes),
     }
 
 
