@@ -219,6 +219,15 @@ def test_threshold_is_the_best_of_all_that_could_be_chosen(keys, positive):
     np.testing.assert_array_equal(decided == positive, p.round(2) >= threshold.value)
 
 
+def test_threshold_between_neighbouring_probabilities_of_single_precision_divides_them():
+    low = np.float32(0.7)
+    for lower in (low, np.nextafter(low, np.float32(1))):  # the middle would be rounded down or up
+        p = np.array([0.1, lower, np.nextafter(lower, np.float32(1)), 0.9], np.float32)
+        found = Predictions("simulated", tuple("abcd"), np.array([0, 0, 1, 1]), np.stack([1 - p, p], axis=1), 1)
+        decided = choose_threshold(found, rule(rule="youden")).decide(found.probabilities, 1)
+        assert decided.tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.slow
 def test_interval_of_the_slope_covers_it_where_few_patients_are_positive():
     """Log-odds twice too large, 1 to 10 images of a patient, one patient in twenty positive."""

@@ -36,7 +36,9 @@ class Threshold:
         """The class (N,) of images with probabilities (N, C)."""
         if self.value is None:
             return np.asarray(probabilities.argmax(axis=1), np.int64)
-        return np.where(probabilities[:, positive] >= self.value, positive, 1 - positive).astype(np.int64)
+        # Compared in single precision, a threshold between two neighbouring probabilities would be rounded to one.
+        own = probabilities[:, positive].astype(np.float64)
+        return np.where(own >= self.value, positive, 1 - positive).astype(np.int64)
 
 
 def choose_threshold(predictions: Predictions, threshold: ThresholdConfig) -> Threshold:
