@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from medcls.decision.reliability import reliability
 from medcls.decision.temperature import fit_temperature
 from medcls.decision.threshold import Threshold, choose_threshold
 from medcls.evaluation.interval import Interval
+from medcls.evaluation.pooled import CrossValidated
 from medcls.evaluation.variation import share_limits
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import read_run
@@ -226,6 +228,16 @@ def test_threshold_between_neighbouring_probabilities_of_single_precision_divide
         found = Predictions("simulated", tuple("abcd"), np.array([0, 0, 1, 1]), np.stack([1 - p, p], axis=1), 1)
         decided = choose_threshold(found, rule(rule="youden")).decide(found.probabilities, 1)
         assert decided.tolist() == [0, 0, 1, 1]
+
+
+def test_values_of_probabilities_are_of_all_folds_images_together_though_a_fold_lacks_a_class():
+    labels, p = drawn(120)
+    labels[:30] = 0
+    whole, folds = predictions(labels, p), np.repeat(np.arange(4), 30)
+    pooled = CrossValidated(*(getattr(whole, one.name) for one in fields(whole)), folds=folds)
+    found, expected = (quality(one, labels, None) for one in (pooled, whole))
+    assert found == expected
+    assert all(np.isfinite([one.low, one.value, one.high]).all() for one in found.values())
 
 
 @pytest.mark.slow

@@ -88,10 +88,10 @@ def _interval(
 ) -> Interval:
     """Limits of a share of as many images of the class as would vary like the metric over resamples of patients."""
     units = Units.of(predictions)
-    if why := units.too_few(sides, 1):
+    if why := units.too_few(sides, 1, in_fold=0):
         return Interval(math.nan, math.nan, math.nan, why)
     value = float(metric(np.ones((1, len(predictions.labels))))[0])
-    if why := units.too_few(sides, least):
+    if why := units.too_few(sides, least, in_fold=0):
         return Interval(value, math.nan, math.nan, why)
     values = np.concatenate([metric(counts) for counts in _draws(units)])
     classes = sides if least == LEAST_OF_MANY else sides[:1]

@@ -78,7 +78,7 @@ def calibration(predictions: Predictions, level: float = LEVEL) -> tuple[Interva
     truth = (predictions.labels == predictions.positive).astype(np.float64)
     odds, units = log_odds(predictions.probabilities[:, predictions.positive]), Units.of(predictions)
     sides = [truth == 1, truth == 0]
-    if why := units.too_few(sides, LEAST):
+    if why := units.too_few(sides, LEAST, in_fold=0):
         return (Interval(math.nan, math.nan, math.nan, why),) * 2
     few = few_misplaced(units, predictions.labels)
     intercept = _intercept(truth, odds, units, level)
