@@ -11,3 +11,9 @@ def number_patients(groups: Sequence[str]) -> NDArray[np.intp]:
     # No name from a table holds a NUL, so that none is taken for that of an unknown patient.
     _, numbers = np.unique([group or f"\0{i}" for i, group in enumerate(groups)], return_inverse=True)
     return np.asarray(numbers.reshape(-1), dtype=np.intp)
+
+
+def number_together(lists: Sequence[Sequence[str]]) -> list[NDArray[np.intp]]:
+    """Number of each name in each of several lists, from 0 in order of appearance; the same name has one in all."""
+    known: dict[str, int] = {}
+    return [np.array([known.setdefault(name, len(known)) for name in names], np.intp) for names in lists]

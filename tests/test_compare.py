@@ -12,10 +12,12 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from medcls.evaluation.areas import measure_auroc
 from medcls.evaluation.compare import adjust, compare
+from medcls.evaluation.contrast import Contrast
 from medcls.evaluation.difference import Difference, PairedShares
 from medcls.evaluation.effects import compare_effects, over_seeds_and_images
 from medcls.evaluation.metrics import COMPARED, METRICS, scores
 from medcls.evaluation.planning import factor
+from medcls.evaluation.resampled import Resamples
 from medcls.evaluation.seeds import several_seeds
 from medcls.evaluation.shares import measure_accuracy
 from medcls.runs.predictions import Predictions
@@ -171,7 +173,7 @@ def test_patients_are_the_unit_of_a_comparison_of_single_runs():
     by_patient = {c.metric: c for c in compare({0: a}, {0: b})}
     assert by_patient["auroc"].method == "DeLong or score limits, paired, patients as clusters"
     assert by_patient["accuracy"].method == "normal approximation or score limits, paired, patients as clusters"
-    apart = replace(b, names=tuple(f"other {name}" for name in b.names))
+    apart = replace(b, **{what: tuple(f"other {one}" for one in getattr(b, what)) for what in ("names", "groups")})
     independent = "normal approximation or score limits, independent images, patients as clusters"
     assert compare({0: a}, {0: apart})[1].method == independent
     assert compare({0: replace(a, groups=(), data="bone")}, {0: b})[1].method == independent
@@ -475,6 +477,46 @@ def test_the_effect_of_a_setting_is_the_mean_difference_over_variants_and_known_
         assert effect.high - effect.low < single.high - single.low
     one, same = compare_effects(of_a[:1], of_b[:1])[0], compare(of_a[0], of_b[0])[0]
     assert (one.low, one.high, one.p) == pytest.approx((same.low, same.high, same.p))
+
+
+def of_subsets(rng, n_sets, size, n=400, groups=()):
+    """Nets of AUROC 0.8 that share most of what images do to them, each on other ``size`` of the same ``n`` images."""
+    labels, shared = np.arange(n) % 2, rng.normal(size=n)
+    nets = []
+    for _ in range(n_sets):
+        score = np.sqrt(2) * stats.norm.ppf(0.8) * (labels - 0.5) + 0.95 * shared + 0.3 * rng.normal(size=n)
+        p = stats.norm.cdf(score)
+        whole = Predictions("skin", tuple(map(str, range(n))), labels, np.stack([1 - p, p], 1), 1, groups)
+        rows = np.concatenate([rng.permutation(np.flatnonzero(labels == k))[: size // 2] for k in (0, 1)])
+        nets.append(whole.select([whole.names[i] for i in sorted(rows)]))
+    return nets
+
+
+@pytest.mark.parametrize("per_patient", [1, 4])
+def test_the_covariance_of_nets_on_overlapping_images_is_that_of_a_bootstrap_over_all_of_them(per_patient):
+    rng = np.random.default_rng(0)
+    patient = np.arange(400) // per_patient
+    nets = of_subsets(rng, 3, 200, groups=tuple(map(str, patient)) if per_patient > 1 else ())
+    nets[0] = replace(nets[0], groups=())  # who its images are of is known from the other nets
+    counts = rng.multinomial(400 // per_patient, np.full(400 // per_patient, per_patient / 400), 4000)[:, patient]
+    for metric in COMPARED:
+        rows = [[int(name) for name in one.names] for one in nets]
+        drawn = [
+            metric.resampled(Resamples(one.labels, one.probabilities, 1, counts[:, row].astype(float)))
+            for one, row in zip(nets, rows, strict=True)
+        ]
+        found, expected = Contrast(metric, [], [[one] for one in nets]).covariance, np.cov(drawn)
+        assert found[1:, 1:] == pytest.approx(expected[1:, 1:], rel=0.2)
+        assert found[0, 1:] == pytest.approx(expected[0, 1:], rel=0.25)
+        assert (found[0, 1:] > 0.3 * found[1, 1]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_seeds", "size"), [(10, 80), (5, 200)])
+def test_an_interval_over_seeds_that_validate_on_overlapping_images_covers_the_truth(n_seeds, size):
+    rng = np.random.default_rng(3)
+    found = [over_seeds_and_images(of_subsets(rng, n_seeds, size), METRICS["auroc"]) for _ in range(100)]
+    assert sum(one.low <= 0.8 <= one.high for one in found) >= 93
 
 
 def test_an_effect_is_of_as_many_seeds_as_all_variants_have_and_paired_on_the_same_images_alone():

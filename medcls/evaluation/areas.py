@@ -21,6 +21,7 @@ from medcls.evaluation.measured import (
     undefined,
 )
 from medcls.evaluation.variation import AreaVariation, model_variance
+from medcls.patients import number_together
 from medcls.runs.predictions import Predictions
 
 Float = NDArray[np.float64]
@@ -110,18 +111,22 @@ def _variation(areas: Sequence[_Area], value: float, influence: Float, known: fl
 
 
 def ranks_alike(nets: Sequence[Predictions]) -> Float:
-    """How alike (J, J) the AUROCs of nets on the same images are, told from their order of the images within a class.
+    """How alike (J, J) the AUROCs of nets are, told from their order within a class of the images that they share.
 
     Even nets that misplace no image can be told to be alike by it, where influences are all 0.
     """
-    n_classes, labels = nets[0].probabilities.shape[1], nets[0].labels
-    classes = counted_classes(n_classes, nets[0].positive)
-    folds = [Units.of(net).fold for net in nets]
+    classes = counted_classes(nets[0].probabilities.shape[1], nets[0].positive)
+    folds, numbers = [Units.of(net).fold for net in nets], number_together([net.names for net in nets])
     total = np.zeros((len(nets), len(nets)))
     for k in classes:
-        for side in (labels == k, labels != k):
-            rows = [_ranks(net.probabilities[side, k], fold[side]) for net, fold in zip(nets, folds, strict=True)]
-            total += np.stack(rows) @ np.stack(rows).T
+        for of_class in (True, False):
+            sides = [(net.labels == k) == of_class for net in nets]
+            rows = np.zeros((len(nets), 1 + max(int(number.max()) for number in numbers)))
+            for row, net, fold, number, side in zip(rows, nets, folds, numbers, sides, strict=True):
+                row[number[side]] = _ranks(net.probabilities[side, k], fold[side])
+            seen = np.unique(np.concatenate([number[side] for number, side in zip(numbers, sides, strict=True)]))
+            ranks = rows.take(seen, axis=1)
+            total += ranks @ ranks.T
     return np.asarray(_TAIL * total / (2 * len(classes)))
 
 

@@ -130,7 +130,8 @@ def compare_nets(metric: Metric, a: Seeds, b: Seeds, pairing: Pairing) -> Compar
         estimate = contrast.estimate()
         method = f"{'Obuchowski-Rockette' if pairing.covers_seeds else metric.test} or score limits"
         if not pairing.covers_seeds:
-            method += ", paired" if pairing.same_images else ", independent images"
+            apart = ", images that overlap" if pairing.overlapping else ", independent images"
+            method += ", paired" if pairing.same_images else apart
         method += clustered(pairing) + (", within folds" if folds else "")
     low, high = estimate.interval(LEVEL)
     return Comparison(metric.name, mean_a, mean_b, low, high, estimate.p, method, pairing, estimate, contrast.design())

@@ -15,6 +15,7 @@ from medcls.evaluation.metrics import Metric
 from medcls.evaluation.planning import Design
 from medcls.evaluation.seeds import several_seeds
 from medcls.evaluation.variation import Variation
+from medcls.patients import number_patients, number_together
 from medcls.runs.predictions import Predictions
 
 Array = NDArray[np.float64]
@@ -63,11 +64,11 @@ class Contrast:
 
     @cached_property
     def covariance(self) -> Array:
-        """Covariance of the metrics of all nets over patients, or images where unknown; 0 where they differ."""
+        """Covariance of the metrics of all nets over patients, or images where unknown, that they share."""
         covariance = np.zeros((len(self.nets), len(self.nets)))
-        for same in self._on_same_images:
-            influence = np.stack([self.nets[i].influence for i in same])
-            covariance[np.ix_(same, same)] = influence @ influence.T
+        for linked in self._linked:
+            of_patients = _by_patient([self.runs[i] for i in linked], [self.nets[i].influence for i in linked])
+            covariance[np.ix_(linked, linked)] = of_patients @ of_patients.T
         return covariance
 
     @cached_property
@@ -79,9 +80,9 @@ class Contrast:
         scale = np.sqrt(np.diag(self.covariance))
         products, alike = np.outer(scale, scale), np.zeros_like(self.covariance)
         correlation = np.divide(self.covariance, products, out=np.zeros_like(products), where=products > 0)
-        for same in self._on_same_images if self.metric.alike else ():
+        for linked in self._linked if self.metric.alike else ():
             assert self.metric.alike is not None
-            alike[np.ix_(same, same)] = self.metric.alike([self.runs[i] for i in same])
+            alike[np.ix_(linked, linked)] = self.metric.alike([self.runs[i] for i in linked])
         known = np.array([one.known for one in self.nets])
         trusted = np.minimum.outer(known, known)
         mixed = trusted * correlation + (1 - trusted) * alike
@@ -134,13 +135,39 @@ class Contrast:
         seeds = self.of_seeds @ self.values
         return seeds[: len(self.a)], seeds[len(self.a) :]
 
-    @property
-    def _on_same_images(self) -> list[list[int]]:
-        """Positions of the nets that were measured on the same images, for each set of images."""
+    @cached_property
+    def _linked(self) -> list[list[int]]:
+        """Positions of the nets in groups: those of a group share images or patients, at least through others of it."""
         sets: dict[tuple[str, tuple[str, ...], bytes], list[int]] = {}
         for i, run in enumerate(self.runs):
             sets.setdefault((run.data, run.names, run.labels.tobytes()), []).append(i)
-        return list(sets.values())
+        if len(sets) == 1:
+            return list(sets.values())
+        groups: list[tuple[set[tuple[str, str]], list[int]]] = []
+        for same in sets.values():
+            run = self.runs[same[0]]
+            who = {(run.data, name) for name in (*run.names, *(f"\0{group}" for group in set(run.groups) - {""}))}
+            met = [group for group in groups if not who.isdisjoint(group[0])]
+            groups = [group for group in groups if group not in met]
+            groups.append((who.union(*(of for of, _ in met)), sorted([*same, *(i for _, of in met for i in of)])))
+        return [linked for _, linked in groups]
+
+
+def _by_patient(runs: Sequence[Predictions], influences: Sequence[Array]) -> Array:
+    """Influence (J, P) on the metric of each of J nets of each patient of any of them, 0 of those that it did not see.
+
+    An image of no known patient is a patient by its name.
+    """
+    patient_of = {name: group for run in runs for name, group in zip(run.names, run.patients, strict=True) if group}
+    firsts = [np.unique(number_patients(run.patients), return_index=True)[1] for run in runs]
+    numbers = number_together(
+        [
+            [patient_of.get(run.names[i]) or f"\0{run.names[i]}" for i in first]
+            for run, first in zip(runs, firsts, strict=True)
+        ]
+    )
+    n_patients = 1 + max(int(number.max()) for number in numbers)
+    return np.stack([np.bincount(number, one, n_patients) for number, one in zip(numbers, influences, strict=True)])
 
 
 def _middle(nets: Sequence[Measured]) -> Variation:

@@ -50,5 +50,8 @@ def _pairing(a: Sequence[Sequence[Predictions]], b: Sequence[Sequence[Prediction
     if any(len(of_variant) > 1 for of_variant in images):
         raise ValueError("the seeds of a variant were measured on different images")
     same = set.union(*images[: len(a)]) == set.union(*images[len(a) :])
-    remark = "Only as many seeds are averaged as every variant has." if fewer else ""
+    remarks = ["Only as many seeds are averaged as every variant has."] if fewer else []
+    if (n := len(set.union(*images))) > 1:
+        remarks.append(f"The variants were measured on {n} sets of images; those in several sets are allowed for.")
+    remark = " ".join(remarks)
     return Pairing(tuple(a[0]), tuple(b[0]), tuple(range(len(a[0]))), tuple(range(len(b[0]))), same, remark)

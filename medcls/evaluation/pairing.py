@@ -29,6 +29,13 @@ class Pairing:
         return min(len(self.a), len(self.b)) >= 2
 
     @property
+    def overlapping(self) -> bool:
+        """Whether only some of the images, or of their patients, are the same."""
+        a, b = self.a[0], self.b[0]
+        shared = {*a.names} & {*b.names} or {*a.groups} & {*b.groups} - {""}
+        return not self.same_images and a.data == b.data and bool(shared)
+
+    @property
     def by_patient(self) -> bool:
         """Whether a patient has several images, which are no independent ones then."""
         return any(run.n_patients < sum(map(bool, run.groups)) for run in (self.a[0], self.b[0]))

@@ -202,7 +202,8 @@ def scope(c: Comparison) -> str:
     """What the intervals are about, and what was paired, in words."""
     pairing = c.pairing
     a, b = pairing.a[0], pairing.b[0]
-    images = f"different images ({len(b.names)} and {len(a.names)}), so unpaired"
+    apart = "what they share is allowed for" if pairing.overlapping else "so unpaired"
+    images = f"different images ({len(b.names)} and {len(a.names)}), {apart}"
     if pairing.same_images:
         images = f"the same {len(a.names)} images" + (f" of {a.n_patients} patients" if a.n_patients else "")
     others = "other patients" if a.n_patients and b.n_patients else "other images"
