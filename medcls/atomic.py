@@ -20,11 +20,21 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     # The process in the name: two processes writing the same file do not write into each other's.
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with telling_of_full_disk(path):
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling_of_full_disk(path: Path) -> Iterator[None]:
+    """Raise UserError in place of what the system says when the disk is full; ``path``: what is written."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -32,8 +42,6 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             f"{path}: no space left on the disk.\n  Nothing half-written was kept. Free some space and run the "
             "command again (a training goes on with resume=<run folder>)."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def remove_partial(folder: Path) -> None:

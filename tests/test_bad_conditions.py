@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -14,11 +15,14 @@ import pytest
 from conftest import SCRIPT, SWEEP, TINY, split_config
 from PIL import Image
 from test_errors import can_mount, on_small_disk
+from test_old_runs import OLD
 from test_sweep_report import write_sweep
 
 import medcls.run
-from medcls.errors import UserError
+import medcls.sheet.command
+from medcls.errors import Stopped, UserError
 from medcls.formats.decode import decode
+from medcls.predict.new_folder import writing_folder
 from medcls.sources import cache, load
 from medcls.sources.image_folder import find_files, scan_folder
 from medcls.sources.paths import ImagePaths
@@ -140,6 +144,57 @@ def test_nothing_is_written_into_the_data_folder_even_where_asked_to(train, make
     assert f"{key}: {root}" in result.err
     assert f"lies in the folder of the images, {root}" in result.err
     assert not [path for path in root.rglob("*") if path.is_file() and path.suffix not in (".png", ".jpg")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_folder_of_a_stopped_command_is_left_as_it_was_and_the_same_command_succeeds(
+    command, monkeypatch, caplog, number
+):
+    caplog.set_level("INFO")
+    words = ["medcls", "sheet", f"run={OLD / 'finished'}", "output=new/sheet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(medcls.sheet.command, "write_document", lambda *arguments: os.kill(os.getpid(), number))
+        stopped = command(*words)
+    assert (stopped.status, "stopped; re-run the same command" in caplog.text) == (128 + number, True), stopped.err
+    assert not [path for path in stopped.folder.rglob("*") if path.is_file() or path.name == "sheet"]
+    done = command(*words)
+    assert done.status == 0, done.err
+    assert "page: new/sheet/sheet.html" in done.out
+    assert {path.name for path in (done.folder / "new").rglob("*")} == {
+        *("sheet", "sheet.html", "sheet.md", "model_card.md")
+    }
+
+
+def write_page(folder, text, error=None, *, first=None):
+    """Write a page into a new folder, into which another process writes ``first`` meanwhile; an error ends it."""
+    with writing_folder(folder) as hidden:
+        (hidden / "page.html").write_text(text)
+        if first is not None:
+            folder.mkdir(exist_ok=True)
+            (folder / "page.html").write_text(first)
+        if error is not None:
+            raise error
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_new_folder_is_whole_or_left_as_it_was_and_anothers_files_are_kept(tmp_path, there):
+    folder = tmp_path / "new"
+    if there:
+        folder.mkdir()
+    for error in (Stopped(signal.SIGINT), ValueError("no")):
+        with pytest.raises(type(error)):
+            write_page(folder, "half", error)
+        assert list(tmp_path.rglob("*")) == [folder] * there
+    with pytest.raises(UserError, match="holds files already"):
+        write_page(folder, "second", first="first")
+    assert [path.read_text() for path in tmp_path.rglob("*.*")] == ["first"]
+    (folder / "page.html").unlink()
+    inode = folder.stat().st_ino
+    with writing_folder(folder) as hidden:
+        (hidden / "pictures").mkdir()
+        (hidden / "pictures" / "1.png").touch()
+    assert sorted(tmp_path.rglob("*")) == [folder, folder / "pictures", folder / "pictures/1.png"]
+    assert folder.stat().st_ino == inode
 
 
 def test_run_outlives_the_data_folder(train, make_folder, monkeypatch):

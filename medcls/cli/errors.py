@@ -1,6 +1,6 @@
 """medcls errors: pictures of what nets are most wrong about, and of the most doubtful labels."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -30,5 +30,6 @@ def run(given: Words) -> int:
 
     from medcls.worst.command import errors
 
-    print(f"page: {errors(config, keys)}")
+    with all_or_nothing():
+        print(f"page: {errors(config, keys)}")
     return 0

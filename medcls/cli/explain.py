@@ -1,6 +1,6 @@
 """medcls explain: where nets look, and whether such maps say anything about them."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -42,5 +42,6 @@ def run(given: Words) -> int:
     from medcls.explain.command import explain
     from medcls.predict.schema import names_images
 
-    print(f"page: {explain(config, given_images=names_images(keys))}")
+    with all_or_nothing():
+        print(f"page: {explain(config, given_images=names_images(keys))}")
     return 0

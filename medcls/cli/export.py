@@ -1,6 +1,6 @@
 """medcls export: a trained net as one file that needs no medcls."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -32,5 +32,6 @@ def run(given: Words) -> int:
 
     from medcls.export.command import export
 
-    export(config, keys)
+    with all_or_nothing():
+        export(config, keys)
     return 0

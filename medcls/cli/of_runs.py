@@ -2,14 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from medcls.errors import UserError
+from medcls.errors import Stopped, UserError
 from medcls.quoting import in_grammar, unquoted
 
 if TYPE_CHECKING:
     from medcls.config import Config
+
+log = logging.getLogger(__name__)
 
 AnyConfig = TypeVar("AnyConfig", bound="Config")
 
@@ -29,6 +32,19 @@ def asked(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     config = checked(schema, config_name, overrides, config_name)
     return config, check_keys(overrides)
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """End the block in order on Ctrl-C and SIGTERM, so that what it writes is left as a whole or not at all."""
+    from medcls.host.stop import stopping_in_order
+
+    try:
+        with stopping_in_order():
+            yield
+    except Stopped:
+        log.info("stopped; re-run the same command")
+        raise
 
 
 def overrides_of(words: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """medcls pack: runs as one file from which another machine recomputes their table."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 from medcls.pack.schema import PACK
@@ -28,9 +28,8 @@ def run(given: Words) -> int:
 
     config, _ = asked(overrides_of(given.others), "pack", ConfigWithPack, check_pack_keys)
 
-    from medcls.host.stop import stopping_in_order
     from medcls.pack.command import pack
 
-    with stopping_in_order():
+    with all_or_nothing():
         pack(config)
     return 0

@@ -1,6 +1,6 @@
 """medcls robustness: what nets are worth on their images under graded noise, blur, contrast, JPEG and rotation."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -35,5 +35,6 @@ def run(given: Words) -> int:
 
     from medcls.robustness.command import robustness
 
-    print(f"page: {robustness(config, keys)}")
+    with all_or_nothing():
+        print(f"page: {robustness(config, keys)}")
     return 0

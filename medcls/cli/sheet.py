@@ -1,6 +1,6 @@
 """medcls sheet: what a run knows of the items of reporting checklists, and its model card."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -29,5 +29,6 @@ def run(given: Words) -> int:
 
     from medcls.sheet.command import sheet
 
-    print(f"page: {sheet(config)}")
+    with all_or_nothing():
+        print(f"page: {sheet(config)}")
     return 0

@@ -21,7 +21,8 @@ from medcls.explain.schema import ConfigWithExplain
 from medcls.predict.inputs import list_inputs
 from medcls.predict.judging import device_of
 from medcls.predict.nets import Ensemble, find_nets
-from medcls.predict.shown import new_folder, own_images, probabilities_of, read_inputs
+from medcls.predict.new_folder import new_folder, writing_folder
+from medcls.predict.shown import own_images, probabilities_of, read_inputs
 from medcls.predict.training_images import TrainingImages
 from medcls.preview.contact_sheet import coloured, draw_sheet
 from medcls.preview.tiles import Tile
@@ -71,7 +72,9 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     checks = [*([worth] if worth else []), *checks]
     if trained is not None:
         checks.append(check_labels(maps[0], shown.images, method, *trained_on_shuffled_labels(trained, config)))
-    return _write(folder, ensemble, shown, maps[0], checks, course, method)
+    with writing_folder(folder) as hidden:
+        written = _write(hidden, ensemble, shown, maps[0], checks, course, method)
+    return folder / written.name
 
 
 def _of_folder(config: ConfigWithExplain, ensemble: Ensemble) -> Shown:
@@ -102,7 +105,7 @@ def _write(
     method: str,
 ) -> Path:
     """Leave the folder; each overlay carries the stamp of maps that fail a check."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    (folder / "pictures").mkdir()
     failed = [check for check in checks if check.failed]
     chosen = _chosen(ensemble, shown.images)
     labels = [f"{name} {p:.2f}" for name, p in chosen]

@@ -43,6 +43,7 @@ def export(config: ConfigWithExport, given: Collection[str]) -> Path:
     wanted = expected(ensemble, how, graph, images.pixels)
     largest = check_parity(form.run(graph, content, images.pixels), wanted, how, images.which)
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path, form.ending, config.format)  # again: another process may have written it meanwhile
     write_bytes(path, content)
     log.info("probabilities differ from the run's by at most %.1g on %s", largest, images.which)
     if ensemble.simulated:

@@ -46,6 +46,7 @@ def pack(config: ConfigWithPack) -> Path:
             check_names_nothing(packed, machine)
             tell_differences(list(check(packed, config, None)))
         digest = digest_of(Path(file.name))
+        check_output(path)  # again: another process may have written it meanwhile
     say_what_is_inside(sources, len(found.entries), nets=config.nets, images=config.images)
     log.info("SHA-256 %s", digest)
     log.info("%s", path)

@@ -23,14 +23,6 @@ log = logging.getLogger(__name__)
 Images = NDArray[np.uint8]
 
 
-def new_folder(output: Path | None, name: str) -> Path:
-    """Where to write: ``output``, else ``name`` below runs/. Raises UserError for a file, or a folder with files."""
-    folder = output or Path("runs") / name
-    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
-        raise UserError(f"output: {folder} is a file or holds files already. Name another folder: output=...")
-    return folder
-
-
 def own_images(net: Net, config: Config, allowed: Collection[str], root: Path | None, what: str) -> TrainingImages:
     """Images of the net's run, of all splits; ``root``: the folder where they are now, None where they were.
 

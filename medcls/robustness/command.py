@@ -10,7 +10,7 @@ from medcls.errors import UserError
 from medcls.evaluation.intervals import as_json
 from medcls.host.quiet import quiet
 from medcls.predict.nets import Ensemble, find_nets
-from medcls.predict.shown import new_folder
+from medcls.predict.new_folder import new_folder, writing_folder
 from medcls.robustness.edits import CLEAN, UNITS, grades_of
 from medcls.robustness.judged import Judged, judge
 from medcls.robustness.page import answer_of, sections_of
@@ -39,17 +39,19 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
     folder = new_folder(config.output, f"robustness_{ensemble.title}")
     judged = judge(config, ensemble, grades, keys, allowed)
     points = points_of(ensemble, judged, config.robustness.metric)
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
     title = f"{'SIMULATED ' * ensemble.simulated}{ensemble.title}, {judged.n} images ({judged.called})"
-    with quiet(("fontTools",), logging.WARNING):  # which tells what it makes of each letter
-        draw_curves(points, title, folder / "pictures/curves.png")
-    draw_strip(*judged.example, grades, config.seed, title, folder / "pictures/strip.png")
-    write_table(folder / "robustness.csv", as_rows(points))
     answer = answer_of(points, judged)
-    write_json(folder / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points))
-    log.info("%s", answer)
     page = Page(Head(answer, (), ensemble.doubts, ""), ensemble.simulated, judged.notices, title, subject="Robustness")
-    return write_document(folder, page, sections_of(points, judged), "robustness")
+    with writing_folder(folder) as hidden:
+        (hidden / "pictures").mkdir()
+        with quiet(("fontTools",), logging.WARNING):  # which tells what it makes of each letter
+            draw_curves(points, title, hidden / "pictures/curves.png")
+        draw_strip(*judged.example, grades, config.seed, title, hidden / "pictures/strip.png")
+        write_table(hidden / "robustness.csv", as_rows(points))
+        write_json(hidden / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points))
+        written = write_document(hidden, page, sections_of(points, judged), "robustness")
+    log.info("%s", answer)
+    return folder / written.name
 
 
 def _content(

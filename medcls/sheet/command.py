@@ -9,7 +9,7 @@ from typing import Any
 from medcls.atomic import write_text
 from medcls.errors import UserError
 from medcls.predict.nets import is_sweep
-from medcls.predict.shown import new_folder
+from medcls.predict.new_folder import new_folder, writing_folder
 from medcls.runs.folder import RunFolder
 from medcls.sheet.answering import of_run, of_sweep
 from medcls.sheet.filled import NOT_RECORDED, Filled, fill, overview, section
@@ -44,10 +44,11 @@ def sheet(config: ConfigWithSheet) -> Path:
     nets = dict.fromkeys(f"{one.metrics['model']} on {one.metrics['data']}" for one in source.records)
     card = replace(page, head=Head(name, (), (), ""), name=", ".join(nets), subject="Model")
     content = front_matter(source.records, name) + markdown(card, sections(source))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "model_card.md", content)
+    with writing_folder(folder) as hidden:
+        write_text(hidden / "model_card.md", content)
+        written = write_document(hidden, page, [overview(filled), *map(section, filled)], "sheet")
     log.info("%s", page.head.answer)
-    return write_document(folder, page, [overview(filled), *map(section, filled)], "sheet")
+    return folder / written.name
 
 
 def _records(sweep: Sweep, path: Path) -> list[Record]:

@@ -10,7 +10,8 @@ import numpy as np
 from medcls.errors import UserError
 from medcls.predict.deciding import deciding
 from medcls.predict.nets import Ensemble, find_nets
-from medcls.predict.shown import Images, new_folder, own_images
+from medcls.predict.new_folder import new_folder, writing_folder
+from medcls.predict.shown import Images, own_images
 from medcls.runs.folder import write_table
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
@@ -39,16 +40,18 @@ def errors(config: ConfigWithErrors, keys: Collection[str]) -> Path:
     most = config.errors.images
     wanted = [images.names[i] for found in (wrong, doubtful) for i in found.at[:most]]
     pixels = _images(config, ensemble, wanted, allowed)
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
     rows = [row for found in (wrong, doubtful) for row in _rows(found, images, ensemble.classes)]
-    if rows:
-        write_table(folder / "errors.csv", rows)
     findings = Findings(ensemble, images, how, pixels, most)
     answer = answer_of(findings, wrong, doubtful)
-    log.info("%s", answer)
     head = Head(answer, (), ensemble.doubts, "")
     page = Page(head, ensemble.simulated, ensemble.notices, ensemble.title, subject="Errors")
-    return write_document(folder, page, sections_of(findings, wrong, doubtful, folder), "errors")
+    with writing_folder(folder) as hidden:
+        (hidden / "pictures").mkdir()
+        if rows:
+            write_table(hidden / "errors.csv", rows)
+        written = write_document(hidden, page, sections_of(findings, wrong, doubtful, hidden), "errors")
+    log.info("%s", answer)
+    return folder / written.name
 
 
 def _images(
