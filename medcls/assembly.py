@@ -58,6 +58,8 @@ def assemble(
     """Put together what trains the network; ``late``: the callback that stops training on a signal."""
     with to_be_restored() if history.rows else nullcontext():
         classifier = build_classifier(config, image_set)
+    if config.trainer.precision == "64-true":
+        classifier.double()  # Lightning does so only after it has rounded a checkpoint's weights
     classifier.metrics = per_epoch(own, classifier)
     own_callbacks = build_callbacks(config)
     needs_single, rates = why_single(config.trainer, classifier, own_callbacks), LendRates()

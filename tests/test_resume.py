@@ -329,8 +329,10 @@ def test_patience_counts_epochs_from_before_the_interruption(images, train, sign
     assert epochs_in(folder) == 21
 
 
-def test_extended_run_equals_the_longer_run(images, train, left_alone):
-    run = [*STATEFUL, *SCHEDULES["plateau"], *images]
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_extended_run_equals_the_longer_run(precision, images, train, left_alone):
+    changed = [] if precision == "32-true" else [f"trainer.precision={precision}"]
+    run = [*STATEFUL, *SCHEDULES["plateau"], *images, *changed]
     extended = train(*run, "epochs=2")
     assert train(f"resume={extended.folder}", "epochs=12").status == 0
     assert_same_run(extended.folder, left_alone(*run, "epochs=12"))

@@ -186,7 +186,7 @@ class Classifier(pl.LightningModule):
 
 
 def load_classifier(path: Path, allow: Collection[str] = ()) -> Classifier:
-    """Classifier rebuilt from a checkpoint alone, in evaluation mode on the CPU.
+    """Classifier rebuilt from a checkpoint alone, in evaluation mode on the CPU and in single precision.
 
     Its ``hparams`` hold class names and preprocessing. allow: dotted paths of code of your own that the checkpoint may
     have run: its net, its loss, its subclass of Classifier. Raises UserError when the file is not a checkpoint of
