@@ -69,9 +69,9 @@ def assemble(
     board = TensorBoard(folder, history, data, swept) if config.logger.tensorboard else None
     progress = Progress(history, image_set.table.simulated, show)
     plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
-    watching = [SeedEpochs(config.seed), rates, history, progress, late, plateau, *([board] if board else [])]
+    watching = [history, progress, late, plateau, *([board] if board else [])]
     keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
-    callbacks = [*watching, *own_callbacks, keep]
+    callbacks = [SeedEpochs(config.seed), rates, *own_callbacks, *watching, keep]  # who logs before who keeps what is
     trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, folder.path), folder.path)
     if isinstance(data, ChunkedImages):
         take_many_steps(trainer, classifier, data, rates)

@@ -24,7 +24,7 @@ from medcls.host.stop import stopping_in_order
 from medcls.host.terminal import command_line
 from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
-from medcls.runs.history import best_row, is_over
+from medcls.runs.history import best_row
 from medcls.runs.run import validation_images
 from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
@@ -65,7 +65,7 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         history = History()
         if resumed:
             restore_history(history, folder, image_set, config.epochs)
-            if folder.read_state() == "done" and is_over(history.rows, config.epochs, config.trainer.patience):
+            if folder.read_state() == "done" and history.is_over(config.epochs, config.trainer.patience):
                 log.info("%s is finished, nothing left to train; %d epochs are done", path, len(history.rows))
                 return float(best_row(history.rows)["val_loss"])
         training = assemble(config, folder, image_set, history, own, late, swept=swept, show=show)
@@ -74,8 +74,8 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
             folder.write_status("running", len(history.rows))
         else:
             begin(folder, config, image_set, audit, overrides)
-        describe(config, training.classifier, image_set, path)
         try:
+            describe(config, training.classifier, image_set, path)
             metrics = train_and_score(training, folder, own)
         except BaseException as error:
             record_end(folder, error, training.keep.kept, config.epochs)
@@ -176,9 +176,16 @@ def train_and_score(training: Training, folder: RunFolder, own: "Sequence[Metric
     """Train what is left to train, then score; returns the content of metrics.json."""
     trainer, classifier, data, history, board, _ = training
     config = data.config
-    if not is_over(history.rows, config.epochs, config.trainer.patience):
+    length = config.epochs, config.trainer.patience
+    if not history.is_over(*length):
         with asking_the_driver():
             trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
+        if not history.is_over(*length):  # Lightning takes StopIteration for the end, too
+            raise UserError(
+                f"training ended after {len(history.rows)} of {config.epochs} epochs: a callback or Classifier of your "
+                "own raised StopIteration, or changed max_epochs.\n  To end a run after an epoch, have it set "
+                "trainer.should_stop = True."
+            )
     # Imported here: scikit-learn and matplotlib take seconds to import, which the first epoch should not wait for.
     from medcls.decision.record import decide_on, write_decision
     from medcls.evaluation.constant import says_nothing

@@ -165,6 +165,7 @@ def build_trainer(
             devices=1,
             precision=config.precision if config.precision != TF32 else "32-true",
             max_epochs=epochs,
+            min_epochs=epochs,  # so that a callback's should_stop waits for the end of an epoch: see KeepBestAndLast
             callbacks=list(callbacks),
             plugins=[AtomicCheckpointIO()],
             default_root_dir=folder,

@@ -16,7 +16,7 @@ from medcls.atomic import write_bytes
 from medcls.errors import UserError
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
-from medcls.runs.history import Row, best_row, is_over, write_history
+from medcls.runs.history import Row, best_row, write_history
 from medcls.training.history import History
 
 LONGEST = 1.0  # seconds of complete epochs that a kill may cost
@@ -47,8 +47,9 @@ class KeepBestAndLast(Checkpoint):
     After every epoch, or where they are short, every second at least and after the last one. A thread writes what an
     epoch came to while the next one trains; ``kept``: epochs whose files are complete.
     What is best follows from the history, so that a run folder may be moved and a run resumed without losing it.
-    Also ends training when the history says that it is over. verify: read the first checkpoint back, since a user's
-    own part may have put into it what cannot be read without running code; raises UserError then.
+    Also ends training when the history says that it is over, or a callback has set ``trainer.should_stop``.
+    verify: read the first checkpoint back, since a user's own part may have put into it what cannot be read without
+    running code; raises UserError then.
     """
 
     def __init__(self, folder: RunFolder, history: History, patience: int | None, verify: bool = False) -> None:
@@ -65,7 +66,9 @@ class KeepBestAndLast(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         rows = self.history.rows
-        trainer.should_stop = is_over(rows, trainer.max_epochs or 0, self.patience)
+        self.history.ended = trainer.should_stop
+        if self.history.is_over(trainer.max_epochs or 0, self.patience):
+            trainer.should_stop, trainer.fit_loop.min_epochs = True, None  # which until now kept epochs whole
         if best_row(rows) is rows[-1]:
             self.best = content_of(trainer, weights_only=True)
         since = time.monotonic() - self.saved_at
