@@ -27,8 +27,8 @@ def compose(*overrides: str, **keys: Any) -> Config:
     """Checked configuration of conf/ with overrides, exactly as ``train.py`` takes them.
 
     overrides: as on the command line, "model=lenet". keys: the same as Python values, two underscores for a dot, so
-    that nothing has to be quoted, ${...} included: data__root=Path("my images"). Values are numbers, text, paths, None, true and false,
-    lists, and mappings.
+    that nothing has to be quoted, ${...} included: data__root=Path("my images"). Values are numbers, text, paths, None,
+    true and false, lists, and mappings.
     Raises UserError that names each wrong key, as the commands do.
 
     >>> import medcls
