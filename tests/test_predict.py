@@ -17,7 +17,11 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from medcls.composition.compose import composed
+from medcls.config import check_config
+from medcls.errors import UserError
 from medcls.predict import judging
+from medcls.predict.inputs import list_inputs
 from medcls.predict.report import difference
 
 PREDICT = "medcls.predict"
@@ -286,6 +290,24 @@ def test_patient_that_was_trained_on_is_stopped(trained, command, elsewhere, tmp
         words = [f"data.root={elsewhere}", f"data.manifest={tmp_path / 'list.csv'}", f"output=o{patient}"]
         done = command(PREDICT, f"run={run}", *words)
         assert (done.status, f"bright/5.png   {patient}" in done.err) == (status, status == 2), done.err
+
+
+@pytest.mark.parametrize(
+    ("header", "words", "message"),
+    [
+        ("path,Label,group", [], "did you mean data.columns.label=Label?"),
+        ("path,label,groups", [], "did you mean data.columns.group=groups?"),
+        ("path,label,group", [r"data.group_pattern='(.)\.'"], "the manifest has a column of patients too (group)"),
+        ("file,label,group", [], "is missing columns:\n  path"),
+    ],
+)
+def test_list_that_may_mean_more_than_is_read_is_refused(elsewhere, header, words, message):
+    (elsewhere / "metadata.csv").write_text(f"{header}\ndark/0.png,a,P1\n")
+    config = check_config(composed("test", ["data=folder", f"data.root={elsewhere}", *words])).data
+    with pytest.raises(UserError) as caught:
+        list_inputs(config, ("a", "b"), None, None)
+    assert message in str(caught.value)
+    assert "rename metadata.csv" in str(caught.value)
 
 
 def test_moved_training_images_are_told_and_nothing_is_compared(trained, command, elsewhere, caplog):

@@ -66,9 +66,10 @@ def table_of_rows(
     samples, problems = samples_of(rows, labels, check_path, source)
     if problems:
         paths = "" if root is None else f"paths below data.root={root}, "
+        patients = ", a patient in each row (of its own where unknown) or in none" if any(r.group for r in rows) else ""
         raise UserError(
             f"{source}: {len(problems)} of {len(rows)} rows are wrong:\n{listing(problems, SHOWN_ROWS)}\n"
-            f"  Expected {paths}labels {', '.join(labels)}. Correct the rows or remove them."
+            f"  Expected {paths}labels {', '.join(labels)}{patients}. Correct the rows or remove them."
         )
     if group_pattern is not None:
         if any(sample.group for sample in samples):

@@ -21,7 +21,7 @@ from medcls.sources.split_names import EXPECTED, splits_in_paths
 
 log = logging.getLogger(__name__)
 
-WITHOUT = {"split": "have the split drawn", "group": "do without patients"}
+WITHOUT = {"split": "have the split drawn anew", "group": "do without patients"}
 OPTIONAL = tuple(WITHOUT)
 PATH, FILE_NAME = "path", "file_name"  # what the column of paths is called, and in metadata.csv of image folders
 TWICE = "the manifest has a column of patients too ({}). Choose one: data.group_pattern=null or data.columns.group=null"
@@ -73,7 +73,8 @@ def read_all(manifests: Sequence[Manifest], columns: ColumnsConfig) -> list[Row]
             name = getattr(columns, key)
             raise UserError(
                 f"data.manifest: no column {name!r} in {len(without)} of {len(tables)} files:\n{listing(without)}\n"
-                f"  Expected it in each or in none. Add it, or {WITHOUT[key]}: data.columns.{key}=null"
+                f"  Expected it in each or in none. Add it, remove it from the others, or {WITHOUT[key]}: "
+                f"data.columns.{key}=null"
             )
     return [row for rows in tables.values() for row in rows]
 
