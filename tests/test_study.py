@@ -91,6 +91,36 @@ def test_nothing_is_judged_by_one_seed(tmp_path):
     assert verdict(tmp_path, "rises", good) == "not judgeable"
 
 
+def test_two_variants_are_compared_by_the_seeds_that_both_have_finished(tmp_path):
+    bad, _, good, _ = write_sweep(tmp_path, seeds=(0, 1, 2, 3))
+    curve = {"curve": "train_accuracy"}
+    assert verdict(tmp_path, "higher", bad, good, **curve) == verdict(tmp_path, "sooner", bad, good, **curve) == "held"
+    for lost in ("3-n-base-8_seed-0", "3-n-base-8_seed-1", "5-n-base-8_seed-3"):
+        shutil.rmtree(tmp_path / f"lr-1e-{lost}")
+    assert verdict(tmp_path, "higher", bad, good, **curve) == "not judgeable"  # of two and three seeds one in common
+    assert verdict(tmp_path, "sooner", bad, good, **curve) == "not judgeable"
+    assert verdict(tmp_path, "higher", bad, good, **curve, value=0.1) == "held"  # each for itself
+
+
+def test_folds_of_one_seed_are_one_seed(tmp_path):
+    for fold in range(3):
+        write_run(tmp_path / f"lr-1e-3_fold-{fold}", fold=fold)
+    (variant,) = read_sweep(tmp_path).variants
+    assert verdict(tmp_path, "rises", variant) == "not judgeable"
+
+
+def test_loss_that_is_no_number_does_not_stay_at_its_minimum(tmp_path):
+    for seed in range(2):
+        write_run(tmp_path / f"seed-{seed}", seed=seed, rises=False)
+    (variant,) = read_sweep(tmp_path).variants
+    assert verdict(tmp_path, "stays", variant) == "held"
+    file = tmp_path / "seed-1/history.csv"
+    *rows, last = file.read_text().splitlines()
+    loss = rows[0].split(",").index("val_loss")
+    file.write_text("\n".join([*rows, ",".join("nan" if i == loss else x for i, x in enumerate(last.split(",")))]))
+    assert verdict(tmp_path, "stays", variant) == "not judgeable"
+
+
 @pytest.mark.slow
 def test_claimed_curves_hold_where_all_seeds_agree(tmp_path):
     bad, _, good, alike = write_sweep(tmp_path)

@@ -42,8 +42,12 @@ def judge_claim(claim: ClaimConfig, sweep: Sweep, verdicts: Verdicts) -> Answer:
         return _tested(claim, verdicts)
     if missing := [name for name in claim.of if name not in sweep.variants]:
         return Answer("not judgeable", f"there is no variant {missing[0]}")
-    if few := [name for name in claim.of if len(sweep.done(name)) < FEWEST]:
-        return Answer("not judgeable", f"fewer than {FEWEST} finished runs of {few[0]}")
+    seeds = {name: {run.seed for run in sweep.done(name)} for name in claim.of}
+    if few := [name for name in claim.of if len(seeds[name]) < FEWEST]:
+        return Answer("not judgeable", f"fewer than {FEWEST} seeds of {few[0]} are finished")
+    by_seed = claim.direction == "sooner" or (claim.direction in ("higher", "lower") and claim.value is None)
+    if by_seed and len({seed for seed, _ in _common(sweep, claim)}) < FEWEST:
+        return Answer("not judgeable", f"fewer than {FEWEST} seeds are finished of both {' and '.join(claim.of)}")
     return _CURVES[claim.direction](claim, sweep)
 
 
@@ -96,6 +100,9 @@ def _last(claim: ClaimConfig, sweep: Sweep) -> Answer:
 
 def _rises(claim: ClaimConfig, sweep: Sweep) -> Answer:
     """The validation loss rises again after its minimum, or stays there."""
+    lost = sum(not np.isfinite(values_of(run.history, "val_loss")).all() for of in claim.of for run in sweep.done(of))
+    if lost:
+        return Answer("not judgeable", f"the validation loss of {lost} runs is not a number in some epoch")
     found = {name: epochs_until_rise(sweep.done(name)) for name in claim.of}
     agree = [(epoch is not None) == (claim.direction == "rises") for of in found.values() for epoch in of.found]
     texts = [show_epochs(epochs) for epochs in found.values()]
@@ -145,6 +152,11 @@ def _runs(sweep: Sweep, name: str) -> dict[Repetition, Run]:
     return {(run.seed, run.fold): run for run in sweep.done(name)}
 
 
+def _common(sweep: Sweep, claim: ClaimConfig) -> set[Repetition]:
+    first, second = (_runs(sweep, name).keys() for name in claim.of)
+    return first & second
+
+
 def _both(first: dict[Repetition, Value], second: dict[Repetition, Value]) -> list[tuple[Value, Value]]:
     """Values of the seeds that both have."""
     return [(first[key], second[key]) for key in first if key in second]
@@ -173,7 +185,7 @@ def _count(agree: Sequence[bool]) -> str:
 
 
 def _all(agree: Sequence[bool]) -> Word:
-    """Held where all agree, not held where none does."""
-    if not agree:
+    """Held where all agree, not held where none does; of one alone nothing is said."""
+    if len(agree) < FEWEST:
         return "not judgeable"
     return "held" if all(agree) else "not shown" if any(agree) else "not held"
