@@ -1,6 +1,7 @@
 """medcls robustness: the run's own numbers on unedited images, edits as other libraries make them, paired tests."""
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,13 +11,16 @@ from scipy import ndimage
 
 from medcls.composition.compose import checked
 from medcls.evaluation.compare import compare
+from medcls.evaluation.interval import Interval
 from medcls.evaluation.metrics import METRICS
 from medcls.predict.nets import find_nets
 from medcls.robustness.edits import CLEAN, Grade, edited, key_of
 from medcls.robustness.judged import judge
-from medcls.robustness.points import points_of
+from medcls.robustness.page import answer_of
+from medcls.robustness.points import Point, points_of
 from medcls.robustness.schema import ConfigWithRobustness
 from medcls.runs.predictions import read_predictions
+from medcls.sweep_report.over_seeds import Spread
 
 RUN = [*TINY, "data=folder", "audit=none", "logger=none", "threshold.value=0.4", "lr=1e-2", "epochs=3"]
 GRADES = ["robustness.noise=[40]", "robustness.blur=[]", "robustness.contrast=[]", "robustness.rotation=[]"]
@@ -55,6 +59,31 @@ def test_noise_has_its_standard_deviation_and_follows_from_seed_and_name_alone()
     assert np.corrcoef(noise.ravel(), stronger.ravel())[0, 1] > 0.99  # a curve is of one draw
     for other in (key_of(1, "a.png"), key_of(0, "b.png")):
         assert abs(np.corrcoef(noise.ravel(), edited(image, grade, other).ravel())[0, 1]) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ({"noise": {8}}, "fall at noise 8."),
+        ({"noise": {8, 16, 32}}, "fall from noise 8 on."),
+        ({"noise": {8, 32}, "contrast": {0.8}}, "fall at noise 8 and 32, at contrast 0.8."),
+        ({"contrast": {0.5, 0.8, 2.0}, "jpeg": {25, 10}}, "fall from contrast 0.8 on, at contrast 2, from jpeg 25 on."),
+        ({"rotation": {-20, 20, 10, -10}}, "fall from rotation -10 on, from rotation 10 on."),
+    ],
+)
+def test_metric_is_said_to_fall_from_a_grade_on_only_where_it_is_shown_to_at_all_stronger_ones(shown, told):
+    grades = {
+        "noise": (8, 16, 32),
+        "contrast": (0.5, 0.8, 1.2, 2),
+        "jpeg": (50, 25, 10),
+        "rotation": (-20, -10, 10, 20),
+    }
+    spread, points = Spread(0.8, float("nan"), 1), []
+    for grade in (CLEAN, *(Grade(edit, float(value)) for edit, values in grades.items() for value in values)):
+        change = SimpleNamespace(shown=grade.value in shown.get(grade.edit, ()), difference=-0.03)
+        of_clean = None if grade == CLEAN else change
+        points.append(Point(grade, METRICS["auroc"], Interval(0.8, 0.7, 0.9), spread, of_clean, spread))
+    assert answer_of(points, SimpleNamespace(n=200, called="test images")).endswith(f"; AUROC is shown to {told}")
 
 
 def judged_by(folder, *words):

@@ -22,6 +22,7 @@ UNITS = {
     "jpeg": "quality",
     "rotation": "degrees, counter-clockwise",
 }
+_NEUTRAL = {"contrast": 1.0, "jpeg": 100.0}  # the grade that leaves an image as it is, 0 of all others
 _REACH = 4  # standard deviations to which a Gaussian is computed
 
 
@@ -34,6 +35,11 @@ class Grade(NamedTuple):
     @property
     def title(self) -> str:
         return self.edit if self == CLEAN else f"{self.edit} {self.value:g}"
+
+    @property
+    def strength(self) -> float:
+        """How far it goes, below 0 for less contrast, quality or a turn clockwise, which are edits of their own."""
+        return self.value - _NEUTRAL.get(self.edit, 0.0)
 
 
 CLEAN = Grade("clean", 0.0)

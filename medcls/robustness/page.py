@@ -17,13 +17,13 @@ _NONE = "\N{EN DASH}"
 
 
 def answer_of(points: Sequence[Point], judged: Judged) -> str:
-    """From which grade on each metric is shown to fall or to rise."""
+    """At which grades each metric is shown to fall or to rise."""
     first = points[0]
     text = f"{first.metric.title} on {judged.n} images ({judged.called}) is {show_interval(first.value, 2)}"
     said = []
     for metric in dict.fromkeys(point.metric for point in points):
         of_metric = [point for point in points if point.metric == metric]
-        ways = [_from(of_metric, way, word) for way, word in ((-1, "fall"), (1, "rise"))]
+        ways = [_where(of_metric, way, word) for way, word in ((-1, "fall"), (1, "rise"))]
         if any(ways):
             said.append(f"{metric.title} is shown to {' and to '.join(way for way in ways if way)}")
         elif metric == first.metric:
@@ -32,13 +32,20 @@ def answer_of(points: Sequence[Point], judged: Judged) -> str:
     return f"{text}; {said[0]}{at_threshold}{' and '.join(said[1:])}."
 
 
-def _from(points: Sequence[Point], way: int, word: str) -> str:
-    """The first grade of each edit at which a metric is shown to fall (-1) or to rise (1); empty where at none."""
-    shown: dict[str, str] = {}
-    for point in points:
-        if point.change is not None and point.change.shown and point.change.difference * way > 0:
-            shown.setdefault(point.grade.edit, point.grade.title)
-    return f"{word} from {', '.join(shown.values())} on" if shown else ""
+def _where(points: Sequence[Point], way: int, word: str) -> str:
+    """The grades at which a metric is shown to fall (-1) or to rise (1); empty where at none."""
+    said = []
+    changed = [point for point in points if point.change is not None]
+    for edit, less in dict.fromkeys((point.grade.edit, point.grade.strength < 0) for point in changed):
+        of_edit = [one for one in changed if (one.grade.edit, one.grade.strength < 0) == (edit, less)]
+        of_edit.sort(key=lambda point: abs(point.grade.strength))
+        shown = [one.change is not None and one.change.shown and one.change.difference * way > 0 for one in of_edit]
+        grades = [f"{one.grade.value:g}" for one, so in zip(of_edit, shown, strict=True) if so]
+        if len(grades) > 1 and all(shown[-len(grades) :]):  # at all stronger ones too
+            said.append(f"from {edit} {grades[0]} on")
+        elif grades:
+            said.append(f"at {edit} {' and '.join(filter(None, (', '.join(grades[:-1]), grades[-1])))}")
+    return f"{word} {', '.join(said)}" if said else ""
 
 
 def sections_of(points: Sequence[Point], judged: Judged) -> list[Section]:
