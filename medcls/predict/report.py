@@ -14,6 +14,7 @@ from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.metrics import COMPARED, title_of
 from medcls.predict.folder import PredictFolder, is_predict_folder
 from medcls.report.closing_table import cell
+from medcls.report.side_by_side import unlike_nets
 from medcls.runs.reading import read_json
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
@@ -111,7 +112,11 @@ def _sections(one: Elsewhere, target: Path) -> list[Section]:
         values = [of[name] for of in sides.values()]
         apart = [cell(difference(values[1], values[0]))] if own else []
         rows.append((title_of(name), *map(cell, values), *apart))
-    blocks: list[Block] = [Text(_answer(one)), Table(columns, tuple(rows)), Note(_how_to_read(bool(own)))]
+    blocks: list[Block] = [
+        Text(_answer(one)),
+        Table(columns, tuple(rows)),
+        Note(f"{_how_to_read(bool(own))} {unlike_nets(one.metrics)}".strip()),
+    ]
     quality = one.metrics.get("quality", {})
     worth = [quality[side] for side in ("internal", "external") if side in quality]
     better = tuple((TITLES[name], *(cell(of[name]) for of in worth)) for name in worth[-1]) if worth else ()

@@ -43,6 +43,19 @@ def print_side_by_side(metrics: Mapping[str, Any]) -> None:
         console.print(f"No internal metrics: {metrics['no_internal']}.")
     elif "validation" in metrics["internal"]["images"]:
         console.print("Internal metrics are optimistic: the epoch was chosen on these images.")
+    if note := unlike_nets(metrics):
+        console.print(note)
+
+
+def unlike_nets(metrics: Mapping[str, Any]) -> str:
+    """A sentence on which nets judged which images, where those of folds did; empty where the same nets judged all."""
+    own, n = metrics["internal"], len(metrics["nets"])
+    if own is None or not own["images"].endswith(" folds"):
+        return ""
+    return (
+        f"External images are judged by the mean of all {n} nets, each of the nets' own by those alone that have not "
+        "seen it: that too may make them differ."
+    )
 
 
 def _reasons(columns: Mapping[str, Any], names: list[str]) -> dict[str, list[str]]:
