@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +18,7 @@ from medcls.decision.threshold import Threshold, choose_threshold
 from medcls.errors import UserError
 from medcls.predict.deciding import Deciding, validation_of
 from medcls.predict.elsewhere import compared
+from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run, read_run
 
@@ -146,11 +149,17 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
     ("words", "told"),
     [
         ("run={run} threshold.sensitivity=null", "threshold.sensitivity: found null, expected a value"),
-        ("run={alone} threshold.sensitivity=0.9", "a net is of no finished run, so there are no validation images"),
+        ("run={alone} threshold.sensitivity=0.9", "threshold.sensitivity=0.9: a net is of no finished run"),
         ("run={alone} calibrate=true", "calibrate=true: a net is of no finished run"),
         ("run={run} threshold.cost=2 threshold.value=0.2", "expected one of sensitivity, specificity, rule, cost"),
         ("run={other}", "threshold.cost=3: no threshold, as planted. Choose another rule"),
         ("run={run},{other} calibrate=true", "have other thresholds (threshold.rule=argmax and threshold.cost=3)"),
+        ("run={run},{stopped} threshold.value=0.3", ""),
+        ("run={stopped}", "threshold.cost=3: a net is of no finished run"),
+        ("run={other}/checkpoints/last.ckpt", "last.ckpt is not the net of its run's best epoch"),
+        ("run={other}/checkpoints/last.ckpt threshold.rule=argmax calibrate=true", "calibrate=true: {other}"),
+        ("run={wrong}", "config.yaml: a wrong value.\nthreshold.sensitivity: found 9, expected"),
+        ("run={empty}", "config.yaml: found NoneType, expected a mapping"),
     ],
 )
 def test_what_cannot_be_decided_is_refused_before_anything_is_written(
@@ -158,15 +167,43 @@ def test_what_cannot_be_decided_is_refused_before_anything_is_written(
 ):
     if not shared:
         run, other, alone = trained(), trained("threshold.cost=3", "seed=3"), tmp_path / "alone.ckpt"
+        set_best_epoch(other, 1)
+        copies = {name: Path(shutil.copytree(other, tmp_path / name)) for name in ("stopped", "wrong", "empty")}
+        RunFolder(copies["stopped"]).write_status("stopped", 2)
+        stored = (other / "config.yaml").read_text()
+        (copies["wrong"] / "config.yaml").write_text(stored.replace("sensitivity: null", "sensitivity: 9"))
+        (copies["empty"] / "config.yaml").write_text("")
         stored = json.loads((other / "decision.json").read_text())
         stored["threshold"] |= {"value": None, "why": "as planted"}
         (other / "decision.json").write_text(json.dumps(stored))
         alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
-        shared.update(run=run, other=other, alone=alone)
+        shared.update(run=run, other=other, alone=alone, **copies)
     words = words.format(**shared).split()
     done = command(PREDICT, *words, f"data.root={external}", "output=out", "labelled=false")
-    assert (done.status, told in done.err) == (2, True), done.err
-    assert not (done.folder / "out").exists()
+    assert (done.status, told.format(**shared) in done.err) == (2 if told else 0, True), done.err
+    assert (done.folder / "out").exists() == (not told)
+
+
+def set_best_epoch(run, epoch):
+    """As if that epoch had been the best; its checkpoint is not the last one's any more."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    metrics["best"]["epoch"] = epoch
+    (run / "metrics.json").write_text(json.dumps(metrics))
+
+
+def test_net_of_another_epoch_than_the_best_has_nothing_of_what_its_run_keeps(trained, command, external):
+    run = trained()
+    last = f"run={run}/checkpoints/last.ckpt"
+    for best, known in ((4, True), (1, False)):
+        set_best_epoch(run, best)
+        done = command(PREDICT, last, f"data.root={external}", "audit=none", f"output=of_{best}")
+        assert done.status == 0, done.err
+        metrics = json.loads((done.folder / f"of_{best}/metrics.json").read_text())
+        assert (metrics["internal"] is not None, metrics["deciding"]["prevalence"] is not None) == (known, known)
+    for refused in ("errors", "baseline"):
+        done = command("medcls", refused, last)
+        assert (done.status, "is not the net of its run's best epoch" in done.err) == (2, True), done.err
+    assert not (run / "baseline.json").exists()
 
 
 def test_several_classes_have_a_temperature_and_no_threshold(trained, command, external):

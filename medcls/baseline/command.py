@@ -91,8 +91,8 @@ def asked(config: ConfigWithPredict) -> Asked:
         raise UserError(f"run: found {len(config.run)} folders, expected one finished run or one sweep: run=runs/<run>")
     if not is_sweep(path):
         only = find_nets([path], config.variant, allowed)
-        if (run := only.nets[0].run) is None or not run.done:
-            raise UserError("run: found a net that is not finished, expected a finished run or sweep: run=runs/<run>")
+        if (run := only.nets[0].judged_run) is None:
+            raise UserError(f"run: {only.unjudged}. Expected a finished run or sweep: run=runs/<run>")
         sweep = read_sweep(run.folder)
         if not sweep.variants:
             raise UserError(f"{RunFolder(run.folder).config}: missing or damaged. Restore it from a copy.")

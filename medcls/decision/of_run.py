@@ -4,22 +4,35 @@ from pydantic import ValidationError
 
 from medcls.config.messages import explain_invalid
 from medcls.config.schema import Config, ThresholdConfig
+from medcls.config.section import Section
 from medcls.decision.record import Decision, decide_on, read_decision
+from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
+from medcls.runs.reading import read_yaml
 from medcls.runs.run import Run, validation_images
+
+
+class _Stored(Section):
+    threshold: ThresholdConfig
+
 
 NO_RULE = ThresholdConfig.model_validate(dict.fromkeys(ThresholdConfig.model_fields))
 
 
 def rule_of_run(run: Run) -> ThresholdConfig:
-    """The section of the run's configuration; of an older run none. Raises UserError where it holds anything else."""
-    values = run.config.get("threshold")
+    """The section of the run's configuration; of an older run none.
+
+    Raises UserError where it holds anything else, and where config.yaml is missing or cannot be read.
+    """
+    file = RunFolder(run.folder).config
+    values = read_yaml(file).get("threshold")
     if values is None:
         return NO_RULE
     try:
-        return ThresholdConfig.model_validate(values)
+        return _Stored.model_validate({"threshold": values}).threshold
     except ValidationError as error:
-        raise explain_invalid(error, Config, run.config) from error
+        told = explain_invalid(error, Config, {})
+        raise UserError(f"{file}: a wrong value.\n{told}\n  Restore the file from a copy.") from error
 
 
 def decision_of(run: Run) -> Decision:

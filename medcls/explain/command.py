@@ -67,7 +67,7 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     log.info("%s of %d images by %d nets", method, len(shown.names), len(nets))
     maps = [draw_maps(net, shown.images, method) for net in nets]
     checks, course = check_maps(nets, maps, shown.images, method, config.seed)
-    run = ensemble.nets[0].run
+    run = ensemble.nets[0].judged_run
     worth = check_worth(run.predictions.get("val") if run else None)
     checks = [*([worth] if worth else []), *checks]
     if trained is not None:

@@ -63,10 +63,10 @@ def check_output(path: Path, ending: str, form: str) -> None:
 
 def temperature_of(ensemble: Ensemble) -> Temperature | None:
     """The temperature that the runs' validation images give; None, with a reason in the log, where they give none."""
-    runs = [net.run for net in ensemble.nets if net.run is not None and net.run.done]
+    runs = ensemble.judged_runs
     try:
-        if len(runs) < len(ensemble.nets):
-            raise UserError("a net is of no finished run")
+        if ensemble.unjudged:
+            raise UserError(ensemble.unjudged)
         found = decision_of(runs[0]).temperature if len(runs) == 1 else fit_temperature(validation_of(runs))
     except UserError as error:
         log.info("no calibrated probabilities: %s", error)
@@ -110,4 +110,5 @@ def notice_of(net: Net) -> str:
     if not net.run.done:
         return f"the run was not finished ({net.run.reason})"
     metrics: Mapping[str, Any] = net.run.metrics
-    return str(metrics.get("notice") or "")
+    said = [str(metrics.get("notice") or ""), "not the net of its run's best epoch" if net.unjudged else ""]
+    return "; ".join(filter(None, said))

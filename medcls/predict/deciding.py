@@ -80,12 +80,15 @@ def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str
     """
     check_classes(command, ensemble.classes)
     check_given(command, given)
-    runs = [net.run for net in ensemble.nets if net.run is not None and net.run.done]
-    asked = merged(command, common_rule(runs))
+    runs = ensemble.judged_runs
+    asked = common_rule([net.run for net in ensemble.nets if net.run is not None], command)
     needed = bool(rule_of(asked)) and asked.value is None
-    if len(runs) < len(ensemble.nets) and (needed or calibrate):
-        what = in_words(rule_of(asked)) if needed else "calibrate=true"
-        raise UserError(f"{what}: a net is of no finished run, so there are no validation images to fix it on.")
+    if ensemble.unjudged and (needed or calibrate):
+        what, instead = (in_words(rule_of(asked)), ARGMAX) if needed else ("calibrate=true", "Or leave it out.")
+        raise UserError(
+            f"{what}: {ensemble.unjudged}, and only the best epoch of a finished run has predictions of validation "
+            f"images, to fix it on. Name such a run: run=runs/<run>. {instead}"
+        )
     if not needed and not calibrate:
         prevalence = asked.prevalence or (prevalence_of(runs[0].predictions["val"]) if runs else None)
         threshold, stated = Threshold(rule_of(asked), asked.value), asked.prevalence is not None
@@ -139,14 +142,18 @@ def merged(command: ThresholdConfig, stored: ThresholdConfig) -> ThresholdConfig
     return rule.model_copy(update={"prevalence": prevalence})
 
 
-def common_rule(runs: Sequence[Run]) -> ThresholdConfig:
-    """The rule that all runs were trained with. Raises UserError where they differ."""
-    rules = [rule_of_run(run) for run in runs] or [NO_RULE]
+def common_rule(runs: Sequence[Run], command: ThresholdConfig) -> ThresholdConfig:
+    """The rule of the command, else the one that all runs, finished or not, were trained with; so with the prevalence.
+
+    Raises UserError where runs differ in what the command leaves open.
+    """
+    rules = [merged(command, rule_of_run(run)) for run in runs] or [merged(command, NO_RULE)]
     for run, rule in zip(runs, rules, strict=False):
-        if rule != rules[0]:
+        if (rule_of(rule), rule.prevalence) != (rule_of(rules[0]), rules[0].prevalence):
+            first, other = (in_words(one.model_dump(exclude_none=True)) for one in (rules[0], rule))
             raise UserError(
-                f"run: {runs[0].folder} and {run.folder} have other thresholds ({in_words(rule_of(rules[0]))} and "
-                f"{in_words(rule_of(rule))}). Name one for all, such as threshold.sensitivity=0.95. {ARGMAX}"
+                f"run: {runs[0].folder} and {run.folder} have other thresholds ({first} and {other}). "
+                f"Name one for all, such as threshold.sensitivity=0.95. {ARGMAX}"
             )
     return rules[0]
 

@@ -74,9 +74,9 @@ def internal(ensemble: Ensemble) -> tuple[tuple[Predictions, str] | None, str]:
     Nets that judged the same images judge them together, as they do elsewhere; of the folds of a cross-validation each
     image is judged by the nets that have not seen its patient.
     """
-    runs = [net.run for net in ensemble.nets if net.run is not None and net.run.done]
-    if len(runs) < len(ensemble.nets):
-        return None, "a net is of no finished run"
+    if ensemble.unjudged:
+        return None, ensemble.unjudged
+    runs = ensemble.judged_runs
     split = "test" if all("test" in run.predictions for run in runs) else "val"
     groups: dict[tuple[str, ...], list[Predictions]] = {}
     for run in runs:

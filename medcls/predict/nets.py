@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Net:
-    """A trained net; ``run``: the run that it is of, None of a checkpoint that lies elsewhere."""
+    """A trained net; ``run``: the run that it is of, at any epoch, None of a checkpoint that lies elsewhere."""
 
     checkpoint: Path
     module: Classifier
@@ -42,6 +42,21 @@ class Net:
     def digest(self) -> str:
         """SHA-256 of the checkpoint."""
         return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+
+    @property
+    def unjudged(self) -> str:
+        """Why predictions, metrics and decision of its run are not this net's, as only the best epoch's are; or ""."""
+        if self.run is None or not self.run.done:
+            return "a net is of no finished run"
+        folder, metrics = RunFolder(self.run.folder), self.run.metrics
+        files = [folder.best, *([folder.last] if metrics["last"]["epoch"] == metrics["best"]["epoch"] else [])]
+        same = self.checkpoint.resolve() in [file.resolve() for file in files]
+        return "" if same else f"{self.checkpoint} is not the net of its run's best epoch"
+
+    @property
+    def judged_run(self) -> Run | None:
+        """The finished run whose predictions, metrics and decision are this net's; None where ``unjudged`` says why."""
+        return None if self.unjudged else self.run
 
     def config(self, allowed: Collection[str]) -> Config | None:
         """The configuration of its run, of which nothing that it names is run; None where there is no run.
@@ -60,6 +75,16 @@ class Ensemble:
     """One net or several that judge together: of the same classes, for the same images."""
 
     nets: tuple[Net, ...]
+
+    @property
+    def judged_runs(self) -> list[Run]:
+        """Of each net the run whose predictions are the net's; fewer than the nets where ``unjudged`` says why."""
+        return [run for net in self.nets if (run := net.judged_run) is not None]
+
+    @property
+    def unjudged(self) -> str:
+        """Why predictions of a net are not at hand; "" where those of all are."""
+        return next(filter(None, (net.unjudged for net in self.nets)), "")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,8 +118,7 @@ class Ensemble:
     @property
     def doubts(self) -> tuple[str, ...]:
         """How many nets do not tell validation images apart."""
-        runs = [net.run for net in self.nets if net.run is not None and net.run.done]
-        found = [Silent(run, says_nothing(run.predictions["val"], self.classes)) for run in runs]
+        found = [Silent(run, says_nothing(run.predictions["val"], self.classes)) for run in self.judged_runs]
         told = count_silent([one for one in found if one.does], len(self.nets))
         return (told,) if told else ()
 
@@ -102,7 +126,10 @@ class Ensemble:
     def title(self) -> str:
         """A name for folders."""
         first = self.nets[0]
-        name = first.checkpoint.stem if first.run is None else first.run.folder.resolve().name
+        name = first.checkpoint.stem
+        if first.run is not None:
+            folder = first.run.folder.resolve().name
+            name = folder if name == "best" else f"{folder}_{name}"
         name = name if len(self.nets) == 1 else f"{len(self.nets)}_nets_of_{name}"
         return name + "_SIMULATED" * (self.simulated and "SIMULATED" not in name)
 

@@ -37,6 +37,7 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
     folder = new_folder(config.output, f"robustness_{ensemble.title}")
+    thresholds = [threshold_of(net).value for net in ensemble.nets]
     judged = judge(config, ensemble, grades, keys, allowed)
     points = points_of(ensemble, judged, config.robustness.metric)
     title = f"{'SIMULATED ' * ensemble.simulated}{ensemble.title}, {judged.n} images ({judged.called})"
@@ -48,14 +49,18 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
             draw_curves(points, title, hidden / "pictures/curves.png")
         draw_strip(*judged.example, grades, config.seed, title, hidden / "pictures/strip.png")
         write_table(hidden / "robustness.csv", as_rows(points))
-        write_json(hidden / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points))
+        write_json(hidden / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points, thresholds))
         written = write_document(hidden, page, sections_of(points, judged), "robustness")
     log.info("%s", answer)
     return folder / written.name
 
 
 def _content(
-    config: ConfigWithRobustness, ensemble: Ensemble, judged: Judged, points: Sequence[Point]
+    config: ConfigWithRobustness,
+    ensemble: Ensemble,
+    judged: Judged,
+    points: Sequence[Point],
+    thresholds: Sequence[float | None],
 ) -> dict[str, Any]:
     first = judged.by_net[0][CLEAN]
     return {
@@ -67,8 +72,8 @@ def _content(
         "classes": list(ensemble.classes),
         "positive": ensemble.positive,
         "nets": [
-            {"checkpoint": str(net.checkpoint), "sha256": net.digest, "threshold": threshold_of(net).value}
-            for net in ensemble.nets
+            {"checkpoint": str(net.checkpoint), "sha256": net.digest, "threshold": threshold}
+            for net, threshold in zip(ensemble.nets, thresholds, strict=True)
         ],
         "seed": config.seed,
         "units": UNITS,

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from medcls.decision.of_run import decision_of
+from medcls.decision.of_run import decision_of, rule_of_run
+from medcls.decision.rule import in_words, rule_of
 from medcls.decision.threshold import Threshold
 from medcls.errors import UserError
 from medcls.evaluation.compare import Comparison, adjust, compare_nets
@@ -43,8 +44,17 @@ class Point:
 
 
 def threshold_of(net: Net) -> Threshold:
-    """What the net's run fixed on its validation images; of a net without a finished run the most probable class."""
-    return decision_of(net.run).threshold if net.run is not None and net.run.done else Threshold()
+    """What the net's run fixed on its validation images, with no rule the most probable class.
+
+    Raises UserError where a rule was fixed for another net: the best epoch's, or that of the run once it is finished.
+    """
+    if net.judged_run is not None:
+        return decision_of(net.judged_run).threshold
+    if net.run is None or not (rule := rule_of(rule_of_run(net.run))):
+        return Threshold()
+    if "value" in rule:
+        return Threshold(rule, float(rule["value"]))
+    raise UserError(f"{in_words(rule)}, of {net.run.folder}: {net.unjudged}, so nothing is fixed. Name a finished run.")
 
 
 def points_of(ensemble: Ensemble, judged: Judged, metric: str) -> list[Point]:

@@ -45,11 +45,11 @@ class HeldOut:
 def held_out(ensemble: Ensemble) -> HeldOut:
     """Test and validation images of the nets' runs or, of several folds, what each fold holds out.
 
-    Raises UserError for a net of no finished run, and for runs on different data.
+    Raises UserError for a net that is not the best of a finished run, and for runs on different data.
     """
-    runs = [net.run for net in ensemble.nets if net.run is not None and net.run.done]
-    if len(runs) < len(ensemble.nets):
-        raise UserError("run: found a net of no finished run, expected finished runs, whose predictions are at hand.")
+    if ensemble.unjudged:
+        raise UserError(f"run: {ensemble.unjudged}. Expected finished runs, which keep predictions: run=runs/<run>")
+    runs = ensemble.judged_runs
     folded = len({run.fold for run in runs if run.fold}) > 1
     has_test = all("test" in run.predictions for run in runs)
     order = (["test"] if has_test else ["val"]) if folded else ["test", "val"]
