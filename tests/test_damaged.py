@@ -45,6 +45,20 @@ def test_resuming_names_a_damaged_file(train, old, name, how):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize(
+    ("name", "how", "told"),
+    [
+        ("predictions.csv", lambda text: text + text.splitlines()[-1].replace(",val,", ",test,") + "\n", "1 of 0"),
+        ("metrics.json", lambda text: text.replace('"test": null', '"test": {"n": 12}'), "0 of 12"),
+    ],
+)
+def test_predictions_of_other_test_images_than_the_metrics_are_damaged(old, name, how, told):
+    file = old("finished") / name
+    file.write_text(how(file.read_text()))
+    run = read_run(file.parent, "run", "run", 0, {})
+    assert (run.state, f"predictions.csv has {told} images of test" in run.reason) == ("failed", True), run.reason
+
+
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("name", "how"),

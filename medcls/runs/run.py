@@ -79,8 +79,7 @@ def read_run(
         if metrics["last"]["epoch"] != len(history):
             raise ValueError(f"history.csv has {len(history)} of {metrics['last']['epoch']} epochs")
         predictions = read_predictions(RunFolder(folder).predictions, metrics)
-        if len(predictions["val"].names) != metrics["n_val"]:
-            raise ValueError(f"predictions.csv has {len(predictions['val'].names)} of {metrics['n_val']} images")
+        _check_counts(metrics, predictions)
     except (UserError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         reason = f"the run ended, but its files are incomplete or damaged ({type(error).__name__}: {error})"
         return replace(run, state="failed", reason=reason)
@@ -154,6 +153,14 @@ class Epoch(TypedDict):
 
     epoch: Annotated[float, Field(ge=1)]
     val: dict[str, Any]
+
+
+def _check_counts(metrics: Mapping[str, Any], predictions: Mapping[str, Predictions]) -> None:
+    """Raise ValueError where predictions are not of as many images of each split as the metrics are."""
+    test = metrics.get("test")
+    for split, expected in (("val", metrics["n_val"]), ("test", test["n"] if test else 0)):
+        if (found := len(predictions[split].names) if split in predictions else 0) != expected:
+            raise ValueError(f"predictions.csv has {found} of {expected} images of {split}")
 
 
 def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
