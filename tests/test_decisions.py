@@ -407,7 +407,7 @@ def test_run_stores_the_threshold_of_its_validation_images_and_its_worth(make_fo
     called, positive = test.probabilities[:, 1] >= threshold.value, test.labels == 1
     assert stored["at_threshold"]["test"]["sensitivity"]["value"] == pytest.approx(called[positive].mean())
     assert stored["at_threshold"]["test"]["specificity"]["value"] == pytest.approx(1 - called[~positive].mean())
-    assert f"At a threshold of {threshold.value:.4g} (threshold.sensitivity=0.8, on validation images)" in done.out
+    assert f"At a threshold of {threshold.value:.4g} (threshold.sensitivity=0.8 on validation images)" in done.out
     assert "PPV and NPV are those at a prevalence of 0.1 (threshold.prevalence)." in done.out
 
 

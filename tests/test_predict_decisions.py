@@ -16,7 +16,7 @@ from test_decisions import permute, rule
 from medcls.decision.temperature import fit_temperature
 from medcls.decision.threshold import Threshold, choose_threshold
 from medcls.errors import UserError
-from medcls.predict.deciding import Deciding, validation_of
+from medcls.predict.deciding import Deciding, common_prevalence, validation_of
 from medcls.predict.elsewhere import compared
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions
@@ -135,9 +135,11 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
     def run(names, p, labels):
         p = np.array(p)
         found = Predictions("d", tuple(names), np.array(labels), np.stack([1 - p, p], 1), 1)
-        return Run("r", None, "v", 0, {}, None, "done", "", predictions={"val": found})
+        return Run("r", Path("r"), "v", 0, {}, None, "done", "", predictions={"val": found})
 
-    pooled = validation_of([run("xy", [0.2, 0.6], [0, 1]), run("yz", [0.8, 0.4], [1, 0])])
+    runs = [run("xy", [0.2, 0.6], [0, 1]), run("yz", [0.8, 0.4], [1, 0])]
+    pooled = validation_of(runs)
+    assert common_prevalence(runs, "") == pytest.approx(1 / 3)
     assert pooled.names == ("x", "y", "z")
     np.testing.assert_allclose(pooled.probabilities[:, 1], [0.2, 0.7, 0.4])
     np.testing.assert_array_equal(pooled.labels, [0, 1, 0])
@@ -158,6 +160,7 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
         ("run={stopped}", "threshold.cost=3: a net is of no finished run"),
         ("run={other}/checkpoints/last.ckpt", "last.ckpt is not the net of its run's best epoch"),
         ("run={other}/checkpoints/last.ckpt threshold.rule=argmax calibrate=true", "calibrate=true: {other}"),
+        ("run={run},{others} calibrate=true", "The images changed between runs: others had others than"),
         ("run={wrong}", "config.yaml: a wrong value.\nthreshold.sensitivity: found 9, expected"),
         ("run={empty}", "config.yaml: found NoneType, expected a mapping"),
     ],
@@ -170,6 +173,9 @@ def test_what_cannot_be_decided_is_refused_before_anything_is_written(
         set_best_epoch(other, 1)
         copies = {name: Path(shutil.copytree(other, tmp_path / name)) for name in ("stopped", "wrong", "empty")}
         RunFolder(copies["stopped"]).write_status("stopped", 2)
+        copies["others"] = Path(shutil.copytree(run, tmp_path / "others"))
+        data = json.loads((run / "data.json").read_text()) | {"fingerprint": "of others"}
+        (copies["others"] / "data.json").write_text(json.dumps(data))
         stored = (other / "config.yaml").read_text()
         (copies["wrong"] / "config.yaml").write_text(stored.replace("sensitivity: null", "sensitivity: 9"))
         (copies["empty"] / "config.yaml").write_text("")

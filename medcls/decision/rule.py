@@ -23,11 +23,19 @@ def in_words(rule: Mapping[str, float | str]) -> str:
     )
 
 
-def check_classes(threshold: ThresholdConfig, classes: Sequence[str]) -> None:
-    """Raise UserError where a rule or a prevalence of the positive class is given for other than two classes."""
+def on_images(rule: Mapping[str, float | str], images: str) -> str:
+    """A rule as it is typed, and what the images are called that it was kept on; a value is kept on none."""
+    return in_words(rule) + (f" on {images}" if images and "value" not in rule else "")
+
+
+def check_classes(threshold: ThresholdConfig, classes: Sequence[str], *, trained: bool = False) -> None:
+    """Raise UserError where a rule or a prevalence of the positive class is given for other than two classes.
+
+    trained: whether the classes are those of a net, which data.classes cannot change.
+    """
     given = threshold.model_dump(exclude_none=True)
     if given and given != {"rule": "argmax"} and len(classes) != 2:
         raise UserError(
             f"threshold.{next(iter(given))}: for two classes, of which one is positive; found {len(classes)}. Of more, "
-            "the most probable is chosen. Leave it out, or make two of them by data.classes."
+            f"the most probable is chosen. Leave it out{'' if trained else ', or make two of them by data.classes'}."
         )

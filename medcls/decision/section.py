@@ -52,7 +52,7 @@ def _fixed(decision: Decision) -> Iterator[str]:
     """What was fixed on validation images, in sentences."""
     threshold, temperature, images = decision.threshold, decision.temperature, decision.chosen_on
     if threshold.value is not None:
-        yield f"Threshold {threshold.value:.4g}, by {threshold.by} on {images}."
+        yield f"Threshold {threshold.value:.4g}, by {threshold.chosen_on(images)}."
     elif threshold.rule:
         yield f"No threshold by {threshold.by}: {threshold.why}; the more probable class is chosen."
     else:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from medcls.decision.over_thresholds import SPECIFICITY
-from medcls.decision.rule import in_words
+from medcls.decision.rule import in_words, on_images
 from medcls.evaluation.metrics import title_of
 from medcls.report.closing_table import cell, empty_table, row_name
 from medcls.runs.reading import read_json
@@ -42,7 +42,7 @@ def print_at_threshold(file: Path, metrics: Mapping[str, Any]) -> None:
     if threshold["value"] is None:
         console.print(f"No threshold by {in_words(threshold['rule'])}: {threshold['why']}.", style="bold red")
         return
-    fixed = f"{in_words(threshold['rule'])}, on {images}"
+    fixed = on_images(threshold["rule"], images)
     console.print(f"At a threshold of {threshold['value']:.4g} ({fixed}):", style="bold")
     splits = {"val": validation_images(metrics), "test": "test images"}
     columns = {splits[split]: scored for split, scored in content["at_threshold"].items()}
@@ -66,8 +66,8 @@ def print_quality(metrics: Mapping[str, Any]) -> None:
             )
         )
     if how["rule"]:
-        on = f" on {how['fixed_on']}" if how["fixed_on"] else ""
-        console.print(f"Metrics are those at a threshold of {how['threshold']:.4g} ({in_words(how['rule'])}{on}).")
+        fixed = on_images(how["rule"], how["fixed_on"] or "")
+        console.print(f"Metrics are those at a threshold of {how['threshold']:.4g} ({fixed}).")
     if how["temperature"] is not None:
         console.print(f"Probabilities are those at a temperature of {how['temperature']:.4g}.")
 

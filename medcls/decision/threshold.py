@@ -9,7 +9,7 @@ from pydantic import Field
 from sklearn.metrics import roc_curve
 
 from medcls.config.schema import ThresholdConfig
-from medcls.decision.rule import in_words, rule_of
+from medcls.decision.rule import in_words, on_images, rule_of
 from medcls.runs.predictions import Predictions
 
 _ROUNDING = 1e-12  # 1 - 0.1 and 0.9 are one share
@@ -31,6 +31,10 @@ class Threshold:
     def by(self) -> str:
         """The rule as it is typed."""
         return in_words(self.rule)
+
+    def chosen_on(self, images: str) -> str:
+        """The rule as it is typed, and the images that it was kept on, but for a value, which is kept on none."""
+        return on_images(self.rule, images)
 
     def decide(self, probabilities: NDArray[np.floating[Any]], positive: int) -> NDArray[np.int64]:
         """The class (N,) of images with probabilities (N, C)."""

@@ -102,11 +102,14 @@ def compare_runs(a: Run, b: Run, split: str = "val") -> list[dict[str, Any]]:
     [('auroc', True), ('accuracy', True)]
     """
     from medcls.evaluation.compare import adjust, compare
+    from medcls.sweep_report.changed_images import other_images
 
     for run in (a, b):
         if split not in run.predictions:
             why = f"has predictions of {', '.join(run.predictions)}" if run.done else f"is not done: {run.reason}"
             raise UserError(f"{run.folder}: no predictions of split {split!r}; the run {why}.")
+    if why := other_images((a, b)):
+        raise UserError(f"{a.folder} and {b.folder} cannot be compared image by image. {why}")
     try:
         found = adjust(compare({a.seed: a.predictions[split]}, {b.seed: b.predictions[split]}))
     except ValueError as error:

@@ -18,6 +18,7 @@ from medcls.errors import UserError
 from medcls.predict.nets import Ensemble
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run, validation_images
+from medcls.sweep_report.changed_images import other_images
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str
 
     given: keys of the command. Raises UserError where a rule or a temperature cannot be had.
     """
-    check_classes(command, ensemble.classes)
+    check_classes(command, ensemble.classes, trained=True)
     check_given(command, given)
     runs = ensemble.judged_runs
     asked = common_rule([net.run for net in ensemble.nets if net.run is not None], command)
@@ -90,7 +91,7 @@ def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str
             f"images, to fix it on. Name such a run: run=runs/<run>. {instead}"
         )
     if not needed and not calibrate:
-        prevalence = asked.prevalence or (prevalence_of(runs[0].predictions["val"]) if runs else None)
+        prevalence = asked.prevalence or common_prevalence(runs, ensemble.unjudged)
         threshold, stated = Threshold(rule_of(asked), asked.value), asked.prevalence is not None
         return Deciding(ensemble.positive_index, threshold, None, prevalence, stated, "")
     if len(runs) == 1 and asked == rule_of_run(runs[0]):
@@ -108,6 +109,20 @@ def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str
     )
 
 
+def common_prevalence(runs: Sequence[Run], unjudged: str) -> float | None:
+    """Share of the positive of two classes among the runs' validation images; None where these are not common to all.
+
+    unjudged: why those of a net are not known, "" where they are.
+    """
+    if unjudged:
+        return None
+    try:
+        return prevalence_of(validation_of(runs))
+    except UserError as error:
+        log.warning("PPV and NPV are left out, unless threshold.prevalence is given: %s", str(error).splitlines()[0])
+        return None
+
+
 def check_given(command: ThresholdConfig, given: Collection[str]) -> None:
     """Raise UserError for a rule that is set to null, which would leave that of the runs."""
     nothing = [key for key in given if key.startswith("threshold.") and key != "threshold.prevalence"]
@@ -121,7 +136,7 @@ def check_fixed(fixed: Decision, calibrate: bool) -> None:
     if threshold.why:
         raise UserError(f"{threshold.by}: no threshold, {threshold.why}. Choose another rule. {ARGMAX}")
     if threshold.value is not None:
-        log.info("threshold %.4g: %s on %s", threshold.value, threshold.by, fixed.chosen_on)
+        log.info("threshold %.4g: %s", threshold.value, threshold.chosen_on(fixed.chosen_on))
     if not calibrate:
         return
     if temperature.value is None:
@@ -172,12 +187,13 @@ def validation_of(runs: Sequence[Run]) -> Predictions:
         for i, name in enumerate(one.names):
             rows.setdefault(name, []).append((one, i))
     first = {name: of[0] for name, of in rows.items()}
-    if len({one.data for one in found}) > 1 or any(
+    differ = len({one.data for one in found}) > 1 or any(
         one.labels[i] != first[name][0].labels[first[name][1]] for name, of in rows.items() for one, i in of
-    ):
+    )
+    if (why := other_images(runs)) or differ:
         raise UserError(
             f"run: {runs[0].folder} and the others have validation images of different data, on which no common "
-            f"threshold or temperature can be fixed. {ARGMAX}"
+            f"threshold or temperature can be fixed.{f' {why}' * bool(why)} {ARGMAX}"
         )
     return replace(
         found[0],

@@ -15,6 +15,7 @@ from medcls.predict.nets import Ensemble
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import validation_images
 from medcls.subgroups.shown import subgroups_of
+from medcls.sweep_report.changed_images import other_images
 
 
 def compared(
@@ -78,9 +79,11 @@ def internal(ensemble: Ensemble) -> tuple[tuple[Predictions, str] | None, str]:
         return None, ensemble.unjudged
     runs = ensemble.judged_runs
     split = "test" if all("test" in run.predictions for run in runs) else "val"
-    groups: dict[tuple[str, ...], list[Predictions]] = {}
-    for run in runs:
-        groups.setdefault(run.predictions[split].names, []).append(run.predictions[split])
+    if why := other_images(runs):
+        return None, f"the runs were judged on different images ({why.rstrip('.')})"
+    groups: dict[tuple[Any, ...], list[Predictions]] = {}
+    for found in (run.predictions[split] for run in runs):
+        groups.setdefault((found.data, found.names, found.labels.tobytes()), []).append(found)
     together = [_together(group) for group in groups.values()]
     called = "test images" if split == "test" else validation_images(runs[0].metrics)
     if len(together) == 1:

@@ -86,7 +86,8 @@ def write_table_of(
     """Write predictions.csv, a row for each readable image; columns as docs/predict.md has them."""
     own = mean_and_spread(judged.probabilities)[0]
     chosen, two = how.decide(own), len(ensemble.classes) == 2
-    threshold: float | str = (how.shown_threshold or 0.5) if two else "argmax"
+    limit = how.shown_threshold
+    threshold: float | str = "argmax" if not two else 0.5 if limit is None else limit
     mean, spread = how.shown(own), mean_and_spread(how.shown(judged.probabilities))[1]
     rows = []
     for i, name in enumerate(inputs.names):

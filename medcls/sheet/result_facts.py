@@ -120,7 +120,7 @@ def output(record: Record) -> Fact | None:
         return None
     threshold, positive = decision.threshold, record.metrics["positive"]
     if threshold.value is not None:
-        how = f"{positive} from {threshold.value:.4g} on, by {threshold.by} on {decision.chosen_on}"
+        how = f"{positive} from {threshold.value:.4g} on, by {threshold.chosen_on(decision.chosen_on)}"
     else:
         how = "the most probable" + (f" (no threshold by {threshold.by}: {threshold.why})" if threshold.rule else "")
     return record.fact(f"A probability for each class; the class chosen is {how}.", "decision.json")

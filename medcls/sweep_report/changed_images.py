@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from medcls.config.knobs import knob
 from medcls.errors import UserError
@@ -25,6 +26,11 @@ def changed_images(runs: Iterable[Run]) -> str:
         return ""
     others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
     return f"The images changed between runs: {changed[0][0].name}{others} had others than {changed[0][1].name}."
+
+
+def other_images(runs: Iterable[Run]) -> str:
+    """The same of runs that are to judge the same images, wherever these lie: images of one name must be one image."""
+    return changed_images(replace(run, values={}) for run in runs)
 
 
 def _fingerprint(run: Run) -> str | None:

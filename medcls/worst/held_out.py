@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medcls.errors import UserError
 from medcls.predict.nets import Ensemble
 from medcls.runs.run import Run
+from medcls.sweep_report.changed_images import other_images
 
 Array = NDArray[np.float64]
 
@@ -50,6 +51,8 @@ def held_out(ensemble: Ensemble) -> HeldOut:
     if ensemble.unjudged:
         raise UserError(f"run: {ensemble.unjudged}. Expected finished runs, which keep predictions: run=runs/<run>")
     runs = ensemble.judged_runs
+    if why := other_images(runs):
+        raise UserError(f"run: {why} Name runs on the same images.")
     folded = len({run.fold for run in runs if run.fold}) > 1
     has_test = all("test" in run.predictions for run in runs)
     order = (["test"] if has_test else ["val"]) if folded else ["test", "val"]
