@@ -9,6 +9,7 @@ import logging
 import os
 import pkgutil
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,11 @@ def test_probabilities_of_image_files_equal_those_of_the_run_bit_for_bit(channel
     assert classifier.classes == ("a", "b")
     assert np.array_equal(classifier.predict(paths, batch_size=config.batch_size), expected.astype(np.float32))
     assert classifier.predict(map(str, paths), batch_size=64) == pytest.approx(expected, abs=1e-6)
+    for wrong in ("8", 1.5, 0, True):
+        with pytest.raises(UserError, match=f"batch_size: found {wrong!r}, expected an integer of 1 or more"):
+            classifier.predict(paths, batch_size=wrong)
+    with pytest.raises(UserError, match="allow: found None, expected a list of dotted paths"):
+        medcls.load_classifier(run.folder, allow=None)
     assert classifier.predict(paths[0]) == pytest.approx(expected[:1], abs=1e-6)
     other_window = medcls.compose(*TINY, data="folder", data__root=files, data__channels=channels)
     images, table = (medcls.load_images(other_window), medcls.load_images(config)), medcls.load_images(config).table
@@ -407,6 +413,11 @@ def test_runs_that_cannot_be_compared_are_readable_errors(config, tmp_path):
     run = medcls.train(config, tmp_path / "run", show=False)
     with pytest.raises(UserError, match="no predictions of split 'test'; the run has predictions of val"):
         medcls.compare_runs(run, run, "test")
+    other = Path(shutil.copytree(run.folder, tmp_path / "other"))
+    data = json.loads((other / "data.json").read_text())
+    (other / "data.json").write_text(json.dumps(data | {"fingerprint": "of others"}))
+    with pytest.raises(UserError, match="The images changed between runs: other had others than run"):
+        medcls.compare_runs(run, medcls.read_run(other))
     (tmp_path / "run/metrics.json").unlink()
     with pytest.raises(UserError, match="the run is not done: the run ended, but its files are incomplete"):
         medcls.compare_runs(run, medcls.read_run(run.folder))

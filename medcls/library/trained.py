@@ -41,8 +41,9 @@ class TrainedClassifier:
         files are refused.
         Raises UserError for another type or shape, which a net would silently misjudge, and for unreadable files.
         """
-        if batch_size < 1:
-            raise UserError(f"batch_size: found {batch_size}, expected 1 or more.")
+        for name, value in (("batch_size", batch_size), ("max_pixels", max_pixels)):
+            if type(value) is not int or value < 1:
+                raise UserError(f"{name}: found {value!r}, expected an integer of 1 or more.")
         pixels = torch.from_numpy(as_trained(images, self.preprocessing, max_pixels))
         with torch.inference_mode():
             batches = (pixels[i : i + batch_size] for i in range(0, len(pixels), batch_size))
@@ -74,6 +75,8 @@ def load_classifier(path: Path | str, *, allow: Collection[str] = ()) -> Trained
     Traceback (most recent call last):
     medcls.errors.UserError: images: found float64 from 0.501961 to 0.501961, expected uint8 from 0 to 255, ...
     """
+    if isinstance(allow, str) or not isinstance(allow, Collection):
+        raise UserError(f'allow: found {allow!r}, expected a list of dotted paths, such as ["mynet.SmallResNet"].')
     path = Path(path)
     checkpoint = RunFolder(path).best if path.is_dir() else path
     if not checkpoint.is_file():
