@@ -28,7 +28,7 @@ from medcls.runs.history import best_row
 from medcls.runs.run import validation_images
 from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
-from medcls.sources.location import check_outside_images, find_root
+from medcls.sources.location import check_outside_images, find_root, manifest_place
 from medcls.sources.subset import with_part_of_training
 from medcls.subgroups.columns import write_columns
 from medcls.training.build import check_parts
@@ -138,7 +138,8 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
     environment = describe_environment(overrides)
     if (weights := weights_file(config.model)) is not None:
         environment["weights_sha256"] = sha256(weights.read_bytes()).hexdigest()
-    folder.begin(config.plain(), image_set.describe(), environment)
+    place = manifest_place(config.data)
+    folder.begin(config.plain(), image_set.describe() | ({"manifest": str(place)} if place else {}), environment)
 
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:

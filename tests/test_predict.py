@@ -22,7 +22,9 @@ from medcls.config import check_config
 from medcls.errors import UserError
 from medcls.predict import judging
 from medcls.predict.inputs import list_inputs
+from medcls.predict.nets import find_nets
 from medcls.predict.report import difference
+from medcls.predict.training_images import TrainingImages, training_images
 
 PREDICT = "medcls.predict"
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "batch_size=4"]
@@ -312,6 +314,28 @@ def test_list_that_may_mean_more_than_is_read_is_refused(elsewhere, header, word
         list_inputs(config, ("a", "b"), None, None)
     assert message in str(caught.value)
     assert "rename metadata.csv" in str(caught.value)
+
+
+def test_manifest_named_from_the_working_folder_is_found_from_elsewhere_and_where_the_images_moved(
+    make_folder, train, tmp_path, monkeypatch
+):
+    root, cache = make_folder(counts={"train": 6, "val": 4}), tmp_path / "cache"
+    files = [path.relative_to(root) for path in sorted(root.rglob("*.*"))]
+    rows = [f"{file.as_posix()},{file.parts[1]},{file.parts[0]}" for file in files]
+    (root / "list.csv").write_text("\n".join(["path,label,split", *rows, ""]))
+    place = os.path.relpath(root, tmp_path / "working")
+    words = [f"data.root={place}", f"data.manifest={place}/list.csv", "audit=none", "logger=none", "epochs=1"]
+    run = train(*TINY, "data=folder", *words).folder
+    monkeypatch.chdir(tmp_path)
+    (net,) = find_nets([run], None, ()).nets
+    stored = json.loads((run / "data.json").read_text())
+    assert stored["manifest"] == str(root.resolve() / "list.csv")
+    for content in (stored, {key: value for key, value in stored.items() if key != "manifest"}):  # as older runs
+        (run / "data.json").write_text(json.dumps(content))
+        assert isinstance(training_images(net, cache, ()), TrainingImages)
+        moved = root.rename(tmp_path / "moved")
+        assert isinstance(training_images(net, cache, (), moved), TrainingImages)
+        moved.rename(root)
 
 
 def test_moved_training_images_are_told_and_nothing_is_compared(trained, command, elsewhere, caplog):

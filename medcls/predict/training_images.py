@@ -1,6 +1,6 @@
 """The images that the nets were trained on and chosen by, where they are still what they were."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ def training_images(
     told = described(net)
     if told.get("simulated"):
         return "they were simulated"
+    former = told.get("root")
     if moved_to is not None:
         told["root"] = str(moved_to)
     if told.get("root") and not Path(told["root"]).is_dir():
@@ -55,6 +56,7 @@ def training_images(
         changes: dict[str, Any] = {"cache_dir": cache_dir, "on_unreadable": "skip"}
         if told.get("root"):
             changes["root"] = Path(told["root"])
+            changes["manifest"] = _manifest(config, told, Path(former or told["root"]))
         if config.data.medmnist is not None:
             changes["medmnist"] = config.data.medmnist.model_copy(update={"download": False})
         data = config.data.model_copy(update=changes)
@@ -68,3 +70,16 @@ def training_images(
     if images.fingerprint != told.get("fingerprint"):
         return f"those in {told.get('root')} have changed since"
     return TrainingImages(images, config.model_copy(update={"data": data}))
+
+
+def _manifest(config: Config, told: Mapping[str, Any], former: Path) -> Path | None:
+    """The manifest where it is now: below the images' folder, as it was below their former one, or where it was.
+
+    told: content of data.json with the present root; that of an older run does not say where the manifest lay.
+    """
+    if (name := config.data.manifest) is None:
+        return None
+    place = Path(told["manifest"]) if "manifest" in told else name
+    roots = (former, config.data.root or place.parent)
+    below = [Path(told["root"]) / place.relative_to(root) for root in roots if place.is_relative_to(root)]
+    return next((file for file in [*below, place] if file.is_file() and file.is_absolute()), name)

@@ -74,6 +74,14 @@ def find_manifest(manifest: Path, root: Path, *, says_root: bool) -> list[Manife
     )
 
 
+def manifest_place(config: DataConfig) -> Path | None:
+    """Where the manifest lies, which may be named relative to the working folder; None without one for all splits."""
+    if config.manifest is None:
+        return None
+    found = find_manifest(config.manifest, find_root(config))
+    return None if any(one.folder for one in found) else found[0].file.parent.resolve() / found[0].file.name
+
+
 def manifests_of_splits(root: Path, name: Path) -> list[Manifest]:
     """Files of that name in the split folders of ``root``. Raises UserError unless each of them or none has one."""
     folders = sorted(folder for folder in root.iterdir() if split_named(folder.name) and folder.is_dir())
