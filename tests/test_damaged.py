@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from conftest import TINY
 from sweeping import results
 from test_old_runs import OLD, SWEEP
 
+import medcls
 from medcls.atomic import remove_partial
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS
+from medcls.predict.nets import find_nets
 from medcls.runs.history import read_history
 from medcls.runs.reading import read_yaml
 from medcls.runs.run import SHARES, read_run
@@ -128,6 +131,29 @@ def test_damaged_run_of_a_sweep_does_not_cost_its_report(command, old):
     assert len(done) == 2
     assert spoilt.parent.name not in done
     assert "predictions.csv" in (folder / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"data": [1]}, "data: "),
+        ({"data": {"split": [1]}}, "data.split: "),
+        ({"data": {"split": {"folds": "abc"}}}, "data.split.folds: "),
+        ({"data": {"split": {"folds": 3, "fold": 3}}}, "found data.split.fold=3, expected 0 to 2"),
+        ({"seed": "abc"}, "seed: "),
+        ({"seed": None}, "seed: "),
+    ],
+)
+def test_configuration_that_says_no_seed_or_fold_is_named_by_whoever_needs_them(command, old, change, told):
+    folder = old("finished")
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(read_yaml(file) | change))
+    for read in (medcls.read_run, lambda folder: find_nets([folder], None, ())):
+        with pytest.raises(UserError, match=f"{re.escape(str(file))}: .*{re.escape(told)}"):
+            read(folder)
+    packed = command("medcls", "pack", f"run={folder}", "output=x.zip")
+    assert (packed.status, f"{file}: " in packed.err, told in packed.err) == (2, True, True), packed.err
+    assert [row["variant"] for row in medcls.read_sweep(folder)] == ["unknown"]
 
 
 def with_accuracy(metrics, value):

@@ -5,7 +5,8 @@ from typing import Any
 
 from medcls.errors import UserError
 from medcls.runs.predictions import prediction_rows as rows_of
-from medcls.runs.run import Run, read_config
+from medcls.runs.folder import RunFolder
+from medcls.runs.run import Run, read_config, seed_and_fold
 from medcls.runs.run import read_run as read_any_run
 from medcls.sweep.sweep_folder import flat
 
@@ -36,7 +37,8 @@ def read_run(folder: Path | str) -> Run:
             f"{folder}: not a run folder (no config.yaml that can be read).\n  Name the folder of a run, such as one "
             "below runs/; of a sweep: medcls.read_sweep(folder)."
         )
-    return read_any_run(folder, folder.name, folder.name, int(config.get("seed", 0)), dict(flat(config)))
+    seed, fold = seed_and_fold(config, RunFolder(folder).config)
+    return read_any_run(folder, folder.name, folder.name, seed, dict(flat(config)), fold)
 
 
 def prediction_rows(run: Run) -> list[dict[str, Any]]:

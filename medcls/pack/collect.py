@@ -13,6 +13,7 @@ import torch
 from medcls.atomic import json_bytes
 from medcls.audit.wording import first_sentences
 from medcls.errors import UserError
+from medcls.pack.ended import check_ended
 from medcls.pack.layout import LAST, OF_RUN, VERDICTS, wrong_with
 from medcls.pack.recompute import last_is_best, verdicts_of
 from medcls.pack.strip import Stripper
@@ -76,6 +77,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
             name, number = f"{path.resolve().name}_{number}", number + 1
         sweep = read_sweep(path)
         source = Source(path, name, sweep.runs, sweep if is_sweep(path) else None)
+        for run in source.runs:
+            check_ended(run)
         if not source.finished:
             raise UserError(f"run: {path} has no table: {source.runs[0].reason}. Finish it first.")
         found.append(source)

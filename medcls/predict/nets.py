@@ -21,7 +21,8 @@ from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import positive_index
-from medcls.runs.run import Fold, Run, read_config, read_run
+from medcls.runs.reading import read_yaml
+from medcls.runs.run import Run, read_run, seed_and_fold
 from medcls.sweep_report.design import read_sweep
 from medcls.sweep_report.silent import Silent, count_silent
 from medcls.training.classifier import Classifier, load_classifier
@@ -183,10 +184,9 @@ def _checkpoints(path: Path, variant: str | None) -> Iterator[tuple[Path, Run | 
 
 
 def _run(folder: Path) -> Run:
-    config = read_config(folder) or {}
-    split = (config.get("data") or {}).get("split") or {}
-    fold = Fold(int(split["fold"]), int(split["folds"])) if split.get("folds") else None
-    return read_run(folder, folder.name, folder.name, int(config.get("seed", 0)), {}, fold)
+    file = RunFolder(folder).config
+    seed, fold = seed_and_fold(read_yaml(file), file)
+    return read_run(folder, folder.name, folder.name, seed, {}, fold)
 
 
 def _of_variant(path: Path, variant: str | None) -> list[Run]:

@@ -76,12 +76,24 @@ def read_json(path: Path, shape: type[Shape]) -> Shape:
     """
     try:
         content = json.loads(_read(path))
-        TypeAdapter(shape).validate_python(content)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: damaged or of another program ({_reason(error)}).\n{_WHAT_TO_DO}") from error
+        raise _damaged(path, error) from error
+    return of_shape(content, shape, path)
+
+
+def of_shape(content: Any, shape: type[Shape], path: Path) -> Shape:
+    """``content`` of the file ``path``, or a part of it. Raises UserError where it is not of ``shape``."""
+    try:
+        TypeAdapter(shape).validate_python(content)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
     return content  # type: ignore[no-any-return]
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: damaged or of another program ({_reason(error)}).\n{_WHAT_TO_DO}")
 
 
 def _read(path: Path) -> str:

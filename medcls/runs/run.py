@@ -13,7 +13,7 @@ from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
 from medcls.runs.history import Row, read_history
 from medcls.runs.predictions import Predictions, read_predictions
-from medcls.runs.reading import read_json, read_yaml
+from medcls.runs.reading import of_shape, read_json, read_yaml
 
 # Metrics that are shares of images, or an area; those of the user's own may have any value.
 SHARES = ("accuracy", "balanced_accuracy", "auroc", "sensitivity", "specificity", "f1")
@@ -94,6 +94,19 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def seed_and_fold(config: Mapping[str, Any], file: Path) -> tuple[int, Fold | None]:
+    """What a stored configuration, of the run's ``file``, says of both; a seed that it lacks is 0.
+
+    Raises UserError for values that no run can have.
+    """
+    told = of_shape(config, _Repetition, file)
+    split = told.get("data", {}).get("split", {})
+    folds, fold = split.get("folds"), split.get("fold", 0)
+    if folds is not None and fold >= folds:
+        raise UserError(f"{file}: found data.split.fold={fold}, expected 0 to {folds - 1} (data.split.folds={folds}).")
+    return told.get("seed", 0), Fold(fold, folds) if folds is not None else None
+
+
 def validation_images(metrics: Mapping[str, Any]) -> str:
     """What the images are called that the best epoch was chosen on; metrics: content of metrics.json."""
     return "test images, as validation" if metrics.get("test_validates") else "validation images"
@@ -146,6 +159,25 @@ class Metrics(TypedDict):
     best: "Epoch"
     last: "Epoch"
     test: NotRequired[dict[str, Any] | None]
+
+
+_Count = Annotated[int, Field(ge=0, strict=True)]
+
+
+class _Split(TypedDict):
+    folds: NotRequired[Annotated[int, Field(ge=2, strict=True)] | None]
+    fold: NotRequired[_Count]
+
+
+class _Data(TypedDict):
+    split: NotRequired[_Split]
+
+
+class _Repetition(TypedDict):
+    """The part of config.yaml that says which seed and fold a run is of."""
+
+    seed: NotRequired[_Count]
+    data: NotRequired[_Data]
 
 
 class Epoch(TypedDict):

@@ -10,7 +10,7 @@ from medcls.config.stored import with_defaults
 from medcls.errors import UserError
 from medcls.evaluation.metrics import METRICS
 from medcls.runs.history import COLUMNS
-from medcls.runs.run import Fold, Run, read_config, read_run, validation_images
+from medcls.runs.run import Fold, Run, read_config, read_run, seed_and_fold, validation_images
 from medcls.sweep_report.contract import read_contract
 from medcls.sweep_report.family import Pair, family
 from medcls.sweep_report.knobs import derive_knobs, name_variant, show_value, sort_key
@@ -149,10 +149,8 @@ def _from_runs(folder: Path) -> Sweep:
     variants = {names[path]: knobs[path] for path in sorted(knobs, key=lambda path: sort_key(knobs[path]))}
     runs = []
     for path in folders:
-        config = configs.get(path, {})
-        fold = _fold(config.get("data", {}).get("split", {}))
+        seed, fold = seed_and_fold(configs.get(path, {}), path)
         where = str(path.relative_to(folder)) if path != folder else folder.resolve().name
-        seed = int(config.get("seed", 0))
         runs.append(read_run(path, where, names.get(path, "unknown"), seed, knobs.get(path, {}), fold))
     order = {name: i for i, name in enumerate(variants)}
     runs.sort(key=lambda run: (order.get(run.variant, len(order)), run.seed, run.fold or (), run.name))
@@ -168,11 +166,10 @@ def _usable(path: Path) -> dict[str, Any] | None:
         return None
     config = with_defaults(config)
     try:
-        int(config["seed"])
-        _fold(config["data"]["split"])
-    except (KeyError, TypeError, ValueError):
+        seed_and_fold(config, path)
+    except UserError:
         return None
-    return config
+    return config if "split" in config.get("data", {}) else None
 
 
 def _run_folders(folder: Path) -> set[Path]:
@@ -182,7 +179,7 @@ def _run_folders(folder: Path) -> set[Path]:
 
 
 def _fold(content: Mapping[str, Any]) -> Fold | None:
-    """Fold of a job of sweep.json, or of data.split of a configuration."""
+    """Fold of a job of sweep.json."""
     return Fold(int(content["fold"]), int(content["folds"])) if content.get("folds") else None
 
 
