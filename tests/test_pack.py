@@ -26,6 +26,7 @@ from medcls.errors import UserError
 from medcls.pack.archive import opened
 from medcls.pack.collect import checkpoint
 from medcls.pack.command import check_names_nothing, pack
+from medcls.pack.layout import CHECKPOINTS, OF_RUN
 from medcls.pack.schema import ConfigWithPack
 from medcls.pack.strip import Machine, Stripper
 from medcls.runs.checkpoint import read_checkpoint
@@ -212,6 +213,36 @@ def test_doctored_pack_is_refused(packed, tmp_path, told):
     with pytest.raises(UserError, match=message), opened(tmp_path / "x.zip"):
         raise AssertionError("opened")
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
+
+
+UNSOUND = {
+    "done by its status.json, but the run ended": {"predictions.csv": lambda text: text[: text[:-1].rfind("\n") + 1]},
+    "metrics.json": {"metrics.json": None},
+    "config.yaml: missing": {"config.yaml": None},
+    "config.yaml: damaged": {"config.yaml": lambda text: f"{text}seed: abc\n".replace("\nseed: 0\n", "\n")},
+    "found no number": dict.fromkeys([*OF_RUN, *CHECKPOINTS]),
+    "images.runs/finished": {"../../manifest.json": lambda text: text.replace("{}", '{"runs/finished": "/home"}', 1)},
+    "images.runs/other": {"../../manifest.json": lambda text: text.replace("{}", '{"runs/other": "images/1/.."}', 1)},
+}
+
+
+@pytest.mark.parametrize("told", UNSOUND)
+def test_pack_whose_files_do_not_bear_out_what_it_says_is_refused_and_not_reproduced(
+    packed, tmp_path, command, caplog, told
+):
+    caplog.set_level("INFO")
+    with zipfile.ZipFile(packed) as archive:
+        found = {name: archive.read(name) for name in archive.namelist()}
+    changes = {}
+    for name, change in UNSOUND[told].items():
+        inside = os.path.normpath(f"runs/finished/{name}")
+        changes[inside] = None if change is None else change(found[inside].decode()).encode()
+        assert changes[inside] != found.get(inside, b"")
+    file = doctored(packed, tmp_path / "x.zip", changes)
+    done = command("medcls", "verify", str(file))
+    assert (done.status, told in done.err, f"{file}: " in done.err) == (2, True, told != "found no number"), done.err
+    assert "medcls_verify" not in done.err
+    assert "reproduced" not in caplog.text
 
 
 def test_links_duplicates_wrong_checksums_and_wrong_sizes_are_refused(packed, tmp_path):

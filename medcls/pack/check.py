@@ -10,6 +10,7 @@ from medcls.evaluation.metrics import Metric
 from medcls.pack.anew import Images, anew
 from medcls.pack.archive import Opened, check_checkpoint
 from medcls.pack.compared import Number
+from medcls.pack.ended import check_ended
 from medcls.pack.last_epoch import packed_last
 from medcls.pack.layout import VERDICTS
 from medcls.pack.recompute import run_numbers, sweep_numbers
@@ -39,12 +40,13 @@ def check(pack: Opened, config: ConfigWithPack | ConfigWithVerify, root: Path | 
     for file in sorted(pack.folder.rglob("*.ckpt")):
         check_checkpoint(file)
     allowed = {*config.own_code, *config.allow}
-    for folder in sorted((pack.folder / "runs").iterdir()):
+    for folder in sorted((pack.folder / "runs").glob("*")):
         sweep = read_sweep(folder)
         if is_sweep(folder):
             yield Part(folder.name, tuple(sweep_numbers(sweep, folder / VERDICTS)))
         for run in sweep.runs:
             name = folder.name if not is_sweep(folder) else f"{folder.name}/{run.name}"
+            check_ended(run)
             if not run.done:
                 yield Part(name, (), f"not finished: {run.reason}")
                 continue

@@ -34,7 +34,7 @@ class Manifest(TypedDict):
 
     pack: Literal[1]
     medcls: str
-    images: dict[str, str]
+    images: dict[str, Annotated[str, Field(pattern="^images/[0-9]+$")]]
     files: dict[str, File]
 
 

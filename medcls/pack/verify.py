@@ -68,9 +68,11 @@ def count(numbers: Sequence[Number], within: float) -> str:
 
 
 def tell_end(parts: Sequence[Part], within: float) -> int:
-    """Print the verdict; returns the exit status."""
+    """Print the verdict; returns the exit status. Raises UserError where nothing was recomputed."""
     numbers = [number for part in parts for number in part.numbers]
     wrong = [number for number in numbers if not number.why and not number.same(within)]
+    if all(number.why for number in numbers):
+        raise UserError("verify: found no number in the pack that can be recomputed, expected the table of a run.")
     log.info("\n%s", count(numbers, within))
     if wrong:
         log.info("NOT REPRODUCED: %d numbers differ by more than %g", len(wrong), within)
