@@ -146,6 +146,21 @@ def test_nothing_is_written_into_the_data_folder_even_where_asked_to(train, make
     assert not [path for path in root.rglob("*") if path.is_file() and path.suffix not in (".png", ".jpg")]
 
 
+def test_no_command_on_a_trained_net_writes_among_its_images_or_those_that_it_judges(train, make_folder, command):
+    root, other = make_folder(), make_folder(counts={"": 4})
+    run = train(*FAST, f"data.root={root}").folder
+    before = [state_of(root), state_of(other)]
+    commands = {"predict": "out", "robustness": "out", "explain": "out", "errors": "out", "sheet": "out"}
+    commands |= {"export": "x.onnx", "pack": "x.zip"}
+    for name, written in commands.items():
+        judged = [f"data.root={other}"] if name in ("predict", "robustness", "explain") else []
+        for images in [root, *([other] if judged else [])]:
+            refused = command("medcls", name, f"run={run}", *judged, f"output={images}/{written}")
+            assert refused.status == 2, (name, refused.out)
+            assert f"output: {images}/{written} lies in the folder of the images, {images}," in refused.err, refused.err
+    assert [state_of(root), state_of(other)] == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_folder_of_a_stopped_command_is_left_as_it_was_and_the_same_command_succeeds(
     command, monkeypatch, caplog, number

@@ -55,7 +55,7 @@ def explain(config: ConfigWithExplain, *, given_images: bool) -> Path:
     use_device(config.trainer)
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
-    folder = new_folder(config.output, f"explain_{ensemble.title}")
+    folder = new_folder(config.output, f"explain_{ensemble.title}", config.data, ensemble.runs)
     net = ensemble.nets[0]
     trained = to_train_on(net, config, allowed) if config.explain.retrain else None
     if given_images:

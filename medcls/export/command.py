@@ -17,6 +17,7 @@ from medcls.export.parity import check_parity, expected, images_to_compare
 from medcls.export.schema import ConfigWithExport
 from medcls.predict.deciding import Deciding, deciding, validation_of
 from medcls.predict.nets import Ensemble, Net, find_nets
+from medcls.predict.new_folder import output_path
 from medcls.predict.training_images import described
 from medcls.quoting import typed
 
@@ -32,7 +33,7 @@ def export(config: ConfigWithExport, given: Collection[str]) -> Path:
     form = FORMATS[config.format]
     form.check()
     ensemble = find_nets(config.run, config.variant, {*config.own_code, *config.allow})
-    path = config.output or Path("runs") / f"{ensemble.title}{form.ending}"
+    path = output_path(config.output, f"{ensemble.title}{form.ending}", config.data, ensemble.runs)
     check_output(path, form.ending, config.format)
     how = deciding(ensemble, config.threshold, given, calibrate=False)
     graph = Graph(ensemble, how.threshold.value, temperature_of(ensemble))

@@ -15,6 +15,7 @@ from medcls.pack.last_epoch import last_predictions
 from medcls.pack.layout import MANIFEST, is_text
 from medcls.pack.schema import ConfigWithPack
 from medcls.pack.strip import Machine, Stripper, strings_in
+from medcls.predict.new_folder import output_path
 from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
 
@@ -31,7 +32,8 @@ def pack(config: ConfigWithPack) -> Path:
     if config.images and not config.nets:
         raise UserError("nets: found false beside images=true, expected true: images are packed for the nets to judge.")
     sources = find_sources(config.run)
-    path = config.output or Path("runs") / f"{title_of(sources)}.zip"
+    runs = [run for source in sources for run in source.runs]
+    path = output_path(config.output, f"{title_of(sources)}.zip", config.data, runs)
     check_output(path)
     roots = sorted(set(roots_of(sources).values()))
     machine = Machine([*roots, *(str(source.folder.absolute()) for source in sources)], config.keep)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from medcls.predict.folder import PredictFolder
 from medcls.predict.inputs import Inputs, list_inputs
 from medcls.predict.judging import Judged, device_of, judge_files, remove_parts
 from medcls.predict.nets import Ensemble, find_nets, mean_and_spread
+from medcls.predict.new_folder import output_path
 from medcls.predict.ordinary import ordinary
 from medcls.predict.overlap import find_overlap, without_seen
 from medcls.predict.saved import check_folder, chosen_counts, what_was_asked, write_summary, write_table_of
@@ -51,7 +51,8 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     inputs = list_inputs(config.data, ensemble.classes, classes_of(of_run), config.labelled)
     own = metrics_of_own(ensemble, allowed)
     how = deciding(ensemble, config.threshold, given, config.calibrate)
-    folder = PredictFolder(config.output or Path("runs") / f"predict_{inputs.title}_by_{ensemble.title}")
+    name = f"predict_{inputs.title}_by_{ensemble.title}"
+    folder = PredictFolder(output_path(config.output, name, config.data, ensemble.runs))
     check_folder(folder, {}, inputs, config.data)  # before the images are compared, which takes a while
     trained = [training_images(net, cache_folder(config.data.cache_dir), allowed) for net in ensemble.nets]
     inputs, notice = never_seen(inputs, trained, config)

@@ -88,6 +88,11 @@ class Ensemble:
         return next(filter(None, (net.unjudged for net in self.nets)), "")
 
     @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs that they are of."""
+        return tuple(net.run for net in self.nets if net.run is not None)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.nets[0].module.hparams["classes"])
 
@@ -109,12 +114,12 @@ class Ensemble:
     @property
     def simulated(self) -> bool:
         """Whether a net was trained on simulated images."""
-        return any(bool(net.run and net.run.metrics.get("simulated")) for net in self.nets)
+        return any(bool(run.metrics.get("simulated")) for run in self.runs)
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What must be said wherever metrics of the nets are shown: of training images that leak."""
-        return tuple(sorted({str(of) for net in self.nets if net.run and (of := net.run.metrics.get("notice"))}))
+        return tuple(sorted({str(of) for run in self.runs if (of := run.metrics.get("notice"))}))
 
     @property
     def doubts(self) -> tuple[str, ...]:

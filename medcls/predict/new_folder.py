@@ -1,22 +1,50 @@
-"""The new folder that a command leaves: all of it, or nothing."""
+"""Where a command on trained nets writes: elsewhere than among images, and all of a new folder, or nothing."""
 
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from medcls.atomic import telling_of_full_disk
+from medcls.config import DataConfig
+from medcls.config.targets import KEY
 from medcls.errors import UserError
-from medcls.sources.location import expanded
+from medcls.runs.folder import RunFolder
+from medcls.runs.run import Run
+from medcls.sources.location import check_outside, check_outside_images, expanded
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # what a rename says of another's folder or file
 
 
-def new_folder(output: Path | None, name: str) -> Path:
-    """Where to write: ``output``, else ``name`` below runs/. Raises UserError for a file, or a folder with files."""
-    folder = expanded(output) if output else Path("runs") / name
+def output_path(output: Path | None, name: str, data: DataConfig, runs: Iterable[Run]) -> Path:
+    """Where to write: ``output``, else ``name`` below runs/.
+
+    Raises UserError for a place among the images of ``data``, or of one of the ``runs`` where these are still there.
+    """
+    path = expanded(output) if output else Path("runs") / name
+    check_outside_images("output", path, data)
+    for root in {root for run in runs if (root := _images_of(run)) is not None}:
+        check_outside("output", path, root)
+    return path
+
+
+def _images_of(run: Run) -> Path | None:
+    """Folder of a run's images; None of arrays, of what a list or code names, and where it is not known or gone."""
+    data = run.config.get("data")
+    if not isinstance(data, Mapping) or data.get("manifest") or data.get(KEY):
+        return None
+    try:
+        root = RunFolder(run.folder).read_data()["root"]
+    except UserError:
+        return None
+    return Path(root) if root and Path(root).is_dir() else None
+
+
+def new_folder(output: Path | None, name: str, data: DataConfig, runs: Iterable[Run]) -> Path:
+    """The same for a folder. Raises UserError for a file, or a folder with files, too."""
+    folder = output_path(output, name, data, runs)
     if folder.is_file() or (folder.is_dir() and _names(folder)):
         raise _taken(folder)
     return folder

@@ -36,7 +36,7 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
         raise UserError("robustness: no grade of any edit. Expected some, such as robustness.noise=[8,16].")
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
-    folder = new_folder(config.output, f"robustness_{ensemble.title}")
+    folder = new_folder(config.output, f"robustness_{ensemble.title}", config.data, ensemble.runs)
     thresholds = [threshold_of(net).value for net in ensemble.nets]
     judged = judge(config, ensemble, grades, keys, allowed)
     points = points_of(ensemble, judged, config.robustness.metric)

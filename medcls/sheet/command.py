@@ -37,7 +37,7 @@ def sheet(config: ConfigWithSheet) -> Path:
     if config.external or config.maps or config.robustness:
         records = _with_folders(records, config)
     name = path.resolve().name
-    folder = new_folder(config.output, f"sheet_{name}")
+    folder = new_folder(config.output, f"sheet_{name}", config.data, [record.run for record in records])
     source = of_sweep(sweep, records) if is_sweep(path) else of_run(records[0])
     filled = fill(source)
     page = _page(sweep, name, f"Filled from the files: {', '.join(one.count for one in filled)} items.", filled)

@@ -150,9 +150,14 @@ def check_outside_images(key: str, folder: Path, config: DataConfig) -> None:
     listed = config.manifest is not None or config.target is not None
     if listed or config.uses_simulation or (config.root is None and config.default_root is None):
         return
-    root = find_root(config).resolve()
-    if folder.resolve() == root or root in folder.resolve().parents:
+    check_outside(key, folder, find_root(config))
+
+
+def check_outside(key: str, path: Path, root: Path) -> None:
+    """Raise UserError when ``path``, a file or folder that we write, is or lies in ``root``, that of the images."""
+    root = root.resolve()
+    if path.resolve() == root or root in path.resolve().parents:
         raise UserError(
-            f"{key}: {folder} lies in the folder of the images, {root}, to which nothing is written.\n"
-            f"  Name a folder elsewhere: {key}=/path/to/folder"
+            f"{key}: {path} lies in the folder of the images, {root}, to which nothing is written.\n"
+            f"  Name a place elsewhere: {key}=..."
         )

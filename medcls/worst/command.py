@@ -30,7 +30,7 @@ def errors(config: ConfigWithErrors, keys: Collection[str]) -> Path:
     """
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
-    folder = new_folder(config.output, f"errors_{ensemble.title}")
+    folder = new_folder(config.output, f"errors_{ensemble.title}", config.data, ensemble.runs)
     images = held_out(ensemble)
     how = deciding(ensemble, config.threshold, keys, False)
     mean, judged = images.mean, np.flatnonzero(images.judged)
