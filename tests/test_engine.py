@@ -99,6 +99,7 @@ def test_run_may_change_between_one_step_and_many_when_resumed(first, then, trai
 
 
 OWN = """
+    import torch
     from pytorch_lightning import Callback
 
     import medcls
@@ -128,6 +129,18 @@ OWN = """
     class Halved(medcls.Classifier):
         def compute_loss(self, logits, labels):
             return super().compute_loss(logits, labels) / 2
+
+
+    class Counting(medcls.Classifier):
+        def compute_loss(self, logits, labels):
+            step, batch = self.global_step, self.trainer.fit_loop.epoch_loop.batch_idx
+            return super().compute_loss(logits, labels) * (1 + step + batch / 10)
+
+
+    class Twice(torch.optim.SGD):
+        def step(self, closure):
+            closure()
+            return super().step(closure)
 """
 
 
@@ -165,6 +178,22 @@ def test_own_part_that_sees_every_batch_gets_them_one_by_one_and_a_line_says_so(
         assert f"seen {[(step, 4) for step in range(1, 11)] + [(11, 1)]}" in result.out
     if "Epochs" in part:
         assert "steps 11 11 10" in result.out
+
+
+def test_own_code_finds_the_counts_of_steps_and_batches_that_lightning_would_give_it(own, train):
+    run = [*RUN, *COUNTS, "classifier._target_=mine.Counting", "trainer.accumulate=2"]
+    many, single = train(*run).folder, train(*run, "trainer.steps=single").folder
+    assert rows_of(many) == rows_of(single)
+    assert rows_of(many) != rows_of(train(*run[:-2], run[-1]).folder)
+
+
+@pytest.mark.parametrize("steps", ["auto", "single"])
+def test_gradient_of_several_batches_is_not_computed_twice(steps, own, train):
+    twice = ["optimizer=own", "optimizer._target_=mine.Twice", f"trainer.steps={steps}"]
+    result = train(*RUN, *COUNTS, *twice, "trainer.accumulate=2")
+    assert result.status == 2
+    assert "trainer.accumulate: found more than 1 with an optimiser that computes" in result.err
+    assert train(*RUN, *COUNTS, *twice).status == 0
 
 
 def test_best_and_last_epoch_are_kept_where_epochs_are_too_short_to_write_each(train, monkeypatch):

@@ -1,6 +1,6 @@
 """One step of the optimiser, captured on a GPU where it can be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytorch_lightning as pl
@@ -13,19 +13,29 @@ from medcls.engine.choice import why_not_captured
 from medcls.engine.chunks import ChunkedImages
 from medcls.engine.rates import LendRates
 from medcls.training.classifier import Batch, Classifier
+from medcls.training.optimizer import once
 
 
 class Step:
     """Changes the weights by the mean gradient of a few batches, and sets the rate of the next step.
 
     For what ``why_single`` has no objection to, once the optimiser is there and has its state from a checkpoint.
+    begin_batch: called before each batch with its index in the epoch; not before those of a replay.
     """
 
-    def __init__(self, trainer: pl.Trainer, classifier: Classifier, data: ChunkedImages, rates: LendRates) -> None:
+    def __init__(
+        self,
+        trainer: pl.Trainer,
+        classifier: Classifier,
+        data: ChunkedImages,
+        rates: LendRates,
+        begin_batch: Callable[[int], None],
+    ) -> None:
         self.trainer = trainer
         self.classifier = classifier
         self.images = data.on_device
         self.rates = rates
+        self.begin_batch = begin_batch
         self.batch_size = data.config.batch_size
         self.index = 0
         self.options = other_than_rate(self.optimizer)
@@ -98,11 +108,13 @@ class Step:
                 torch.nn.utils.clip_grad_norm_(parameters_of(self.optimizer), self.trainer.gradient_clip_val)
             return loss
 
-        loss: Tensor = self.optimizer.step(last_gradient)  # type: ignore[arg-type, assignment]
+        gradient = once(last_gradient) if self.trainer.accumulate_grad_batches > 1 else last_gradient
+        loss: Tensor = self.optimizer.step(gradient)  # type: ignore[arg-type, assignment]
         return loss
 
     def add_gradient(self, batch: Batch, index: int, *, first: bool) -> Tensor:
         """Loss of a batch, whose share of the gradient is added to that of its step (the first: set)."""
+        self.begin_batch(index)
         images, labels = batch
         together = self.trainer.accumulate_grad_batches
         with self.trainer.precision_plugin.train_step_context():

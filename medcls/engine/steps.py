@@ -36,7 +36,7 @@ class ManySteps(_TrainingEpochLoop):
 
     def __init__(self, trainer: pl.Trainer, classifier: Classifier, data: ChunkedImages, rates: LendRates) -> None:
         super().__init__(trainer)
-        self.begin = partial(Step, trainer, classifier, data, rates)
+        self.begin = partial(Step, trainer, classifier, data, rates, self.begin_batch)
         self.step: Step | None = None  # once there is an optimiser
         self.last_beat = 0.0
 
@@ -52,23 +52,35 @@ class ManySteps(_TrainingEpochLoop):
         trainer._logger_connector.on_batch_start(chunk)
         n_steps = self.train(chunk)
         trainer._logger_connector.on_batch_end()
-        self.batch_progress.increment_by(n_batches, is_last_batch=data_fetcher.done)
-        self.automatic_optimization.optim_progress.optimizer.step.increment_by(n_steps)
         self._batches_that_stepped += n_steps - 1  # the caller counts the last one
         trainer._logger_connector.update_train_step_metrics()
 
     def train(self, chunk: Chunk) -> int:
-        """Train on the batches of a chunk, which begins with a step; returns the number of steps of the optimiser."""
+        """Train on the batches of a chunk, which begins with a step; returns the number of steps of the optimiser.
+
+        Batches and steps are counted one by one, for what asks for their numbers in the middle of it.
+        """
         self.step = self.step or self.begin()
+        steps = self.automatic_optimization.optim_progress.optimizer.step
         index, together = self.batch_progress.current.ready, self.trainer.accumulate_grad_batches
         batches, n_steps = chunk.batches(), 0
         with self.step.on_its_stream():
             while batches_of_step := list(islice(batches, together)):
                 self.step(batches_of_step, index)
+                self.begin_batch(index - 1)  # the next line counts them all, also those that a replay has not begun
                 index, n_steps = index + len(batches_of_step), n_steps + 1
-                if index == self.trainer.num_training_batches or time.monotonic() - self.last_beat > BEAT:
+                is_last = index == self.trainer.num_training_batches
+                self.batch_progress.increment_by(len(batches_of_step), is_last_batch=is_last)
+                steps.increment_by(1)
+                if is_last or time.monotonic() - self.last_beat > BEAT:
                     self.show(batches_of_step[-1], index - 1)
         return n_steps
+
+    def begin_batch(self, index: int) -> None:
+        """Count the batches of the epoch up to this one as begun."""
+        progress = self.batch_progress
+        progress.total.ready += index + 1 - progress.current.ready
+        progress.current.ready = index + 1
 
     def show(self, batch: Batch, index: int) -> None:
         """Let callbacks look."""

@@ -19,7 +19,7 @@ from medcls.models.pretrained import to_be_restored
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.predictions import positive_index
 from medcls.training.losses import build_loss, correct, n_outputs, outputs_of, probabilities, read_loss
-from medcls.training.optimizer import build_optimizer
+from medcls.training.optimizer import build_optimizer, once
 from medcls.training.schedule import build_schedule, step_schedule
 
 Batch = tuple[Tensor, Tensor]  # images (N, H, W, C) uint8, labels (N,) int64
@@ -156,8 +156,11 @@ class Classifier(pl.LightningModule):
             self.schedule.load_state_dict(self.restored_schedule)
         return optimizer
 
-    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        super().optimizer_step(*arguments, **options)
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        together = self.trainer.accumulate_grad_batches
+        super().optimizer_step(
+            epoch, batch_idx, optimizer, once(optimizer_closure) if together > 1 else optimizer_closure
+        )
         self.after_step()
 
     def after_step(self) -> None:

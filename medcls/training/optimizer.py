@@ -1,6 +1,8 @@
 """What changes the weights after each step."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,3 +26,21 @@ def build_optimizer(
     if not isinstance(built, Optimizer):
         raise UserError(f"optimizer: {optimizer.target} returned {type(built).__name__}, expected an optimiser.")
     return built
+
+
+def once(gradient: Callable[[], Any]) -> Callable[[], Any]:
+    """What an optimiser calls for a gradient of several batches; raises UserError when it does so twice in a step.
+
+    A second call would give the gradient of the last batch alone.
+    """
+    calls = count()
+
+    def of_all_batches() -> Any:
+        if next(calls):
+            raise UserError(
+                "trainer.accumulate: found more than 1 with an optimiser that computes the gradient of a step "
+                "more than once.\n  Expected trainer.accumulate=1, or another optimiser."
+            )
+        return gradient()
+
+    return of_all_batches
