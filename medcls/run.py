@@ -6,6 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
 from medcls.assembly import Training, assemble
 from medcls.atomic import write_json
 from medcls.audit.gate import Audit, audited
@@ -179,8 +181,12 @@ def train_and_score(training: Training, folder: RunFolder, own: "Sequence[Metric
     config = data.config
     length = config.epochs, config.trainer.patience
     if not history.is_over(*length):
-        with asking_the_driver():
-            trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
+        try:
+            with asking_the_driver():
+                trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
+        except MisconfigurationException as error:  # of callbacks and loggers that do not go together
+            hint = "" if config.loggers else "\n  Some callbacks need a logger: loggers=[csv]"
+            raise UserError(f"Lightning cannot train with these parts: {error}{hint}") from error
         if not history.is_over(*length):  # Lightning takes StopIteration for the end, too
             raise UserError(
                 f"training ended after {len(history.rows)} of {config.epochs} epochs: a callback or Classifier of your "

@@ -61,8 +61,7 @@ def locate(target: str, key: str) -> Any:
 def call(target: str, arguments: Mapping[str, Any], key: str, *positional: Any, **context: Any) -> Any:
     """What ``target`` returns for ``positional``, ``context`` and the user's ``arguments``.
 
-    Raises UserError for an argument that it does not take, one that it lacks, and where it fails by a ValueError,
-    TypeError, KeyError or ImportError.
+    Raises UserError for an argument that it does not take, one that it lacks, and where it fails.
     """
     function = locate(target, key)
     if not callable(function):
@@ -70,7 +69,9 @@ def call(target: str, arguments: Mapping[str, Any], key: str, *positional: Any, 
     check_arguments(function, arguments, key, *positional, **context)
     try:
         return function(*positional, **context, **arguments)
-    except (ValueError, TypeError, KeyError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the user's code may raise anything
         raise UserError(f"{key}: {target} failed: {type(error).__name__}: {error}") from error
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.optim import Optimizer
 
@@ -23,8 +23,6 @@ STEP_METHODS = (
     *("clip_gradients", "configure_gradient_clipping", "manual_backward", "lr_scheduler_step"),
     *("transfer_batch_to_device", "on_before_batch_transfer", "on_after_batch_transfer"),
 )
-# They change how many batches make a step while the training runs.
-REACH_INTO_LOOPS = (GradientAccumulationScheduler, StochasticWeightAveraging)
 
 
 def why_single(config: TrainerConfig, classifier: Classifier, callbacks: Sequence[pl.Callback]) -> str | None:
@@ -43,8 +41,8 @@ def why_single(config: TrainerConfig, classifier: Classifier, callbacks: Sequenc
         return f"{type(classifier).__name__} optimises by hand"
     for callback in callbacks:
         name = type(callback).__name__
-        if isinstance(callback, REACH_INTO_LOOPS):
-            return f"{name} changes Lightning's loops"
+        if isinstance(callback, GradientAccumulationScheduler):
+            return f"{name} changes how many batches make a step"
         for hook in BATCH_HOOKS:
             if is_overridden(hook, callback, pl.Callback):
                 return f"{name} has {hook}"

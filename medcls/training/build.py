@@ -9,6 +9,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import StochasticWeightAveraging
 from pytorch_lightning.loggers import Logger
 
 from medcls.config import Config
@@ -21,8 +22,13 @@ from medcls.training.checkpoints import AtomicCheckpointIO
 from medcls.training.classifier import Classifier, subclass
 from medcls.training.device import TF32, allow_tf32
 from medcls.training.losses import check_loss
+from medcls.training.optimizer import try_optimizer
+from medcls.training.own_methods import check_methods
 from medcls.training.randomness import seed_everything
 from medcls.training.schedule import length
+
+# New in Lightning 2.6.
+AVERAGING = (StochasticWeightAveraging, getattr(pl.callbacks, "WeightAveraging", StochasticWeightAveraging))
 
 
 def check_parts(config: Config) -> None:
@@ -35,15 +41,18 @@ def check_parts(config: Config) -> None:
     optimizer, schedule, classifier = config.optimizer, config.scheduler, config.classifier
     if isinstance(optimizer, OwnOptimizer):
         check_arguments(locate(optimizer.target, "optimizer"), optimizer.arguments(), "optimizer", [], lr=config.lr)
+        try_optimizer(config)
     if isinstance(schedule, OwnSchedule):
         found = locate(schedule.target, "scheduler")
         check_arguments(found, schedule.arguments(), "scheduler", None, **length(schedule, 1))
     if classifier.target is not None:
         given = inspect.signature(Classifier).parameters
         check_arguments(subclass(classifier.target), classifier.args, "classifier", **dict.fromkeys(given))
+        check_methods(subclass(classifier.target))
     for position, callback in enumerate(config.callbacks):
         key = f"callbacks.{position}"
         check_kind(callback.target, pl.Callback, key)
+        check_no_averaging(locate(callback.target, key), key)
         check_arguments(locate(callback.target, key), callback.arguments, key)
     for position, logger in enumerate(config.loggers):
         key = f"loggers.{position}"
@@ -57,6 +66,16 @@ def check_kind(target: str, kind: type, key: str) -> None:
     found = locate(target, key)
     if isinstance(found, type) and not issubclass(found, kind):
         raise wrong_kind(target, kind, key)
+
+
+def check_no_averaging(callback: object, key: str) -> None:
+    """Raise UserError for a callback, or a class of such, that averages weights."""
+    kind = callback if isinstance(callback, type) else type(callback)
+    if issubclass(kind, AVERAGING):
+        raise UserError(
+            f"{key}: {kind.__name__} averages weights aside from the net's own, so that the checkpoints of a run would "
+            "not hold the weights that its metrics are of.\n  Leave it out."
+        )
 
 
 def wrong_kind(target: str, kind: type, key: str) -> UserError:
@@ -119,6 +138,7 @@ def build_callbacks(config: Config) -> list[pl.Callback]:
         callback = call(own.target, own.arguments, f"callbacks.{position}")
         if not isinstance(callback, pl.Callback):
             raise wrong_kind(own.target, pl.Callback, f"callbacks.{position}")
+        check_no_averaging(callback, f"callbacks.{position}")
         built.append(callback)
     return built
 
@@ -178,5 +198,7 @@ def build_trainer(
             use_distributed_sampler=False,
             **options,
         )
+    except RuntimeError as error:  # two callbacks that checkpoints could not tell apart
+        raise UserError(f"callbacks: {error}") from error
     except (MisconfigurationException, ValueError) as error:
         raise UserError(f"trainer.accelerator: found {config.accelerator!r}, which cannot be used: {error}") from error

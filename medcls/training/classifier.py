@@ -165,8 +165,8 @@ class Classifier(pl.LightningModule):
 
     def after_step(self) -> None:
         """Set the rate of the next step of the optimiser, where the schedule is one of steps."""
-        if self.per_batch and self.schedule is not None:
-            self.schedule.step()
+        if self.per_batch:
+            step_schedule(self.schedule)
 
     def on_train_epoch_end(self) -> None:
         if not self.per_batch:

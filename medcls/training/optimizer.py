@@ -5,12 +5,15 @@ from itertools import count
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from medcls.config import Config
 from medcls.config.parts import OptimizerConfig
 from medcls.config.targets import call
 from medcls.errors import UserError
+from medcls.models import build_network
+from medcls.models.pretrained import to_be_restored
 
 
 def build_optimizer(
@@ -26,6 +29,33 @@ def build_optimizer(
     if not isinstance(built, Optimizer):
         raise UserError(f"optimizer: {optimizer.target} returned {type(built).__name__}, expected an optimiser.")
     return built
+
+
+def try_optimizer(config: Config) -> None:
+    """Take a step of the configured optimiser on two images of noise. Raises UserError where it fails."""
+    channels, size = config.data.channels, config.image_size
+    with to_be_restored():  # nothing is downloaded
+        net = build_network(config.model, n_outputs=2, in_channels=channels, image_size=size)
+    device = torch.device("cuda" if torch.cuda.is_available() and config.trainer.accelerator != "cpu" else "cpu")
+    net = net.to(device).to(memory_format=torch.channels_last).eval()  # as it is trained, but for batch norm
+    images = torch.rand(2, size, size, channels, device=device).permute(0, 3, 1, 2)
+    optimizer = build_optimizer(config.optimizer, net.parameters(), config.lr, device)
+
+    def gradient() -> Tensor:
+        optimizer.zero_grad()
+        loss: Tensor = (net(images) - 1).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    try:
+        optimizer.step(once(gradient) if config.trainer.accumulate > 1 else gradient)  # type: ignore[arg-type]
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"optimizer: {config.optimizer.target} cannot take a step with {config.model.title}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def once(gradient: Callable[[], Any]) -> Callable[[], Any]:

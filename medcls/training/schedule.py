@@ -37,9 +37,17 @@ def cosine(optimizer: Optimizer, *, total_steps: int, min_lr: float) -> CosineAn
     return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=min_lr)
 
 
-def step_schedule(schedule: LRScheduler | None, val_loss: float) -> None:
-    """Set the rate of the next epoch."""
-    if isinstance(schedule, ReduceLROnPlateau):
-        schedule.step(val_loss)
-    elif schedule is not None:
-        schedule.step()
+def step_schedule(schedule: LRScheduler | None, val_loss: float | None = None) -> None:
+    """Set the rate of the next epoch, or of the next step. Raises UserError where the schedule is at its end."""
+    if schedule is None:
+        return
+    try:
+        if isinstance(schedule, ReduceLROnPlateau) and val_loss is not None:
+            schedule.step(val_loss)
+        else:
+            schedule.step()
+    except Exception as error:
+        raise UserError(
+            f"scheduler: {type(schedule).__name__} failed: {type(error).__name__}: {error}\n"
+            "  Leave its length out (total_steps, or epochs and steps_per_epoch), or give it all steps of the run."
+        ) from error
