@@ -406,15 +406,23 @@ def test_epoch_whose_checkpoint_is_missing_is_trained_again(images, train, left_
     assert_same_run(folder, alone)
 
 
-def test_run_without_its_checkpoint_is_not_begun_anew(images, train, left_alone, tmp_path):
-    """As where checkpoints were removed to save space: its history would be lost."""
+@pytest.mark.parametrize(
+    ("removed", "told"),
+    [
+        (("best", "last"), "last.ckpt: missing, and 12 epochs are done"),
+        (("best",), "best.ckpt: missing, and the best epoch so far"),
+    ],
+)
+def test_run_without_its_checkpoint_is_not_begun_anew(removed, told, images, train, left_alone, tmp_path):
+    """As where checkpoints were removed to save space: its history, or its best epoch, would be lost."""
     folder = tmp_path / "without"
     shutil.copytree(left_alone(*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12"), folder)
-    shutil.rmtree(folder / "checkpoints")
+    for name in removed:
+        (folder / f"checkpoints/{name}.ckpt").unlink()
     before = contents(folder)
     refused = train(f"resume={folder}", "epochs=14")
     assert refused.status == 2
-    assert "last.ckpt: missing, and 12 epochs are done" in refused.err
+    assert told in refused.err
     after = contents(folder)
     assert {path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)} <= {
         "train.log",

@@ -66,6 +66,11 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet, ep
     if folder.last.exists():
         callbacks: dict[str, Any] = read_checkpoint(folder.last)["callbacks"]
         history.load_state_dict(callbacks[history.state_key])
+        if not folder.best.exists():
+            raise UserError(
+                f"{folder.best}: missing, and the best epoch so far is scored by it.\n"
+                "  Restore it from a copy, or start a new run."
+            )
     elif (status := folder.read_status()) is not None and status["epoch"] > 0:
         raise UserError(
             f"{folder.last}: missing, and {status['epoch']} epochs are done, which only it can go on from.\n"
