@@ -19,6 +19,7 @@ from medcls.config.section import (
     Knob,
     Number,
     Section,
+    Seed,
     Share,
 )
 from medcls.config.targets import KEY, DottedPath
@@ -40,7 +41,7 @@ class SplitConfig(Section):
     """How to split images that come without splits, or all but the test images into folds."""
 
     val_fraction: Fraction
-    seed: Count
+    seed: Seed
     folds: Annotated[int, Field(ge=2, strict=True)] | None
     fold: Annotated[Count, REPETITION]
     inner_val: Flag
@@ -107,7 +108,7 @@ class DataConfig(Section):
     group_pattern: GroupPattern | None
     channels: Literal[1, 3]
     window: Literal["file", "percentiles"] | tuple[Number, Above0]
-    max_pixels: Annotated[AtLeast1, MACHINERY]
+    max_pixels: Annotated[Annotated[int, Field(ge=1, strict=True)], MACHINERY]
     on_unreadable: Literal["error", "skip"]
     split: SplitConfig
     train_fraction: Share

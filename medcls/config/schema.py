@@ -24,6 +24,7 @@ from medcls.config.section import (
     Knob,
     Number,
     Section,
+    Seed,
     Share,
 )
 from medcls.config.targets import DottedPath, Target, targets_in
@@ -37,7 +38,7 @@ class TrainerConfig(Section):
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], Knob(tunes=False, on_page=False, on_resume=True)]
     precision: Literal["32-true", "tf32", "bf16-mixed", "16-mixed", "64-true"]
     deterministic: Flag
-    threads: Annotated[AtLeast1 | None, Knob(tunes=False)]
+    threads: Annotated[Annotated[AtLeast1, Field(le=1024)] | None, Knob(tunes=False)]
     steps: Annotated[Literal["auto", "eager", "single"], UNSEEN]
     patience: AtLeast1 | None
     gradient_clip: Above0 | None
@@ -165,7 +166,7 @@ class Config(Section):
     lr: Above0
     epochs: Annotated[AtLeast1, Knob(on_resume=True)]
     batch_size: AtLeast1
-    seed: Annotated[Count, REPETITION]
+    seed: Annotated[Seed, REPETITION]
     image_size: AtLeast1
     num_workers: Annotated[Count, Knob(tunes=False, on_page=False, on_resume=True)]
     resume: Annotated[Path | None, UNNAMED]

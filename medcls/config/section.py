@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # Strict, since pydantic would take true for 1 and "8" for 8.
 Number = Annotated[float, Field(strict=True)]
-AtLeast1 = Annotated[int, Field(ge=1, strict=True)]
-Count = Annotated[int, Field(ge=0, strict=True)]
+MOST = 2**31 - 1  # of anything that is counted: libraries in C take no more
+AtLeast1 = Annotated[int, Field(ge=1, le=MOST, strict=True)]
+Count = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
 Above0 = Annotated[float, Field(gt=0, strict=True)]
 AtLeast0 = Annotated[float, Field(ge=0, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
