@@ -1,5 +1,7 @@
 """What a user can get wrong ends with status 2 and one message that says where, what was found and what to do."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,6 +40,12 @@ def check_message(result, *fragments):
             "model=lenett",
             ["model=lenett", "Did you mean model=lenet?", "alexnet, frozen, lenet, own"],
         ),
+        (
+            "trainer.accumulate=99999999999999999999",
+            ["trainer.accumulate: found 99", "than or equal to 2147483647"],
+        ),
+        ("trainer.threads=100000", ["trainer.threads: found 100000, expected less than or equal to 1024."]),
+        ("model.n_base=1000000000", ["model: medcls.models.lenet.LeNet failed", "overflow"]),
         ("optimizer=adma", ["optimizer=adma", "Did you mean optimizer=adam?"]),
         ("loss=focal", ["loss=focal", "default, one_vs_rest"]),
         ("model@net=lenet", ["model: unknown key"]),
@@ -376,6 +384,16 @@ def test_reader_who_leaves_early_is_no_error(tmp_path):
     command.stdout.close()
     assert command.stderr.read() == b""
     assert command.wait() == 141
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+def test_run_whose_output_is_closed_ends_as_any_other(tmp_path):
+    words = [*TINY, "epochs=1", "audit=none", "logger=none", "data=skin", "hydra.run.dir=run"]
+    counts = ["data.simulated.counts.train=[4,4]", "data.simulated.counts.val=[4,4]"]
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, str(SCRIPT), *words, *counts]
+    done = subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "done"
 
 
 def test_wrong_configuration_is_told_before_torch_is_imported(tmp_path):

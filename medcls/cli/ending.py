@@ -24,6 +24,9 @@ class Told(UserError):
 @contextmanager
 def readable_end() -> Iterator[None]:
     """Exit with status 2 and a message for the user's mistakes, with 128 + signal when stopped by one."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the command: >&-
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         yield
         sys.stdout.flush()
