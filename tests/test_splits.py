@@ -10,7 +10,10 @@ from conftest import TINY, split_config
 
 from medcls.errors import UserError
 from medcls.sources.image_folder import scan_folder
+from medcls.sources.split import assign_validation
 
+# Below 2**32 as scikit-learn takes it, so that runs keep their splits.
+SEEDS = [0, 2**32 - 1, 2**32, 2**32 + 1, 10**40]
 FAST = [*TINY, "epochs=1", "logger=none", "audit=none", "data=folder"]
 
 
@@ -211,3 +214,11 @@ def test_directory_of_a_dicom_medium_is_no_image(make_folder, caplog):
     with caplog.at_level(logging.INFO):
         scan(root)
     assert "1 without ending" in caplog.text
+
+
+@pytest.mark.parametrize("groups", [[""] * 40, [str(i // 2) for i in range(40)]], ids=["images", "patients"])
+def test_seed_of_any_size_divides_and_each_anew(groups):
+    labels = [i // 2 % 2 for i in range(40)]
+    splits = [assign_validation(labels, groups, 0.25, seed) for seed in SEEDS]
+    assert [split.count("val") for split in splits] == [10] * len(SEEDS)
+    assert len({tuple(split) for split in splits}) == len(SEEDS)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
+
 from medcls.config.data import SplitConfig
 from medcls.data.table import ASIDE, Sample, SampleTable
 from medcls.errors import UserError
@@ -74,7 +76,9 @@ def assign_validation(labels: Sequence[int], groups: Sequence[str], val_fraction
             chosen = {i for i, fold in enumerate(folds) if fold < part.numerator}
         else:
             indices = range(len(labels))
-            chosen = set(train_test_split(indices, test_size=val_fraction, random_state=seed, stratify=labels)[1])
+            chosen = set(
+                train_test_split(indices, test_size=val_fraction, random_state=_state(seed), stratify=labels)[1]
+            )
     except ValueError as error:
         raise UserError(
             f"data.split: {_described(labels, groups)} cannot be split into training and validation images of every "
@@ -112,11 +116,16 @@ def _folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) 
     assigned = [0] * len(labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a class smaller than the number of folds: checked afterwards
-        parts = kind(folds, shuffle=True, random_state=seed).split(labels, labels, number_patients(groups))
+        parts = kind(folds, shuffle=True, random_state=_state(seed)).split(labels, labels, number_patients(groups))
         for fold, (_, validation) in enumerate(parts):
             for index in validation:
                 assigned[index] = fold
     return assigned
+
+
+def _state(seed: int) -> int:
+    """A seed that scikit-learn takes: below 2**32, as which it stays."""
+    return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
 def _described(labels: Sequence[int], groups: Sequence[str]) -> str:
