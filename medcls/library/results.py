@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from medcls.errors import UserError
-from medcls.runs.predictions import prediction_rows as rows_of
 from medcls.runs.folder import RunFolder
+from medcls.runs.predictions import prediction_rows as rows_of
 from medcls.runs.run import Run, read_config, seed_and_fold
 from medcls.runs.run import read_run as read_any_run
 from medcls.sweep.sweep_folder import flat

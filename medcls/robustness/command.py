@@ -49,7 +49,9 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
             draw_curves(points, title, hidden / "pictures/curves.png")
         draw_strip(*judged.example, grades, config.seed, title, hidden / "pictures/strip.png")
         write_table(hidden / "robustness.csv", as_rows(points))
-        write_json(hidden / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points, thresholds))
+        write_json(
+            hidden / "robustness.json", {"answer": answer} | _content(config, ensemble, judged, points, thresholds)
+        )
         written = write_document(hidden, page, sections_of(points, judged), "robustness")
     log.info("%s", answer)
     return folder / written.name

@@ -78,7 +78,7 @@ def manifest_place(config: DataConfig) -> Path | None:
     """Where the manifest lies, which may be named relative to the working folder; None without one for all splits."""
     if config.manifest is None:
         return None
-    found = find_manifest(config.manifest, find_root(config))
+    found = find_manifests(config, find_root(config))
     return None if any(one.folder for one in found) else found[0].file.parent.resolve() / found[0].file.name
 
 
