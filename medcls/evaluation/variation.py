@@ -91,9 +91,9 @@ Variation = ShareVariation | AreaVariation
 
 def share_limits(share: float, n: float, level: float) -> Limits:
     """Limits of a share of ``n`` independent images, which need not be a whole number."""
-    hits, alpha = round(share * n, 9), 1 - level  # 13 / 23 * 23 leaves ten misses, not 10.000000000000002
+    hits, alpha = share * n, 1 - level
     low, high = map(float, proportion_confint(hits, n, alpha=alpha, method="wilson"))
-    if min(hits, n - hits) <= _FEW:
+    if round(min(hits, n - hits), 6) <= _FEW:  # 13 / 23 * 23 leaves ten misses, not 10.000000000000002
         low, high = min(low, _mid_p_lower(hits, n, alpha)), max(high, 1 - _mid_p_lower(n - hits, n, alpha))
     return max(low, 0.0), min(high, 1.0)
 
