@@ -156,6 +156,55 @@ def test_configuration_that_says_no_seed_or_fold_is_named_by_whoever_needs_them(
     assert [row["variant"] for row in medcls.read_sweep(folder)] == ["unknown"]
 
 
+AUDITED = {
+    "images": 28,
+    "files": {"sizes": {"9x9": 28}, "n_sizes": 1, "modes": {"L": 28}, "formats": {"PNG": 28}},
+    "unreadable": {},
+    "flat": [],
+    "copies": dict.fromkeys(
+        ["pairs", "across_splits", "conflicting", "doubtful", "doubtful_across_splits", "pictures", "largest_group"], 0
+    )
+    | {"groups": [], "search": "quick"},
+    "oddities": {"companions": {}, "several_labels": [], "small_classes": {}, "of_one_kind": {}},
+    "patients": {"known": 0, "with_several_images": 0, "in_several_splits": {}},
+    "shortcut": None,
+    "leaks": {"training": [], "by_copy": 0, "by_patient": 0, "validation_in_test": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "keys", "value"),
+    [
+        ("sheet output=x", "audit.json", "oddities", "x"),
+        ("sheet output=x", "audit.json", "oddities several_labels", -1),
+        ("sheet output=x", "audit.json", "files modes", 1.5),
+        ("sheet output=x", "audit.json", "leaks training", 1),
+        ("sheet output=x", "metrics.json", "per_class", {"val": [1]}),
+        ("pack output=x.zip", "data.json", "audit files modes", 1.5),
+        ("pack output=x.zip", "data.json", "audit", "x"),
+    ],
+)
+def test_damaged_part_of_a_file_is_named_by_the_command_that_tells_of_it(command, old, words, name, keys, value):
+    folder = old("finished")
+    (folder / "audit.json").write_text(json.dumps(AUDITED))
+    data = json.loads((folder / "data.json").read_text())
+    (folder / "data.json").write_text(json.dumps(data | {"audit": AUDITED}))
+    command_name, output = words.split()
+    sound = command("medcls", command_name, f"run={folder}", f"{output.replace('x', 'sound')}")
+    assert sound.status == 0, sound.err
+    content = json.loads((folder / name).read_text())
+    *path, last = keys.split()
+    part = content
+    for key in path:
+        part = part[key]
+    part[last] = value
+    (folder / name).write_text(json.dumps(content))
+    done = command("medcls", command_name, f"run={folder}", output)
+    assert (done.status, f"{folder / name}: " in done.err, ".".join(keys.split()) in done.err) == (2, True, True), (
+        done.err
+    )
+
+
 def with_accuracy(metrics, value):
     metrics["best"]["val"]["accuracy"]["value"] = value
     return metrics

@@ -9,8 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from typing_extensions import NotRequired, TypedDict
 
 from medcls.atomic import json_bytes
+from medcls.audit.shape import Findings, OfFiles
 from medcls.audit.wording import first_sentences
 from medcls.errors import UserError
 from medcls.pack.ended import check_ended
@@ -22,7 +24,7 @@ from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions, write_predictions
-from medcls.runs.reading import read_json, read_rows, read_yaml, yaml_text
+from medcls.runs.reading import of_shape, read_json, read_rows, read_yaml, yaml_text
 from medcls.runs.run import Run
 from medcls.sources.medmnist import file_in
 from medcls.sweep_report.design import Sweep, read_sweep
@@ -30,6 +32,12 @@ from medcls.sweep_report.design import Sweep, read_sweep
 # Of data.json: the rest names training images and patients.
 _OF_DATA = ("root", "simulated", "classes", "positive", "counts", "shape", "fingerprint", "test_validates")
 _NAMED_AS_WHOLE = ("environment.json", "status.json")  # a command line and a reason, in which names may be replaced
+
+
+class _Data(TypedDict):
+    """What a pack takes of data.json that is not as it is there."""
+
+    audit: NotRequired[OfFiles | None]
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ def stripped(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> byt
         return yaml_text(stripper.values(read_yaml(file) | {"loggers": []})).encode()
     content = read_json(file, dict[str, Any])
     if file.name == "data.json":
-        audit = content.get("audit") or {}
+        audit = of_shape(content, _Data, file).get("audit") or {}
         content = {key: content[key] for key in _OF_DATA if key in content} | (
             {"audit": {"files": audit["files"], "checks": checks_of(content)}} if audit.get("files") else {}
         )
@@ -175,10 +183,12 @@ def stripped(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> byt
 
 def checks_of(data: Mapping[str, Any]) -> list[str]:
     """What the audit found, by the content of data.json: a run's own or a packed one's; empty where it is not told."""
-    audit = data.get("audit") or {}
+    audit, file = data.get("audit"), Path("data.json")
     try:
-        return list(audit["checks"]) if "checks" in audit else first_sentences(audit)
-    except (KeyError, TypeError):  # of an older version
+        if isinstance(audit, Mapping) and "checks" in audit:
+            return of_shape(audit["checks"], list[str], file)
+        return first_sentences(dict(of_shape(audit, Findings, file)))
+    except UserError:  # of an older version
         return []
 
 

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.audit.shape import Files, OfFiles
+from medcls.errors import UserError
 from medcls.predict.judging import Judged
 from medcls.predict.kinds import trained_kinds
-from medcls.predict.nets import Ensemble
+from medcls.predict.nets import Ensemble, Net
 from medcls.predict.training_images import TrainingImages, described
 from medcls.predict.unlike import MOST, SHARE, Features, Likeness, fit_likeness, pixel_statistics
+from medcls.runs.folder import RunFolder
+from medcls.runs.reading import of_shape
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +62,11 @@ class Ordinary:
 
 def ordinary(judged: Judged, ensemble: Ensemble, trained: TrainingImages | str) -> Ordinary:
     """Distances and remarks of readable images; trained: images of the first net, or why they cannot be had."""
-    files = (described(ensemble.nets[0]).get("audit") or {}).get("files")
+    files = _audited_files(ensemble.nets[0])
     dicom = []
     if not isinstance(trained, str) and trained.images.table.root is not None:
         root = trained.images.table.root
-        if "DICOM" in ((files or {}).get("formats") or {}):
+        if files is not None and "DICOM" in files["formats"]:
             dicom = [root / sample.name for sample in trained.images.table.samples[:_MOST_HEADERS]]
     kinds = trained_kinds(files, dicom)
     remarks = [kinds.remarks(kind, ensemble.how.image_size) for kind in judged.kinds]
@@ -73,6 +77,19 @@ def ordinary(judged: Judged, ensemble: Ensemble, trained: TrainingImages | str) 
     for i in np.flatnonzero(distances > likeness.limit):
         remarks[i].append(UNLIKE)
     return Ordinary(distances, likeness.limit, tuple(map(tuple, remarks)), "")
+
+
+def _audited_files(net: Net) -> Files | None:
+    """What the audit in data.json of the net's run says of its files; None where it says nothing that can be read."""
+    audit = described(net).get("audit")
+    if net.run is None or not audit:
+        return None
+    try:
+        told: OfFiles = of_shape(audit, OfFiles, RunFolder(net.run.folder).data)
+    except UserError as error:
+        log.warning("what kinds of files the net was trained on is not known: %s", error)
+        return None
+    return told.get("files")
 
 
 def fitted(trained: TrainingImages) -> tuple[Likeness | None, str]:

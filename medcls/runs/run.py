@@ -144,6 +144,10 @@ def _history_so_far(folder: Path) -> list[Row]:
         return []
 
 
+# A class of a split and its numbers of images and patients; of more than two classes with its metrics.
+ClassRow = TypedDict("ClassRow", {"class": str, "images": int, "patients": int | None})
+
+
 class Metrics(TypedDict):
     """What is expected of metrics.json; its metrics are checked besides."""
 
@@ -159,6 +163,7 @@ class Metrics(TypedDict):
     best: "Epoch"
     last: "Epoch"
     test: NotRequired[dict[str, Any] | None]
+    per_class: NotRequired[dict[str, list[ClassRow]]]
 
 
 _Count = Annotated[int, Field(ge=0, strict=True)]

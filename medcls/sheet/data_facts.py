@@ -36,7 +36,7 @@ def sources(record: Record) -> Fact:
     )
     if record.audit is None:
         return record.fact(" ".join(parts), "data.json", "config.yaml")
-    parts.append(f"Files: {one_line(files_text(record.audit['files']))}.")
+    parts.append(f"Files: {one_line(files_text(dict(record.audit['files'])))}.")
     return record.fact(" ".join(parts), "data.json", "config.yaml", FINDINGS)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from typing_extensions import NotRequired, TypedDict
 
 from medcls.audit.saved_results import FINDINGS
+from medcls.audit.shape import Findings
 from medcls.config.stored import check_stored
 from medcls.config.targets import targets_in
 from medcls.decision.record import Decision, read_decision
@@ -57,25 +58,6 @@ class Environment(TypedDict):
     weights_sha256: NotRequired[str]
 
 
-class Leaks(TypedDict):
-    """Training images that are also elsewhere, and, where there are some, whether they were left out."""
-
-    training: list[Any]
-    by_copy: int
-    by_patient: int
-    validation_in_test: int
-    dropped: NotRequired[bool]
-
-
-class Audit(TypedDict):
-    """What is read of audit.json; its other parts are for ``medcls.audit.wording``."""
-
-    files: dict[str, Any]
-    copies: dict[str, Any]
-    patients: dict[str, Any]
-    leaks: Leaks
-
-
 @dataclass(frozen=True)
 class Record:
     """A finished run. config: content of config.yaml, without the defaults of keys that it lacks.
@@ -90,7 +72,7 @@ class Record:
     images: Images
     environment: Environment
     decision: Decision | None
-    audit: Audit | None
+    audit: Findings | None
     external: tuple[External, ...] = ()
     maps: Maps | None = None
     maps_name: str = ""
@@ -130,7 +112,7 @@ def read_record(run: Run, prefix: str = "") -> Record:
         read_images(folder),
         expected(folder.environment, Environment),
         read_decision(folder.decision),
-        read_json(findings, Audit) if findings.is_file() else None,
+        read_json(findings, Findings) if findings.is_file() else None,
     )
 
 
