@@ -290,7 +290,7 @@ def test_leaving_out_all_images_of_a_class_is_explained(train, make_folder):
     for path in (root / "train" / "b").iterdir():
         path.write_bytes(b"")
     result = train(*FAST, "data=folder", f"data.root={root}", "data.on_unreadable=skip")
-    check_message(result, "class b has no images in train", "a 6, b 0")
+    check_message(result, "data.on_unreadable=skip: class b has no images in train", "a 6, b 0", "repair or replace")
     assert not result.folder.exists()
 
 

@@ -11,7 +11,7 @@ from conftest import TINY, split_config
 from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 
-from medcls.data.table import Sample, SampleTable
+from medcls.data.table import Sample, SampleTable, check_counts
 from medcls.errors import UserError
 from medcls.evaluation.compare import compare
 from medcls.evaluation.intervals import intervals
@@ -130,6 +130,20 @@ def test_drawn_split_keeps_patients_together_and_meets_the_fraction(fraction, kn
     sides = [{s.group for s in divided if s.split == split} - {""} for split in ("train", "val")]
     assert (sides[0] & sides[1], sides[0] | sides[1]) == (set(), groups)
     assert len(members(divided, "val")) / len(divided) == pytest.approx(fraction, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("patient", "advice"),
+    [
+        (lambda i: f"P{i % 4}", "Found 2 patients of it, who are not divided: add some, or choose another data.split."),
+        (lambda i: "P" if i % 2 else f"P{i}", "Its images are all of one patient, who is not divided: add patients or"),
+    ],
+)
+def test_class_whose_patients_are_too_few_to_divide_is_explained_as_that(patient, advice):
+    samples = [Sample(f"{i}", i % 2, "train", patient(i)) for i in range(40)]
+    divided, _ = divide(samples, split_config(0.2, 0))
+    with pytest.raises(UserError, match=f"data.split: class b has no images in val .*\n.* {advice}"):
+        check_counts(SampleTable(None, ("a", "b"), divided, split_drawn=True))
 
 
 def test_images_of_unknown_patients_are_counted_as_patients_in_messages():

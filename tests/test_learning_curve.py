@@ -11,8 +11,9 @@ from sweeping import TINY
 
 from medcls.data.image_set import ImageSet
 from medcls.data.table import Sample, SampleTable
+from medcls.errors import UserError
 from medcls.evaluation.learning_curve import extrapolate
-from medcls.sources.subset import with_part_of_training
+from medcls.sources.subset import LEAKS, with_part_of_training, without
 
 
 def image_set(patients):
@@ -49,6 +50,17 @@ def test_parts_are_whole_patients_of_each_class_and_lie_within_each_other(patien
     groups = Counter(sample.group for sample in whole.table.samples if sample.group)
     assert set(groups.values()) <= {3}
     assert kept(images, 0.5, 1) != kept(images, 0.5, 0)
+
+
+def test_class_that_is_left_without_training_images_is_explained_by_the_setting():
+    samples = [Sample(f"{i}", int(i == 0 or i > 20), "val" if i > 16 else "train", f"p{i // 4}") for i in range(25)]
+    images = replace(image_set(["p"]), table=SampleTable(None, ("a", "b"), tuple(samples)))
+    images = replace(images, images=np.zeros((25, 1, 1, 1), np.uint8), digests=tuple(map(str, range(25))))
+    words = r": class b has no images in train \(found a \d+, b 0\)"
+    with pytest.raises(UserError, match=rf"data.train_fraction=0.2{words}.*\n.*Choose a larger part"):
+        with_part_of_training(images, 0.2, (0, 1))
+    with pytest.raises(UserError, match=f"audit.on_leak=drop{words}"):
+        without(images, [0], LEAKS)
 
 
 def test_a_part_does_not_depend_on_the_order_of_the_images():

@@ -12,7 +12,7 @@ from medcls.config import Config
 from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
 from medcls.sources.location import cache_folder
-from medcls.sources.subset import without
+from medcls.sources.subset import LEAKS, without
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def audited(image_set: ImageSet, config: Config) -> tuple[ImageSet, Audit | None
     findings["leaks"] |= {"dropped": dropped, "notice": leak_notice(len(leaking), dropped=dropped)}
     log.warning("%s", findings["leaks"]["notice"])
     if dropped:
-        image_set = without(image_set, leaking)
+        image_set = without(image_set, leaking, LEAKS)
     return replace(image_set, audit=findings), audit
 
 

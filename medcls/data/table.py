@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medcls.errors import UserError
+from medcls.patients import number_patients
 
 SPLITS = ("train", "val", "test")
 ASIDE = "aside"  # the split of test images that take no part in a cross-validation
@@ -56,8 +57,11 @@ class SampleTable:
         return {split: {name: number[split, i] for i, name in enumerate(self.classes)} for split in splits}
 
 
-def check_counts(table: SampleTable) -> None:
-    """Raise UserError for a single class, or a class without training or validation images."""
+def check_counts(table: SampleTable, cause: tuple[str, str] | None = None) -> None:
+    """Raise UserError for a single class, or a class without training or validation images.
+
+    cause: the setting, key=value, by which images were left out, and what to do besides changing it.
+    """
     key, where = ("data", "") if table.root is None else ("data.root", f" in {table.root}")
     if len(table.classes) < 2:
         raise UserError(
@@ -65,12 +69,31 @@ def check_counts(table: SampleTable) -> None:
             "class, or file names that begin with the class (Mel_0001.jpg, Nev_0001.jpg)."
         )
     if not any(sample.split == "train" for sample in table.samples):
-        raise UserError(f"{key}: no training images{where}: all {len(table.samples)} are of another split.")
+        setting, advice = cause or (key, "Add images to train on.")
+        raise UserError(
+            f"{setting}: no training images{where}: all {len(table.samples)} are of another split.\n  {advice}"
+        )
     for split, counts in table.counts().items():
         for name, number in counts.items():
             if number == 0 and split != "test":
                 found = ", ".join(f"{other} {count}" for other, count in counts.items())
+                setting, advice = cause or _of_division(table, name) or (key, "Add images or remove the class.")
                 raise UserError(
-                    f"{key}: class {name} has no images in {split} (found {found}).\n"
-                    "  Expected some of every class, to train on and to validate with: add images or remove the class."
+                    f"{setting}: class {name} has no images in {split} (found {found}).\n"
+                    f"  Expected some of every class, to train on and to validate with. {advice}"
                 )
+
+
+def _of_division(table: SampleTable, name: str) -> tuple[str, str] | None:
+    """What to say of a class that a drawn division left without training or validation images; None for a found one."""
+    if not table.split_drawn:
+        return None
+    of_class = [s.group for s in table.samples if table.classes[s.label] == name and s.split in ("train", "val")]
+    if not table.grouped:
+        return "data.split", f"Found {len(of_class)} images of it to divide: add some."
+    if (patients := len(set(number_patients(of_class)))) == 1:
+        return "data.split", "Its images are all of one patient, who is not divided: add patients or remove the class."
+    return "data.split", (
+        f"Found {patients} patients of it, who are not divided: add some, or choose another data.split.val_fraction or "
+        "data.split.seed."
+    )

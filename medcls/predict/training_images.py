@@ -12,7 +12,7 @@ from medcls.predict.nets import Net
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
 from medcls.sources.load import load_image_set
-from medcls.sources.subset import with_part_of_training, without
+from medcls.sources.subset import LEAKS, with_part_of_training, without
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def training_images(
         images = load_image_set(data, config.image_size)
         leaks = (told.get("audit") or {}).get("leaks") or {}
         if leaks.get("dropped"):
-            images = without(images, leaks["training"])
+            images = without(images, leaks["training"], LEAKS)
         images = with_part_of_training(images, data.train_fraction, (data.split.seed, config.seed))
     except (UserError, OSError, KeyError) as error:
         return str(error).splitlines()[0].rstrip(".")

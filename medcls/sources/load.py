@@ -207,5 +207,5 @@ def without_unreadable(table: SampleTable, unreadable: Mapping[str, str], choice
         )
     log.warning("%d images cannot be read and are left out:\n%s", len(unreadable), reasons)
     table = replace(table, samples=tuple(sample for sample in table.samples if sample.name not in unreadable))
-    check_counts(table)
+    check_counts(table, ("data.on_unreadable=skip", "Its images there cannot be read: repair or replace some."))
     return table

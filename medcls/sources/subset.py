@@ -13,11 +13,17 @@ from medcls.data.table import Sample, check_counts
 log = logging.getLogger(__name__)
 
 
-def without(image_set: ImageSet, positions: Collection[int]) -> ImageSet:
-    """The image set without the images at ``positions``. Raises UserError if a class has no training image left."""
+LEAKS = ("audit.on_leak=drop", "All that it has are in validation or test too, or their patients are: move some.")
+
+
+def without(image_set: ImageSet, positions: Collection[int], cause: tuple[str, str]) -> ImageSet:
+    """The image set without the images at ``positions``.
+
+    Raises UserError if a class has no training image left, with ``cause`` as in ``check_counts``.
+    """
     keep = np.setdiff1d(np.arange(len(image_set.table.samples)), list(positions))
     table = replace(image_set.table, samples=tuple(image_set.table.samples[i] for i in keep))
-    check_counts(table)
+    check_counts(table, cause)
     digests = tuple(image_set.digests[i] for i in keep)
     return replace(
         image_set,
@@ -43,7 +49,8 @@ def with_part_of_training(image_set: ImageSet, fraction: float, seeds: tuple[int
     of_patients = f" of {len(kept)} patients" if image_set.table.grouped else ""
     n = len(training) - len(left_out)
     log.info("data.train_fraction=%g: trains on %d of %d images%s", fraction, n, len(training), of_patients)
-    return without(image_set, left_out)
+    cause = f"data.train_fraction={fraction:g}", "Choose a larger part, or add images of this class."
+    return without(image_set, left_out, cause)
 
 
 def _some_patients(samples: Collection[Sample], fraction: float, seeds: tuple[int, int]) -> set[tuple[bool, str]]:
