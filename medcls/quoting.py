@@ -48,6 +48,11 @@ def _is_plain(text: str) -> bool:
     return word and text.lower() not in ("true", "false", "null", "nan", "inf")
 
 
+def is_key(text: str) -> bool:
+    """Whether Hydra reads ``text`` as that text, or a number, where it is the key of a mapping."""
+    return text.isascii() and not {"'", '"'} & set(text) and text.casefold() not in ("null", "true", "false")
+
+
 def _key(key: Any) -> str:
     """A key of a mapping, which Hydra knows no quotes for."""
     return re.sub(r"([\\()\[\]{}:=,])", r"\\\1", str(key))

@@ -85,6 +85,15 @@ def test_folders_of_one_class_written_twice_are_named_and_can_be_merged(make_fol
     assert table.counts() == {"train": {"one": 12, "other": 6}, "val": {"one": 8, "other": 4}}
 
 
+@pytest.mark.parametrize("name", ["null", "NULL", "true", "it's", '"b"', "é"])
+def test_classes_that_cannot_be_typed_are_written_to_a_file(train, make_folder, tmp_path, name):
+    root = make_folder(classes=("na", name))
+    with pytest.raises(UserError, match=r"say so: a file conf/data/mine\.yaml with the classes in quotes"):
+        scan(root)
+    classes = {"na": "na", name: "other"}
+    assert scan(root, classes).classes == ("na", "other")
+
+
 def test_folder_called_nan_is_no_class(make_folder):
     with pytest.raises(UserError, match="10 images have the label 'nan', which means that there is none"):
         scan(make_folder(classes=("a", "nan")))

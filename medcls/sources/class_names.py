@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from medcls.errors import UserError
-from medcls.quoting import typed
+from medcls.quoting import is_key, typed
 from medcls.sources.split_names import EXPECTED, looks_like_split
 
 _MISSING = frozenset({"", "nan", "-nan", "null", "na", "n/a", "#n/a", "#na", "<na>", "nat", "none"})
@@ -118,8 +118,8 @@ def _first_spellings(names: Iterable[str]) -> dict[str, str]:
 
 def say_classes(classes: Mapping[str, str]) -> str:
     """What to type to have these classes, token -> name."""
-    if not all(map(str.isascii, classes)):
-        return "a file conf/data/mine.yaml with the classes (as in conf/data/bone.yaml), and data=mine"
+    if not all(map(is_key, classes)):
+        return "a file conf/data/mine.yaml with the classes in quotes (as in conf/data/bone.yaml), and data=mine"
     if len(classes) > _MOST_SHOWN:
         return "data.classes={<label>: <class>, ...}"
     return typed("data.classes", classes)
