@@ -3,6 +3,7 @@ in a message."""
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,12 @@ def test_every_wrong_path_is_listed_at_once(hugging_face, monkeypatch):
         "row 4: ./train/00.png: the same file as on row 0",
     ):
         assert line in str(error.value)
+
+
+def test_function_that_exits_has_failed(monkeypatch):
+    monkeypatch.setattr("npz_source.load", lambda: sys.exit(3))
+    with pytest.raises(UserError, match=r"npz_source.load failed \(.*\): SystemExit: 3"):
+        loaded(*NPZ)
 
 
 @pytest.mark.one_in(3)

@@ -89,7 +89,8 @@ def call_own(config: DataConfig) -> tuple[dict[str, Any], bool]:
         return {str(name): result[name] for name in result.keys()}, takes_root  # noqa: SIM118
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # the user's function may raise anything, and an array of an .npz when it is looked at
+    # The user's function may raise anything, and an array of an .npz when it is looked at.
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"{key}: {config.target} failed{_line_of(error, function)}: {type(error).__name__}: {error}"
         ) from error
@@ -180,7 +181,7 @@ def _expected() -> str:
     return f"expected labels, and images or paths; {', '.join(_OPTIONAL)} where known:\n{columns}"
 
 
-def _line_of(error: Exception, function: Any) -> str:
+def _line_of(error: BaseException, function: Any) -> str:
     """Where in the user's own file ``error`` arose, for a message."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
