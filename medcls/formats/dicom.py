@@ -25,7 +25,8 @@ def read_dicom(content: bytes, *, admit: Admission, window: Window) -> Image.Ima
     """The one image of a DICOM file: RGB, or Gray.
 
     Gray values are rescaled to their unit (or through the modality's table), then shown through ``window``: the file's
-    own (or its table), where it has none between percentiles 0.5 and 99.5, as they are with 8 bits or fewer.
+    own (or its table), where it has none between percentiles 0.5 and 99.5, or with 8 bits or fewer, and no table of the
+    modality, as they are, from bright to dark where the slope is negative.
     MONOCHROME1 is inverted. Raises UnreadableImage as ``read_elements`` does, and for a rescaling or colours that
     cannot be; other exceptions for a damaged file.
     """
@@ -80,9 +81,11 @@ def _show(dataset: Dataset, pixels: NDArray[Any], window: Window) -> Any:
         if center is not None and width is not None:
             function = str(dataset.get("VOILUTFunction") or "LINEAR")
             return partial(through_window, center=center, width=width, function=function)
-        if "BitsStored" in dataset and dataset.BitsStored <= 8 and pixels.dtype.kind == "u":
-            scale = np.float32(255 / (2**dataset.BitsStored - 1))
-            return lambda _: pixels.astype(np.float32) * scale
+        looked_up = dataset.get("ModalityLUTSequence")
+        if "BitsStored" in dataset and dataset.BitsStored <= 8 and pixels.dtype.kind == "u" and not looked_up:
+            most = 2**dataset.BitsStored - 1
+            falling = (_number(dataset, "RescaleSlope") or 1) < 0
+            return lambda _: (most - pixels if falling else pixels).astype(np.float32) * np.float32(255 / most)
     return partial(between_percentiles, shown=_inside(dataset, pixels))
 
 

@@ -60,6 +60,13 @@ def dicom_display_cells():
     modality.ModalityLUTType = "US"
     content = dicom(twelve, ModalityLUTSequence=[modality], **base)
     yield Cell("DICOM modality table", content, (by_pydicom,), samples=65535 - 16 * twelve)
+    eight = ramp("u1")
+    content = dicom(eight, RescaleSlope=-1, RescaleIntercept=255)
+    yield Cell("DICOM of 8 bits, slope -1", content, samples=255.0 - eight, shown=lambda x: x)
+    modality.LUTDescriptor = [256, 0, 16]
+    modality.LUTData = [65535 - 255 * i for i in range(256)]
+    content = dicom(eight, ModalityLUTSequence=[modality])
+    yield Cell("DICOM of 8 bits, modality table", content, samples=65535 - 255 * eight.astype("u2"))
     for kind, padding, last in (("u2", 60000, None), ("u2", 60000, 60010), ("i2", -2000, None), ("i2", 63536, None)):
         samples = ramp(kind, bits=12)
         samples[:, :6] = padding - (65536 if kind == "i2" and padding > 0 else 0)
