@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import pytest
 import torch
 from conftest import SCRIPT, TINY
 from PIL import Image
+
+from medcls.composition.compose import FOLDERS
+from medcls.conf_folder import CONF
 
 FAST = [*TINY, "epochs=1", "logger=none"]
 
@@ -114,6 +118,7 @@ def check_message(result, *fragments):
         ("model.dropout=1", ["model.dropout: found 1, expected less than 1"]),
         ("model.n_base=0", ["model.n_base: found 0, expected greater than or equal to 1"]),
         ("data.channels=2", ["data.channels: found 2, expected 1 or 3"]),
+        ("data.window=[0.5,0.5]", ["data.window.1: found 0.5, expected greater than or equal to 1"]),
         ("data.split.val_fraction=1", ["data.split.val_fraction: found 1, expected less than 1"]),
         ("lr=0 epochs=0", ["lr: found 0", "epochs: found 0"]),
         # A net that cannot be
@@ -132,6 +137,17 @@ def test_wrong_override_is_explained_and_leaves_nothing(train, tmp_path, overrid
     check_message(result, *fragments)
     assert not result.folder.exists()
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_empty_variable_is_refused_and_not_taken_for_a_folder(train, monkeypatch, name):
+    monkeypatch.setenv(name, "")
+    check_message(train(*FAST, "data=bone"), f"{name}: found an empty environment variable", f"unset {name}")
+
+
+def test_variables_that_may_not_be_empty_are_those_that_the_configuration_reads():
+    texts = [path.read_text() for path in CONF.rglob("*.yaml")]
+    assert {name for text in texts for name in re.findall(r"oc\.env:(MEDCLS_\w+)", text)} == set(FOLDERS)
 
 
 @pytest.mark.one_in(3)

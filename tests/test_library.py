@@ -138,6 +138,11 @@ def test_keywords_reach_the_configuration_as_they_are(tmp_path):
         ([], {"lr": object()}, "lr: found a value of type object, expected a number"),
         ([], {"model__n_bse": 1}, "model.n_bse: unknown key"),
         ([{"lr": 1}], {}, "compose: found {'lr': 1}, expected overrides such as"),
+        (
+            [],
+            {"data__root": "", "resume": ""},
+            "resume: found '', expected a path.*data.root: found ''",
+        ),
         (["data.root=${nowhere}", "data=folder"], {}, "nowhere"),
     ],
 )

@@ -1,5 +1,6 @@
 """Hydra's composition of conf/ and the user's own folders, with readable errors."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -23,6 +24,8 @@ from medcls.errors import UserError
 
 VERSION = "1.3"  # whose rules Hydra is to keep
 CLASSES = "data.classes"
+# Environment variables that conf/data/ reads, each the path of a folder.
+FOLDERS = ("MEDCLS_DATA", "MEDCLS_SKIN", "MEDCLS_BONE", "MEDCLS_XRAY", "MEDCLS_CACHE")
 NO_CLASSES = f"{CLASSES}=null"
 
 
@@ -34,8 +37,21 @@ class OwnFolders(SearchPathPlugin):
             search_path.append(provider="medcls-own", path=f"file://{folder}")
 
 
+def check_environment() -> None:
+    """Raise UserError for a variable that conf/ reads and that is empty: data/Bone would become /Bone."""
+    for name in FOLDERS:
+        if os.environ.get(name) == "":
+            raise UserError(
+                f"{name}: found an empty environment variable, expected a folder.\n  Name one, or: unset {name}"
+            )
+
+
 def prepare_hydra() -> None:
-    """Make medcls's resolvers and the user's folders known to Hydra, before it is initialised."""
+    """Make medcls's resolvers and the user's folders known to Hydra, before it is initialised.
+
+    Raises UserError as ``check_environment`` does.
+    """
+    check_environment()
     register_resolvers()
     Plugins.instance().register(OwnFolders)
 

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
@@ -11,12 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from medcls.config.section import (
     MACHINERY,
     REPETITION,
-    Above0,
     AtLeast1,
     Count,
     Flag,
     Fraction,
     Knob,
+    Location,
     Number,
     Section,
     Seed,
@@ -35,6 +34,10 @@ def as_name(name: object) -> object:
 
 
 ClassName = Annotated[str, Field(min_length=1), BeforeValidator(as_name)]
+
+
+# Of DICOM's function LINEAR, whose middle lies half a unit below the center.
+Width = Annotated[float, Field(ge=1, strict=True)]
 
 
 class SplitConfig(Section):
@@ -98,21 +101,21 @@ class DataConfig(Section):
     name: str
     target: Annotated[DottedPath | None, Knob(in_name=False)] = Field(default=None, alias="_target_")
     args: dict[str, Any] = Field(default_factory=dict)
-    root: Annotated[Path | None, PLACE]
-    default_root: Annotated[Path | None, Knob(on_page=False, on_resume=True)]
+    root: Annotated[Location | None, PLACE]
+    default_root: Annotated[Location | None, Knob(on_page=False, on_resume=True)]
     classes: Annotated[dict[ClassName, ClassName], Field(min_length=1)] | None
     positive: ClassName | None
-    manifest: Annotated[Path | None, PLACE]
+    manifest: Annotated[Location | None, PLACE]
     columns: Annotated[ColumnsConfig, Knob(on_page=False)]
     allow_outside_root: Annotated[Flag, MACHINERY]
     group_pattern: GroupPattern | None
     channels: Literal[1, 3]
-    window: Literal["file", "percentiles"] | tuple[Number, Above0]
-    max_pixels: Annotated[Annotated[int, Field(ge=1, strict=True)], MACHINERY]
+    window: Literal["file", "percentiles"] | tuple[Number, Width]
+    max_pixels: Annotated[int, Field(ge=1, strict=True), MACHINERY]
     on_unreadable: Literal["error", "skip"]
     split: SplitConfig
     train_fraction: Share
-    cache_dir: Annotated[Path, Knob(tunes=False, on_page=False, on_resume=True, in_name=False)]
+    cache_dir: Annotated[Location, Knob(tunes=False, on_page=False, on_resume=True, in_name=False)]
     medmnist: MedMNISTConfig | None
     simulated: SimulatedConfig | None
 

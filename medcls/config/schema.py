@@ -1,6 +1,5 @@
 """The typed schema behind conf/: what every key is called, its type and its range."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +21,7 @@ from medcls.config.section import (
     Flag,
     Fraction,
     Knob,
+    Location,
     Number,
     Section,
     Seed,
@@ -169,7 +169,7 @@ class Config(Section):
     seed: Annotated[Seed, REPETITION]
     image_size: AtLeast1
     num_workers: Annotated[Count, Knob(tunes=False, on_page=False, on_resume=True)]
-    resume: Annotated[Path | None, UNNAMED]
+    resume: Annotated[Location | None, UNNAMED]
     model: NetConfig
     data: DataConfig
     augment: AugmentConfig

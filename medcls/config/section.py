@@ -1,9 +1,10 @@
 """What every part of the schema is made of: sections that know all their keys, and numbers with their ranges."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 # Strict, since pydantic would take true for 1 and "8" for 8.
 Number = Annotated[float, Field(strict=True)]
@@ -17,6 +18,16 @@ Flag = Annotated[bool, Field(strict=True)]
 Rate = Annotated[float, Field(ge=0, lt=1, strict=True)]
 Fraction = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Share = Annotated[float, Field(gt=0, le=1, strict=True)]
+
+
+def not_empty(path: object) -> object:
+    """The path itself. Raises ValueError for an empty one, which would be taken for the working folder."""
+    if path == "":
+        raise ValueError("a path (. is the working folder)")
+    return path
+
+
+Location = Annotated[Path, BeforeValidator(not_empty)]
 
 
 class Section(BaseModel):

@@ -1,13 +1,12 @@
 """The parts of the schema that only medcls pack and medcls verify have, and which other keys they take."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from medcls.config.schema import Config
-from medcls.config.section import Above0, Flag
+from medcls.config.section import Above0, Flag, Location
 from medcls.predict.schema import check_taken
 
 PACK = ("run", "output", "nets", "images", "keep", "allow", "data.max_pixels")
@@ -21,8 +20,8 @@ class ConfigWithPack(Config):
     predictions.csv are packed; keep: names of this machine or its user that may stay, where they mean something else.
     """
 
-    run: Annotated[list[Path], Field(min_length=1)]
-    output: Path | None
+    run: Annotated[list[Location], Field(min_length=1)]
+    output: Location | None
     nets: Flag
     images: Flag
     keep: list[str]
@@ -31,7 +30,7 @@ class ConfigWithPack(Config):
 class ConfigWithVerify(Config):
     """pack: the file to verify; within: how far numbers and probabilities may be from those in it, absolute."""
 
-    pack: Path
+    pack: Location
     within: Above0
 
 

@@ -1,13 +1,12 @@
 """The part of the schema that only medcls predict has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from medcls.config.schema import Config
-from medcls.config.section import Flag
+from medcls.config.section import Flag, Location
 from medcls.errors import UserError
 
 OWN = ("run", "variant", "output", "labelled", "calibrate", "threshold")
@@ -24,9 +23,9 @@ class ConfigWithNets(Config):
     run: runs, sweeps or checkpoints; variant: of a sweep; output: folder or file for what is written.
     """
 
-    run: Annotated[list[Path], Field(min_length=1)]
+    run: Annotated[list[Location], Field(min_length=1)]
     variant: str | None
-    output: Path | None
+    output: Location | None
 
 
 class ConfigWithPredict(ConfigWithNets):

@@ -1,12 +1,12 @@
 """The part of the schema that only medcls sheet has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from medcls.config.schema import Config
+from medcls.config.section import Location
 from medcls.predict.schema import check_taken
 
 OWN = ("run", "output", "external", "maps", "robustness")
@@ -19,11 +19,11 @@ class ConfigWithSheet(Config):
     folder of medcls explain; robustness: of medcls robustness.
     """
 
-    run: Annotated[list[Path], Field(min_length=1, max_length=1)]
-    output: Path | None
-    external: list[Path]
-    maps: Path | None
-    robustness: Path | None
+    run: Annotated[list[Location], Field(min_length=1, max_length=1)]
+    output: Location | None
+    external: list[Location]
+    maps: Location | None
+    robustness: Location | None
 
 
 def check_keys(overrides: Sequence[str]) -> set[str]:

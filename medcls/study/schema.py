@@ -1,13 +1,12 @@
 """The part of the schema that only medcls study has: which tasks, on which images, and what they are told besides."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from medcls.config.data import ClassName, GroupPattern
 from medcls.config.schema import Config
-from medcls.config.section import Flag, Section
+from medcls.config.section import Flag, Location, Section
 
 RELIABLE, FOLDS = "3", "3_folds"  # the task that also asks whether its result is reliable, and what answers that
 # Task -> its sweep, in the order they are run.
@@ -69,16 +68,16 @@ class StudyConfig(Section):
     packs: a folder with the finished runs of earlier studies, each task in a file, which is written anew.
     """
 
-    skin: Path | None
-    bone: Path | None
-    xray: Path | None
+    skin: Location | None
+    bone: Location | None
+    xray: Location | None
     classes: ClassesConfig
     group_pattern: GroupPatternsConfig
     tasks: Annotated[list[Task], Field(min_length=1)] | None
     claimed: Flag
-    folder: Path
-    page: Path | None
-    packs: Path | None
+    folder: Location
+    page: Location | None
+    packs: Location | None
     also: dict[str, list[str]]
 
     @field_validator("also")
