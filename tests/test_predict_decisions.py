@@ -123,6 +123,8 @@ def test_rule_of_the_command_is_kept_on_validation_images_of_old_runs_and_of_sev
         assert all((row["predicted"] == "b") == (float(row["p_b"]) >= threshold.value) for row in rows)
     other = command(PREDICT, *words, "threshold.rule=argmax")
     assert (other.status, "holds predictions of other threshold" in other.err) == (2, True), other.err
+    other = command(PREDICT, *words, "threshold.rule=youden", "data.max_pixels=99999")
+    assert (other.status, "holds predictions of other max pixels" in other.err) == (2, True), other.err
     with caplog.at_level("INFO"):
         done = command(PREDICT, *words[:-1], "output=calibrated", "calibrate=true")
     assert done.status == 0, done.err

@@ -57,14 +57,15 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     trained = [training_images(net, cache_folder(config.data.cache_dir), allowed) for net in ensemble.nets]
     inputs, notice = never_seen(inputs, trained, config)
     batch_size = config.batch_size if "batch_size" in given else batch_size_of(of_run)
-    asked = what_was_asked(ensemble, inputs, batch_size, notice, how)
+    settings = {"batch_size": batch_size, "max_pixels": config.data.max_pixels}
+    asked = what_was_asked(ensemble, inputs, settings, notice, how, own)
     check_folder(folder, asked, inputs, config.data)
     folder.path.mkdir(parents=True, exist_ok=True)
     with locked(folder.path, "another process is predicting into this folder"):
         summary = folder.read_summary()
         if summary is None:
             write_json(folder.asked, asked)
-            judged = judged_so_far_and_now(folder, inputs, ensemble, batch_size, config)
+            judged = judged_so_far_and_now(folder, inputs, ensemble, settings, config)
             summary = finish(folder, inputs, judged, ensemble, trained[0], own, notice, how)
         remove_parts(folder.parts)
     tell_end(folder, summary)
@@ -72,12 +73,11 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
 
 
 def judged_so_far_and_now(
-    folder: PredictFolder, inputs: Inputs, ensemble: Ensemble, batch_size: int, config: ConfigWithPredict
+    folder: PredictFolder, inputs: Inputs, ensemble: Ensemble, settings: Mapping[str, int], config: ConfigWithPredict
 ) -> Judged:
     """What the nets say of all images, of which an earlier start may have judged some."""
     folder.parts.mkdir(exist_ok=True)
     device = device_of(config.trainer.accelerator)
-    settings = {"batch_size": batch_size, "max_pixels": config.data.max_pixels}
     try:
         return judge_files(ensemble, inputs.paths, folder.parts, device=device, **settings)
     except Stopped:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medcls.atomic import write_json
 from medcls.config import DataConfig
 from medcls.errors import UserError
+from medcls.evaluation.metrics import Metric
 from medcls.predict.deciding import Deciding
 from medcls.predict.folder import PredictFolder
 from medcls.predict.inputs import Inputs
@@ -46,18 +47,28 @@ def check_folder(folder: PredictFolder, asked: Mapping[str, Any], inputs: Inputs
 
 
 def what_was_asked(
-    ensemble: Ensemble, inputs: Inputs, batch_size: int, notice: str | None, how: Deciding
+    ensemble: Ensemble,
+    inputs: Inputs,
+    settings: Mapping[str, int],
+    notice: str | None,
+    how: Deciding,
+    own: Sequence[Metric],
 ) -> dict[str, Any]:
-    """What a second start must have in common with the first to finish it; plain values."""
+    """What a second start must have in common with the first to finish it; plain values.
+
+    settings: batch_size and max_pixels; own: metrics of the user's own.
+    """
     return {
         "nets": [net.digest for net in ensemble.nets],
         "runs": [str(net.checkpoint) for net in ensemble.nets],
         "images": digest_of(inputs),
         "classes": list(ensemble.classes),
         "image_size_channels_and_window": json.loads(json.dumps(ensemble.how)),
-        "batch_size": batch_size,
+        **settings,
         "notice": notice,
+        "metrics_of_your_own": [metric.name for metric in own],
         "threshold": how.threshold.value,
+        "rule": how.threshold.rule,
         "temperature": None if how.temperature is None else how.temperature.value,
         "prevalence": how.prevalence if how.stated else None,
     }
