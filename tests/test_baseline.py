@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from medcls.baseline.features import FEATURES
 from medcls.baseline.fitted import STRENGTHS, fit
+from medcls.report.baselines import of_earlier_nets
 
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=1"]
 
@@ -32,6 +33,13 @@ def test_net_that_has_learnt_nothing_is_not_shown_to_beat_the_baselines(make_fol
         assert one["net_minus_baseline"]["value"] == pytest.approx(own["auroc"]["value"] - 1)
         assert "the net is shown to beat it" not in one["verdict"]
     assert command("medcls", "baseline", f"run={run}").out.splitlines()[-1] == str(run / "baseline.json")
+    assert of_earlier_nets(run, told) == ""
+    best = run / "checkpoints/best.ckpt"
+    best.write_bytes(best.read_bytes() + b"of a run that was resumed")
+    assert (
+        f"baseline.json is of earlier nets. Make it again: medcls baseline run={run}"
+        in command("medcls", "report", f"{run}").out + (run / "report.md").read_text()
+    )
 
 
 def test_images_that_moved_or_were_simulated_are_refused(make_folder, train, command):

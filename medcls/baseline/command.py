@@ -1,5 +1,6 @@
 """Baselines beside nets: fitted to their training images, judged on the images that they were, and compared."""
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions
 from medcls.runs.run import Run
 from medcls.sources.location import cache_folder
+from medcls.sweep_report.changed_images import changed_images
 from medcls.sweep_report.design import Sweep, read_sweep
 from medcls.sweep_report.trials import trials
 from medcls.sweep_report.verdicts import images_of, split_of
@@ -71,9 +73,11 @@ def baseline(config: ConfigWithPredict) -> dict[str, Any]:
         raise UserError(f"run: the runs in {sweep.folder} cannot be compared with a baseline: {error}.") from error
     told = {name: as_told(one, comparisons) for name, one in found.items()}
     metrics = next(run.metrics for run in sweep.runs if run.done)
+    notices = {notice for one in what.ensembles for notice in one.notices} | {changed_images(sweep.runs)} - {""}
     content = {
         "simulated": any(one.simulated for one in what.ensembles),
-        "notice": "; ".join(sorted({notice for one in what.ensembles for notice in one.notices})) or None,
+        "nets": {os.path.relpath(folder, sweep.folder.resolve()): net.digest for folder, net in what.nets().items()},
+        "notice": "; ".join(sorted(notices)) or None,
         "data": metrics["data"],
         "images": images_of(sweep, split),
         "n": len(next(iter(pairs[0][1].values())).names),

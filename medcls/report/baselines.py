@@ -1,6 +1,7 @@
 """Baselines beside nets, as baseline.json has them: on a terminal and in a report."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from medcls.errors import UserError
 from medcls.evaluation.interval import LEVEL, defined
 from medcls.evaluation.metrics import COMPARED
 from medcls.report.closing_table import cell, empty_table
+from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
 
 FILE = "baseline.json"  # in the folder of a run, or of a sweep
+_TITLE = "Against baselines"
 _METHOD = (
     f"Baselines: logistic regressions fitted to the same training images, on small pixels and on levels and texture. "
     f"In brackets: {LEVEL:.0%} intervals."
@@ -46,10 +49,24 @@ def print_baselines(content: Mapping[str, Any], file: Path) -> None:
 def baselines_section(folder: Path) -> Section | None:
     """What ``medcls baseline`` left in the folder of a run or of a sweep; None where it was not run.
 
-    Raises UserError where the file is damaged.
+    Of earlier nets it says just that. Raises UserError where the file is damaged.
     """
-    content = read_baselines(folder)
-    return None if content is None else _section(content)
+    if (content := read_baselines(folder)) is None:
+        return None
+    earlier = of_earlier_nets(folder, content)
+    return Section(_TITLE, (Text(earlier),)) if earlier else _section(content)
+
+
+def of_earlier_nets(folder: Path, content: Mapping[str, Any]) -> str:
+    """What to say where a net is not the one that baselines were compared with; "" else, or where that is not known.
+
+    An older medcls did not note the nets, and a pack may leave them out.
+    """
+    for run, digest in content.get("nets", {}).items():
+        best = RunFolder(folder / run).best
+        if best.is_file() and sha256(best.read_bytes()).hexdigest() != digest:
+            return f"{FILE} is of earlier nets. Make it again: medcls baseline run={folder}"
+    return ""
 
 
 def read_baselines(folder: Path) -> dict[str, Any] | None:
@@ -59,6 +76,7 @@ def read_baselines(folder: Path) -> dict[str, Any] | None:
     content = read_json(folder / FILE, dict[str, Any])
     try:
         _section(content)
+        of_earlier_nets(folder, content)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{folder / FILE}: damaged or of another program ({type(error).__name__}: {error}).\n"
@@ -78,7 +96,7 @@ def _section(content: Mapping[str, Any]) -> Section:
     about = f"{content['n']} {content['images']}. {_METHOD}{' ' * content['chosen_on_them']}"
     notice = (Text(content["notice"]),) if content["notice"] else ()
     note = Note(about + _FLATTERED * content["chosen_on_them"])
-    return Section("Against baselines", (*notice, Table(columns, tuple(rows)), note))
+    return Section(_TITLE, (*notice, Table(columns, tuple(rows)), note))
 
 
 def _variants(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -13,7 +13,7 @@ from medcls.evaluation.interval import LEVEL
 from medcls.evaluation.intervals import as_json, intervals
 from medcls.evaluation.metrics import METRICS, own_in, title_of
 from medcls.report.baselines import FILE as BASELINE
-from medcls.report.baselines import read_baselines
+from medcls.report.baselines import of_earlier_nets, read_baselines
 from medcls.report.closing_table import cell, row_name
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_json
@@ -90,6 +90,8 @@ def performance(record: Record) -> Fact:
     beside = read_baselines(record.run.folder)
     if beside is None or "baselines" not in beside:
         return record.fact(text, "metrics.json")
+    if earlier := of_earlier_nets(record.run.folder, beside):
+        return record.fact(f"{text} {earlier}.", "metrics.json")
     baselines = "; ".join(f"{name} {cell(of['auroc'])}, {of['verdict']}" for name, of in beside["baselines"].items())
     return record.fact(f"{text} Baselines, AUROC: {baselines}.", "metrics.json", BASELINE)
 
