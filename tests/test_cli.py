@@ -13,6 +13,7 @@ from conftest import SCRIPT, SWEEP, TINY
 
 from medcls.cli import COMMANDS, overview, page_of
 from medcls.cli.conf_comments import keys_of
+from medcls.cli.of_runs import overrides_of
 from medcls.config.parts import choices
 
 TRAINED = [*TINY, "data=skin", "data.simulated.counts.train=[6,6]", "data.simulated.counts.val=[4,4]"]
@@ -48,6 +49,13 @@ def test_help_is_the_same_however_it_is_asked_for(command, name):
         called = f"python {CALLED[name]}" if name in ("train", "sweep") else f"python -m medcls.{name}"
         assert script == asked.out.replace(f"medcls {name}", called)
     assert f"medcls {name}" in command("medcls", "help").out
+
+
+def test_folder_with_a_comma_in_its_name_is_one_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a, b=c").mkdir()
+    assert overrides_of(["run=a, b=c"]) == ['run=["a, b=c"]']
+    assert overrides_of(["run=a,b"]) == ["run=[a,b]"]
 
 
 def test_module_is_the_command():

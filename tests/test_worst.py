@@ -93,3 +93,11 @@ def test_errors_are_ordered_by_loss():
 def test_key_that_would_have_no_effect_is_refused(command):
     result = command("medcls", "errors", "run=nowhere", "batch_size=4")
     assert (result.status, "not for errors" in result.err) == (2, True), result.err
+
+
+def test_run_folder_without_its_configuration_is_not_taken_for_a_sweep(command, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/status.json").write_text('{"state": "done", "epoch": 1, "reason": null}')
+    for words in (["errors", f"run={tmp_path / 'run'}"], ["report", f"{tmp_path / 'run'}"]):
+        done = command("medcls", *words)
+        assert (done.status, f"{tmp_path / 'run/config.yaml'}: missing. Restore it" in done.err) == (2, True), done.err

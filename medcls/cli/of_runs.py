@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from medcls.errors import Stopped, UserError
@@ -53,7 +54,9 @@ def overrides_of(words: Sequence[str]) -> list[str]:
     if len(runs) != 1:
         raise UserError(f"run: found {' '.join(runs) or 'none'}, expected one: run=runs/<run>, or run=runs/a,runs/b")
     if not runs[0].startswith("["):
-        runs = [f"run={in_grammar([unquoted(path) for path in runs[0].split(',')])}"]
+        whole = unquoted(runs[0])  # a name may hold a comma
+        named = [whole] if Path(whole).expanduser().exists() else [unquoted(path) for path in runs[0].split(",")]
+        runs = [f"run={in_grammar(named)}"]
     else:
         runs = [f"run={runs[0]}"]
     return [*runs, *(word for word in words if not word.startswith("run="))]

@@ -28,7 +28,7 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Exit status 0. Raises UserError where the folder cannot be reported on."""
-    folders = [word for word in given.others if "=" not in word or word.startswith("report=")]
+    folders = [word for word in given.others if "=" not in word or word.startswith("report=") or Path(word).is_dir()]
     overrides = [word for word in given.others if word not in folders]
     if len(folders) != 1 or any(not word.startswith("columns=") for word in overrides):
         raise UserError(

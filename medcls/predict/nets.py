@@ -168,7 +168,8 @@ def find_nets(paths: Sequence[Path], variant: str | None, allowed: Collection[st
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a folder holds runs and is none itself."""
+    """Whether a folder holds runs and is none itself. Raises UserError for a run without config.yaml."""
+    RunFolder(path).check_config()
     return path.is_dir() and not RunFolder(path).config.is_file()
 
 

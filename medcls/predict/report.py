@@ -42,6 +42,8 @@ def report_elsewhere(folders: Sequence[Path]) -> None:
 
     Raises UserError for a folder of unlabelled images, one that is not complete, or any other folder among them.
     """
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError(f"report: found a folder twice in {', '.join(map(str, folders))}. Name each once.")
     found = [_read(folder) for folder in folders]
     target = folders[0].resolve()
     if len(folders) > 1:

@@ -74,6 +74,11 @@ class RunFolder:
                 "folder: hydra.run.dir=<folder>"
             )
 
+    def check_config(self) -> None:
+        """Raise UserError for the folder of a run that lacks its configuration, which would pass for a sweep."""
+        if self.status.is_file() and not self.config.is_file():
+            raise UserError(f"{self.config}: missing. Restore it from a copy.")
+
     def begin(self, config: Mapping[str, Any], data: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         """Write what the run starts from; the configuration last, since with it the folder counts as a run."""
         (self.path / "checkpoints").mkdir(exist_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from medcls.composition.run_name import shortened
 from medcls.config.targets import Target
 from medcls.errors import UserError
+from medcls.runs.folder import RunFolder
 
 
 def report_side_by_side(folders: Sequence[Path]) -> None:
@@ -30,6 +31,7 @@ def report(folder: Path, columns: Sequence[Target] = ()) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"report: no folder {folder}. Expected the folder of a sweep or of other runs.")
+    RunFolder(folder).check_config()
     from medcls.sweep_report.report import write_report  # matplotlib takes seconds to import
 
     written = write_report(folder, columns)
