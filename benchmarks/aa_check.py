@@ -3,8 +3,9 @@
 python benchmarks/aa_check.py [pairs] [part ...] [--seed 0]     pairs per scenario, default 1000
 
 parts: scenarios (a difference declared, and intervals that cover it), seeds (identical variants of 2 to 10 seeds, none
-to strong spread of seeds, also near an AUROC of 1), family (four identical variants, each against the first), power
-(the smallest difference that is printed, against how often it is found), equivalence. Without any, all.
+to strong spread of seeds, also near an AUROC of 1), uneven (identical variants, patients with very unequal numbers of
+images), family (four identical variants, each against the first), power (the smallest difference that is printed,
+against how often it is found), equivalence. Without any, all.
 
 The scores of 200 images are sums of an effect of the image that all nets share, one of the image on a variant, one of
 the seed on separation and threshold, and one of the seed on each image. True AUROC and accuracy follow in closed form.
@@ -43,7 +44,8 @@ class Scenario:
     # Standard deviations over seeds of separation and threshold: AUROC then varies by 0.017, accuracy by 0.013.
     seed_effect: float = 0.1
     threshold: float = 0.1
-    images_per_patient: int = 1  # all of the same class, where they carry the least information
+    # All of the same class, where they carry the least information; a tuple: of each patient of a class.
+    images_per_patient: int | tuple[int, ...] = 1
     separation: float = SEPARATION  # of the classes, by variant a
     n_images: int = N_IMAGES
 
@@ -55,7 +57,10 @@ class Scenario:
     @property
     def patients(self) -> NDArray[np.intp]:
         """Patient of each image."""
-        return np.arange(self.n_images) // self.images_per_patient
+        if isinstance(self.images_per_patient, int):
+            return np.arange(self.n_images) // self.images_per_patient
+        sizes = 2 * self.images_per_patient
+        return np.repeat(np.arange(len(sizes)), sizes)
 
 
 SCENARIOS = (
@@ -87,6 +92,15 @@ SCENARIOS = (
 )
 
 
+# Images of the patients of a class: the middle of each tenth of a lognormal distribution, five times; or few with most.
+SIZES = {
+    "50 of lognormal numbers": 5
+    * tuple(np.exp(np.log(3) + 1.2 * norm.ppf(np.arange(5, 100, 10) / 100)).astype(int).clip(1).tolist()),
+    "46 of 1 to 2, 4 of 60": 23 * (1, 2) + 4 * (60,),
+    "28 of 1 to 2, 2 of 60": 14 * (1, 2) + 2 * (60,),
+}
+
+
 def separation_of(area: float) -> float:
     """Separation of the classes that gives an AUROC, without an effect of seeds."""
     return float(norm.ppf(area) * np.sqrt(2))
@@ -108,6 +122,19 @@ SEEDS = tuple(
 )
 
 
+UNEVEN = tuple(
+    Scenario(
+        f"{n} seeds, {name}",
+        tuple(range(n)),
+        tuple(range(n)),
+        images_per_patient=sizes,
+        n_images=2 * sum(sizes),
+    )
+    for n in (1, 3)
+    for name, sizes in SIZES.items()
+)
+
+
 def variants(scenario: Scenario, rng: np.random.Generator, better: Sequence[float]) -> list[dict[int, Predictions]]:
     """Runs of a first variant and of others on the same images, which separate the classes ``better`` by so much."""
     of_seeds = max(scenario.seeds_a + scenario.seeds_b) + 1
@@ -120,7 +147,7 @@ def variants(scenario: Scenario, rng: np.random.Generator, better: Sequence[floa
         variant = image + effects(scenario, rng, VARIANT_BY_IMAGE)
         prefix = "" if scenario.same_images else str(number)
         images = tuple(f"{prefix}{i}" for i in range(len(labels)))
-        groups = tuple(f"{prefix}{i}" for i in scenario.patients) if scenario.images_per_patient > 1 else ()
+        groups = tuple(f"{prefix}{i}" for i in scenario.patients) if scenario.images_per_patient != 1 else ()
         runs = {}
         for seed in scenario.seeds_b if number else scenario.seeds_a:
             own = shared[seed] + rng.normal(size=2) * np.sqrt(1 - scenario.shared_seed_effect)
@@ -141,7 +168,7 @@ def simulate(scenario: Scenario, rng: np.random.Generator) -> list[Comparison]:
 def effects(scenario: Scenario, rng: np.random.Generator, variance: float) -> NDArray[np.float64]:
     """Random effects (N,) of the images; those of a patient share a part."""
     own = rng.normal(size=scenario.n_images)
-    if scenario.images_per_patient > 1:
+    if scenario.images_per_patient != 1:
         own = np.sqrt(PATIENT) * rng.normal(size=scenario.n_images)[scenario.patients] + np.sqrt(1 - PATIENT) * own
     return own * np.sqrt(variance)
 
@@ -231,7 +258,7 @@ def print_rates(scenarios: Sequence[Scenario], n_pairs: int, seed: int) -> None:
 
 def main() -> None:
     """Print the parts that were asked for."""
-    parts = ("scenarios", "seeds", "family", "power", "equivalence")
+    parts = ("scenarios", "seeds", "uneven", "family", "power", "equivalence")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="?", type=int, default=1000)
     parser.add_argument("parts", nargs="*", metavar="part")
@@ -241,10 +268,11 @@ def main() -> None:
         parser.error(f"unknown part {', '.join(sorted(unknown))}; parts: {', '.join(parts)}")
     print(f"{given.pairs} pairs each, seed {given.seed}; in brackets 95 % Clopper-Pearson intervals")
     sized = [Scenario("", separation=separation_of(area), n_images=n) for n in (96, 200) for area in (0.7, 0.9, 0.99)]
+    tables = {"scenarios": SCENARIOS, "seeds": SEEDS, "uneven": UNEVEN}
     for part in given.parts or parts:
         print(f"\n{part}")
-        if part in ("scenarios", "seeds"):
-            print_rates({"scenarios": SCENARIOS, "seeds": SEEDS}[part], given.pairs, given.seed)
+        if part in tables:
+            print_rates(tables[part], given.pairs, given.seed)
         for scenario in sized if part in ("power", "equivalence") else ():
             line = (power if part == "power" else equivalence)(given.pairs, given.seed, scenario)
             area = norm.cdf(scenario.separation / np.sqrt(2))

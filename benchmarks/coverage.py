@@ -2,17 +2,18 @@
 
 python benchmarks/coverage.py [simulations] [part ...] [--seed 1] [--csv cells.csv]
 
-simulations per cell, default 300; parts: images, patients, mixed, unequal, nine, nine-patients, folds, folds-patients;
-without any, all. Prevalence is random, and the nets are fixed: the estimand is other images, or patients, of the same
-population. The true value is another in each simulation, within a quarter of the distance from 1, so that coverage is
-an average over neighbouring values. Beside the width of an interval is that of the method that medcls had before,
-percentiles of a bootstrap within classes, from the first simulations of each cell.
+simulations per cell, default 300; parts: images, patients, uneven (patients with very unequal numbers of images),
+mixed, unequal, nine, nine-patients, folds, folds-patients; without any, all. Prevalence is random, and the nets are
+fixed: the estimand is other images, or patients, of the same population. The true value is another in each simulation,
+within a quarter of the distance from 1, so that coverage is an average over neighbouring values. Beside the width of an
+interval is that of the method that medcls had before, percentiles of a bootstrap within classes, from the first
+simulations of each cell.
 """
 
 import argparse
 import csv
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,13 @@ Patients = NDArray[np.intp]
 N, PREVALENCES, AUROCS = (20, 60, 96, 200, 1000), (0.05, 0.3, 0.5), (0.6, 0.85, 0.99, 0.999)
 ICC = 0.5  # share of the variance that the images of a patient have in common
 OLD, RESAMPLES = 25, 400  # simulations with the old method, and its resamples: widths alone need no more
+# Numbers of images of patients, very unequal, by what they are called.
+SIZES: dict[str, Callable[[np.random.Generator], NDArray[np.intp]]] = {
+    "100 patients, lognormal, median 3": lambda rng: np.exp(rng.normal(np.log(3), 1.2, 100)).astype(int).clip(1),
+    "60 patients, 1 + Pareto up to 300": lambda rng: (1 + rng.pareto(1, 60)).astype(int).clip(1, 300),
+    "92 patients of 1 to 2, 8 of 60": lambda rng: np.append(rng.integers(1, 3, 92), np.full(8, 60)),
+    "56 patients of 1 to 2, 4 of 60": lambda rng: np.append(rng.integers(1, 3, 56), np.full(4, 60)),
+}
 UNEVEN = np.array([100, 65, 42, 27, 18, 12, 8, 5, 3.0])
 FEWEST = 40  # intervals below which a cell's coverage is not given
 
@@ -61,9 +69,17 @@ class Cell:
         return float(1.96 * np.sqrt(share * (1 - share) / len(self.covered)))
 
 
-def patients_of(n: int, clustered: bool, rng: np.random.Generator) -> Patients:
-    """Patient (n,) of each image: each has one, or 1 to 10."""
+def patients_of(n: int | str, clustered: bool, rng: np.random.Generator) -> Patients:
+    """Patient (n,) of each image: each has one, or 1 to 10; or numbers of images by their name in ``SIZES``."""
+    if isinstance(n, str):
+        sizes = SIZES[n](rng)
+        return np.repeat(np.arange(len(sizes)), sizes)
     return np.repeat(np.arange(n), rng.integers(1, 11, n))[:n] if clustered else np.arange(n)
+
+
+def numbered(n: int | str) -> tuple[int, str]:
+    """What random numbers start from, and the name, of so many images or of sizes named in ``SIZES``."""
+    return (list(SIZES).index(n), n) if isinstance(n, str) else (n, f"N {n}")
 
 
 def noise(patient: Patients, rng: np.random.Generator) -> Array:
@@ -87,7 +103,7 @@ def predictions(labels: NDArray[np.intp], probabilities: Array, patient: Patient
 
 
 def draw_two(
-    n: int,
+    n: int | str,
     prevalence: float,
     area: float,
     rng: np.random.Generator,
@@ -102,7 +118,8 @@ def draw_two(
     """
     patient, a = patients_of(n, clustered, rng), neighbour(area, rng)
     shift = norm.ppf(a) * np.sqrt(1 + sd**2)
-    positive = rng.random(n) < prevalence if mixed else (rng.random(n) < prevalence)[patient]
+    drawn = rng.random(len(patient)) < prevalence
+    positive = drawn if mixed else drawn[patient]
     effects = noise(patient, rng)
     score = np.where(positive, shift + sd * effects, effects) - shift / (1 + sd)
     p = 1 / (1 + np.exp(-score))
@@ -113,14 +130,22 @@ def draw_two(
 
 
 def two_classes(
-    situation: str, sims: int, seed: int, *, clustered: bool, mixed: bool = False, sd: float = 1.0
+    situation: str,
+    sims: int,
+    seed: int,
+    *,
+    clustered: bool,
+    mixed: bool = False,
+    sd: float = 1.0,
+    sizes: Iterable[int | str] = N,
 ) -> Iterator[Cell]:
     """The grid of two classes, as ``draw_two`` draws them."""
-    for n in N:
+    for n in sizes:
         for prevalence in PREVALENCES:
             for area in AUROCS:
-                rng = np.random.default_rng([seed, n, int(prevalence * 100), int(area * 1000)])
-                cells = {name: Cell(situation, name, f"N {n}, {prevalence:.0%}, AUROC {area}") for name in METRICS}
+                start, called = numbered(n)
+                rng = np.random.default_rng([seed, start, int(prevalence * 100), int(area * 1000)])
+                cells = {name: Cell(situation, name, f"{called}, {prevalence:.0%}, AUROC {area}") for name in METRICS}
                 for i in range(sims):
                     found, truth = draw_two(n, prevalence, area, rng, clustered=clustered, mixed=mixed, sd=sd)
                     judge(cells, found, truth, rng if i < OLD else None)
@@ -225,6 +250,7 @@ def note(cell: Cell, limits: tuple[float, float], truth: float, why: str) -> Non
 PARTS: dict[str, Callable[[str, int, int], Iterator[Cell]]] = {
     "images": lambda *given: two_classes(*given, clustered=False),
     "patients": lambda *given: two_classes(*given, clustered=True),
+    "uneven": lambda *given: two_classes(*given, clustered=True, sizes=SIZES),
     "mixed": lambda *given: two_classes(*given, clustered=True, mixed=True),
     "unequal": lambda *given: two_classes(*given, clustered=False, sd=2.0),
     "nine": lambda *given: nine_classes(*given, clustered=False),

@@ -1,6 +1,6 @@
 """Do the intervals of probabilities and decisions cover the truth 95 times in 100? Nets whose true values are known.
 
-python benchmarks/coverage_decisions.py [simulations] [images|patients ...] [--seed 1]
+python benchmarks/coverage_decisions.py [simulations] [images|patients|uneven ...] [--seed 1]
 
 Nets of normal scores as in coverage.py, whose log-odds are twice as large as they should be and shifted by 0.3, so that
 probabilities are out of calibration: slope 0.5. The threshold of PPV and NPV, at a prevalence of 10 %, is fixed before;
@@ -10,10 +10,22 @@ fixes it on another sample of the same size, and covers the sensitivity that thi
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from coverage import AUROCS, PREVALENCES, Cell, noise, note, patients_of, predictions, show, show_missing
+from coverage import (
+    AUROCS,
+    PREVALENCES,
+    SIZES,
+    Cell,
+    noise,
+    note,
+    numbered,
+    patients_of,
+    predictions,
+    show,
+    show_missing,
+)
 from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, brier_score_loss
@@ -26,11 +38,12 @@ from medcls.decision.threshold import choose_threshold
 from medcls.runs.predictions import Predictions
 
 N = (60, 96, 200, 1000)
+PARTS = ["images", "patients", "uneven"]
 SLOPE, SHIFT, LARGE, AT = 2.0, 0.3, 400_000, 0.1  # of log-odds; images that a truth is computed on; prevalence
 RULE = dict.fromkeys(ThresholdConfig.model_fields) | {"specificity": 0.9}
 
 
-def draw(n: int, prevalence: float, area: float, rng: np.random.Generator, *, clustered: bool) -> Predictions:
+def draw(n: int | str, prevalence: float, area: float, rng: np.random.Generator, *, clustered: bool) -> Predictions:
     """Images of patients of one class, with overconfident probabilities."""
     patient, shift = patients_of(n, clustered, rng), np.sqrt(2) * norm.ppf(area)
     positive = (rng.random(patient[-1] + 1) < prevalence)[patient]
@@ -64,15 +77,16 @@ def truths(prevalence: float, area: float, seed: int) -> tuple[dict[str, float],
     }, middle
 
 
-def cells(situation: str, sims: int, seed: int, *, clustered: bool) -> Iterator[Cell]:
+def cells(situation: str, sims: int, seed: int, *, clustered: bool, sizes: Iterable[int | str] = N) -> Iterator[Cell]:
     """The grid."""
     for prevalence in PREVALENCES:
         for area in AUROCS:
             truth, middle = truths(prevalence, area, seed)
             names = [*truth, "at a threshold from validation"]
-            for n in N:
-                rng = np.random.default_rng([seed, n, int(prevalence * 100), int(area * 1000)])
-                of = {name: Cell(situation, name, f"N {n}, {prevalence:.0%}, AUROC {area}") for name in names}
+            for n in sizes:
+                start, called = numbered(n)
+                rng = np.random.default_rng([seed, start, int(prevalence * 100), int(area * 1000)])
+                of = {name: Cell(situation, name, f"{called}, {prevalence:.0%}, AUROC {area}") for name in names}
                 for _ in range(sims):
                     one = draw(n, prevalence, area, rng, clustered=clustered)
                     predicted = (one.probabilities[:, 1] >= middle).astype(int)
@@ -100,15 +114,15 @@ def note_fixed(cell: Cell, validation: Predictions, test: Predictions, prevalenc
 
 
 def main() -> None:
-    """Print a table for images and for patients."""
+    """Print a table for each part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("simulations", nargs="?", type=int, default=100)
-    parser.add_argument("parts", nargs="*", choices=["images", "patients", []], default=["images", "patients"])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=PARTS)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     for name in given.parts:
-        start = time.time()
-        found = list(cells(name, given.simulations, given.seed, clustered=name == "patients"))
+        start, sizes = time.time(), SIZES if name == "uneven" else N
+        found = list(cells(name, given.simulations, given.seed, clustered=name != "images", sizes=sizes))
         print(f"\n{name}: {given.simulations} simulations a cell, seed {given.seed}, {time.time() - start:.0f} s\n")
         print("| value | cells | lowest coverage | median | highest | below 0.93, surely | median width | before |")
         print("|---|---|---|---|---|---|---|---|")

@@ -123,6 +123,22 @@ def test_brier_score_of_images_of_one_class_alone_has_no_interval():
     assert not brier(predictions(labels, p)).why
 
 
+def test_interval_of_the_brier_score_covers_it_where_a_few_patients_have_most_images():
+    rng, sizes = np.random.default_rng(3), np.repeat([1, 2, 60], (28, 28, 4))
+    patient = np.repeat(np.arange(60), sizes)
+
+    def score(patients, n):
+        labels = rng.integers(0, 2, n)[patients]
+        return labels, expit(1.2 * labels - 0.6 + (rng.normal(size=n)[patients] + rng.normal(size=len(patients))) / 1.4)
+
+    labels, p = score(np.arange(400_000), 400_000)
+    truth, covered = brier_score_loss(labels, p), []
+    for _ in range(200):
+        found = brier(predictions(*score(patient, 60), groups=tuple(map(str, patient))))
+        covered.append(found.low <= truth <= found.high)
+    assert np.mean(covered) > 0.9  # as few by chance in less than one of 100 such tests
+
+
 def test_predictive_values_are_those_of_bayes_theorem_and_have_limits_at_the_bound():
     sensitivity, specificity = Interval(0.8, 0.7, 0.88), Interval(0.9, 0.85, 0.94)
     ppv, npv = predictive_values(sensitivity, specificity, 0.02)

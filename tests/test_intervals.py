@@ -79,7 +79,7 @@ def test_limits_of_a_share_cover_every_true_share_computed_exactly(n, lowest):
 
 def test_the_error_of_a_share_of_patients_images_is_the_cluster_robust_one():
     rng = np.random.default_rng(3)
-    patient = np.repeat(np.arange(60), rng.integers(1, 8, 60))
+    patient = np.repeat(np.arange(60), 4)
     hit = rng.random(60)[patient] < 0.8
     labels = np.arange(len(hit)) % 2
     p = np.where(hit == labels, 0.8, 0.2)
@@ -91,6 +91,20 @@ def test_the_error_of_a_share_of_patients_images_is_the_cluster_robust_one():
     error, share = reference.bse[0], hit.mean()
     n = share * (1 - share) / error**2 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 59)) ** 2
     assert measured.limits(0.95) == pytest.approx(share_limits(share, n, 0.95))
+
+
+def test_of_unequal_numbers_of_images_the_error_is_the_bias_reduced_one_with_degrees_of_freedom_of_the_shares():
+    # Of those with few images and of those with many half have hits alone: all are equally alike within patients.
+    sizes = np.repeat([2, 6], 20)
+    patient = np.repeat(np.arange(40), sizes)
+    hit = np.repeat(np.arange(40) % 2 == 0, sizes)
+    labels = np.arange(len(hit)) % 2
+    p = np.where(hit == labels, 0.8, 0.2)
+    measured = METRICS["accuracy"].measure(of(labels, np.stack([1 - p, p], 1), [f"P{i}" for i in patient]))
+    share = sizes / sizes.sum()
+    linearised = (share**2 * 0.25 / (1 - share)).sum()  # Bell & McCaffrey (2002)
+    assert measured.influence @ measured.influence == pytest.approx(linearised, rel=1e-3)
+    assert measured.variation.df == pytest.approx(1 / (share**2).sum() - 1)  # Kish (1965)
 
 
 def test_f1_has_the_limits_of_the_share_that_it_is_of():
@@ -193,6 +207,8 @@ def test_where_no_method_holds_there_is_a_value_and_a_reason_instead_of_limits()
     assert got["sensitivity"].high - got["sensitivity"].low > 0.3  # a share has limits for any number of images
     of_patients = intervals(of(labels, probabilities, [f"P{i // 10}" for i in range(40)]))
     assert of_patients["accuracy"].why == "fewer than five patients of a class"
+    most = intervals(of(np.arange(40) % 2, probabilities, ["P"] * 30 + [f"P{i}" for i in range(10)]))
+    assert most["auroc"].why == most["accuracy"].why == "one patient has most of the images"
     three = np.repeat([0, 1, 2], (20, 18, 2))
     many = intervals(of(three, predictions(40, 3)[1]))
     assert many["balanced_accuracy"].why == many["auroc"].why == "fewer than three images of a class"
@@ -226,6 +242,8 @@ def test_metrics_of_each_class_are_those_of_the_class_against_the_rest():
         (200, 0.05, 0.85, False),
         (60, 0.5, 0.85, True),
         (200, 0.3, 0.99, True),
+        ("56 patients of 1 to 2, 4 of 60", 0.5, 0.85, True),
+        ("60 patients, 1 + Pareto up to 300", 0.5, 0.85, True),
     ],
 )
 def test_intervals_cover_the_truth_where_a_bootstrap_within_classes_does_not(n, prevalence, area, clustered):

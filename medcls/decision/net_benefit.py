@@ -56,9 +56,9 @@ def net_benefit(
 
 def _half(each: Float, sides: list[NDArray[np.bool_]], units: Units, level: float) -> float:
     """Half the width of the interval of the mean of ``each`` (N,), which varies about its mean on each side."""
-    deviations = np.zeros_like(each)
+    deviations, everything = np.zeros_like(each), np.ones(len(each), bool)
     for side in sides:
         deviations[side] = each[side] - each[side].mean()
-    n = max(units.n_patients, 2)
-    error = np.sqrt((units.summed(deviations) ** 2).sum() * n / (n - 1)) / len(each)
-    return float(t.ppf((1 + level) / 2, n - 1) * error)
+    influence = units.summed(deviations) * units.correction(everything, deviations)
+    error = np.sqrt((influence**2).sum()) / len(each)
+    return float(t.ppf((1 + level) / 2, max(units.alike(everything) - 1, 1)) * error)

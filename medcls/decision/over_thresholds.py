@@ -101,7 +101,7 @@ def _interval(
     inflation = float(np.nanvar(values, ddof=1)) / independent if independent > 0 else 1.0
     prior = _BESIDE * float((sizes**2).sum() / sizes.sum())
     inflation = drawn(trust(4 * patients * value * (1 - value)), inflation, prior)
-    df = units.n_patients - 1 if units.clustered else math.inf
+    df = max(units.alike(np.any(sides, axis=0)) - 1, 1) if units.clustered else math.inf
     return Interval(value, *ShareVariation(n / inflation, df).limits(min(max(value, 0.0), 1.0), level))
 
 

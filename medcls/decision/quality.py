@@ -15,7 +15,7 @@ from medcls.decision.over_thresholds import SPECIFICITY, average_precision, sens
 from medcls.decision.score_limits import count_misplaced, few_misplaced, score_limits
 from medcls.decision.temperature import log_odds
 from medcls.evaluation.interval import LEVEL, Interval
-from medcls.evaluation.measured import LEAST, Units, drawn, trust
+from medcls.evaluation.measured import LEAST, LEAST_ALIKE, ONE_PATIENT, Units, drawn, trust
 from medcls.evaluation.variation import ShareVariation
 from medcls.runs.predictions import Predictions
 
@@ -54,16 +54,18 @@ def brier(predictions: Predictions, level: float = LEVEL) -> Interval:
     value, n = float(each.mean()), units.n_patients
     if n < LEAST:
         return Interval(value * largest, math.nan, math.nan, "fewer than five images or patients")
+    everything = np.ones(len(each), bool)
+    if (alike := units.alike(everything)) < LEAST_ALIKE:
+        return Interval(value * largest, math.nan, math.nan, ONE_PATIENT)
     sides = [predictions.labels == label for label in range(2)]
     if largest == 1 and (why := units.too_few(sides, 1, in_fold=0)):
         return Interval(value, math.nan, math.nan, why)
-    influence = units.summed(each - value) / len(each)
-    error = float((influence**2).sum()) * n / (n - 1)
-    sizes = np.bincount(units.patient)
-    alone = len(each) / ((sizes**2).sum() / sizes.sum())  # if the images of a patient are all alike
+    deviations = (each - value) / len(each)
+    error = float(((units.summed(deviations) * units.correction(everything, deviations)) ** 2).sum())
     known = trust(4 * count_misplaced(units, predictions.labels))
-    effective = drawn(known, value * (1 - value) / error if error > 0 else alone, alone)
-    low, high = ShareVariation(effective, n - 1).limits(value, level)
+    # Without misplaced images: as many as if those of a patient are all alike.
+    effective = drawn(known, value * (1 - value) / error if error > 0 else alike, alike)
+    low, high = ShareVariation(effective, alike - 1).limits(value, level)
     return Interval(value * largest, low * largest, high * largest)
 
 

@@ -38,11 +38,12 @@ def score_limits(
     are alike within patients where few are ``doubtful``, a number of images.
     """
     of_images, information, _ = score(value)
-    n, sizes = units.n_patients, np.bincount(units.patient)
-    meat = float((units.summed(of_images) ** 2).sum()) * n / (n - 1)
-    prior = float((sizes**2).sum() / sizes.sum())
+    everything = np.ones(len(of_images), bool)
+    alike = units.alike(everything)
+    meat = float(((units.summed(of_images) * units.correction(everything, of_images)) ** 2).sum())
+    prior = len(of_images) / alike
     inflation = drawn(trust(4 * doubtful), meat / information, prior) if information > 0 else prior
-    critical = float(t.ppf((1 + level) / 2, n - 1))
+    critical = float(t.ppf((1 + level) / 2, alike - 1))
 
     def beyond(at: float) -> float:
         of_images, information, third = score(at)

@@ -33,16 +33,16 @@ _HIGHEST = 0.95
 
 
 class _Area(NamedTuple):
-    """One AUROC: influences (N,) of its images; per side images, patients, and images if all of a patient were alike.
+    """One AUROC: influences (N,) of its images; per side images, patients, and patients that count alike.
 
     df: degrees of freedom of its variance (Satterthwaite).
     """
 
     value: float
     influence: Float
-    images: tuple[int, int]
-    patients: tuple[int, int]
-    alike: tuple[float, float]
+    images: tuple[int, ...]
+    patients: tuple[int, ...]
+    alike: tuple[float, ...]
     df: float
 
 
@@ -63,7 +63,7 @@ def measure_auroc(
     if units.too_few(sides, 1, in_fold=1):
         return undefined(units, np.nan, units.too_few(sides, 1, in_fold=1))
     cells = [(fold, k) for fold in units.folds for k in classes]
-    areas = [_area(fold, labels == k, predictions.probabilities[:, k], units.patient) for fold, k in cells]
+    areas = [_area(fold, labels == k, predictions.probabilities[:, k], units) for fold, k in cells]
     value = float(np.mean([area.value for area in areas]))
     if why := units.too_few(sides, LEAST if len(classes) == 1 else LEAST_OF_MANY, in_fold=LEAST_IN_FOLD):
         return undefined(units, value, why)
@@ -72,25 +72,24 @@ def measure_auroc(
     return Measured(value, influence, _variation(areas, value, influence, known, units.clustered), known)
 
 
-def _area(fold: Mask, is_class: Mask, score: NDArray[np.floating], patient: Numbers) -> _Area:
+def _area(fold: Mask, is_class: Mask, score: NDArray[np.floating], units: Units) -> _Area:
     """AUROC within a fold with DeLong's structural components, from midranks (Sun & Xu, 2014, algorithm 2)."""
-    own, rest = np.flatnonzero(fold & is_class), np.flatnonzero(fold & ~is_class)
-    rank = rankdata(np.concatenate([score[own], score[rest]]))
+    sides = fold & is_class, fold & ~is_class
+    own, rest = score[sides[0]], score[sides[1]]
+    rank = rankdata(np.concatenate([own, rest]))
     # Of each image of the class: the share of the rest that it beats, a tie counting half; and the converse.
-    beaten = (rank[: len(own)] - rankdata(score[own])) / len(rest)
-    beaten_by = 1 - (rank[len(own) :] - rankdata(score[rest])) / len(own)
+    beaten = (rank[: len(own)] - rankdata(own)) / len(rest)
+    beaten_by = 1 - (rank[len(own) :] - rankdata(rest)) / len(own)
     value, influence, squares = float(beaten.mean()), np.zeros(len(score)), []
-    counts = [np.unique(patient[side], return_counts=True)[1] for side in (own, rest)]
-    for side, components, of_patient in ((own, beaten, counts[0]), (rest, beaten_by, counts[1])):
-        unbiased = np.sqrt(len(of_patient) / max(len(of_patient) - 1, 1))
-        influence[side] = (components - value) / len(side) * unbiased
-        squares.append(float((np.bincount(patient[side], influence[side]) ** 2).sum()))
-    patients = len(counts[0]), len(counts[1])
+    for side, components in zip(sides, (beaten, beaten_by), strict=True):
+        deviations = (components - value) / len(components)
+        influence[side] = deviations * units.correction(side, deviations)[units.patient[side]]
+        squares.append(float((np.bincount(units.patient[side], influence[side]) ** 2).sum()))
+    patients, alike = tuple(map(units.count, sides)), tuple(map(units.alike, sides))
     df = float(min(patients))
     if sum(squares) > 0:
-        df = sum(squares) ** 2 / sum(s**2 / max(n - 1, 1) for s, n in zip(squares, patients, strict=True))
-    alike = [len(side) ** 2 / float((of**2).sum()) for side, of in zip((own, rest), counts, strict=True)]
-    return _Area(value, influence, (len(own), len(rest)), patients, (alike[0], alike[1]), max(df, 1.0))
+        df = sum(squares) ** 2 / sum(s**2 / max(n - 1, 1) for s, n in zip(squares, alike, strict=True))
+    return _Area(value, influence, (len(own), len(rest)), patients, alike, max(df, 1.0))
 
 
 def _variation(areas: Sequence[_Area], value: float, influence: Float, known: float, clustered: bool) -> AreaVariation:

@@ -14,7 +14,7 @@ from scipy.stats import norm, t
 
 from medcls.errors import UserError
 from medcls.evaluation.interval import Interval
-from medcls.patients import number_patients
+from medcls.evaluation.measured import LEAST_ALIKE, ONE_PATIENT, Units
 from medcls.runs.predictions import Predictions
 
 log = logging.getLogger(__name__)
@@ -30,14 +30,16 @@ def bootstrap_interval(
     Images of no known patient are drawn alone. The number of images of a class is random, as for other images drawn
     like these; a resample without a class that the images have is drawn again. The tails are those of the t
     distribution: percentiles alone are too narrow by a factor of sqrt((n - 1) / n) and more (Hesterberg, 2015, doi
-    10.1080/00031305.2015.1089789). No limits for fewer than two patients, and where the formula fails or is undefined
-    on a resample, or the same on all.
+    10.1080/00031305.2015.1089789), n being how many patients with equally many images would tell as much. No limits for
+    fewer than two of them, and where the formula fails or is undefined on a resample, or the same on all.
     """
     value = formula(predictions.labels, predictions.probabilities, predictions.positive)
-    patient = number_patients(predictions.patients)
-    n = int(patient.max(initial=-1)) + 1
-    if not np.isfinite(value) or n < 2:
-        return Interval(value, np.nan, np.nan, "undefined" if n > 1 else "fewer than two images or patients")
+    units = Units.of(predictions)
+    patient, n = units.patient, units.alike(np.ones(len(predictions.labels), bool))
+    if units.n_patients < 2:
+        return Interval(value, np.nan, np.nan, "fewer than two images or patients")
+    if not np.isfinite(value) or n < LEAST_ALIKE:
+        return Interval(value, np.nan, np.nan, ONE_PATIENT if np.isfinite(value) else "undefined")
     values = np.full(RESAMPLES, np.nan)
     rng = np.random.default_rng(0)
     try:

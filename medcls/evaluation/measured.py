@@ -18,6 +18,8 @@ Mask = NDArray[np.bool_]
 LEAST = 5  # on either side of an AUROC; of a share whose images are clustered
 LEAST_OF_MANY = 3  # of each class, where a metric is a mean over classes
 LEAST_IN_FOLD = 2  # on either side of an AUROC in each fold
+LEAST_ALIKE = 2  # that count alike, where LEAST are asked for: else there is not one degree of freedom
+ONE_PATIENT = "one patient has most of the images"  # as one has where fewer than two count alike
 _WORDS = {1: "no", 2: "fewer than two", 3: "fewer than three", 5: "fewer than five"}
 
 
@@ -78,19 +80,52 @@ class Units:
         """Number of patients of ``images``."""
         return int(np.count_nonzero(np.bincount(self.patient[images])))
 
+    def sizes(self, images: Mask) -> NDArray[np.float64]:
+        """Number (P,) of each patient's ``images``."""
+        return np.bincount(self.patient[images], minlength=self.n_patients).astype(np.float64)
+
+    def alike(self, images: Mask) -> float:
+        """Number of patients with equally many images who would tell as much as those of ``images`` (Kish, 1965)."""
+        sizes = self.sizes(images)
+        return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+    def correction(self, images: Mask, deviations: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Factors (P,) on patients' sums of ``deviations`` of ``images`` from their mean, whose squares are a variance.
+
+        A patient with a share w of the images draws the mean to itself, which 1 / sqrt(1 - w) makes up for (Bell &
+        McCaffrey, 2002, Survey Methodology 28:169). A few with most images deviate little together now and then: the
+        squares are to add up at least to what follows from the mean product of two images of a patient, each patient
+        weighted by its images, if that is the same for all. Of equally many images each it always is what they add
+        up to.
+        """
+        sizes, patient = self.sizes(images), self.patient[images]
+        rest = sizes.sum() - sizes
+        factor: NDArray[np.float64] = np.sqrt(np.divide(sizes.sum(), rest, out=np.ones_like(sizes), where=rest > 0))
+        if np.ptp(sizes[sizes > 0]) == 0:
+            return factor
+        squares = (np.bincount(patient, deviations, self.n_patients) * factor) ** 2
+        single = np.bincount(patient, deviations**2, self.n_patients)
+        several = sizes > 1
+        product = ((squares - single)[several] / (sizes[several] - 1)).sum() / sizes[several].sum()
+        expected, found = single.sum() + product * (sizes * (sizes - 1)).sum(), squares.sum()
+        return np.asarray(factor * np.sqrt(expected / found)) if expected > found > 0 else factor
+
     def summed(self, influence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Influence (P,) of each patient from that of each image."""
         return np.asarray(np.bincount(self.patient, influence, self.n_patients), dtype=np.float64)
 
     def too_few(self, sides: Sequence[Mask], least: int, *, in_fold: int = 1) -> str:
-        """In words that one of ``sides`` has fewer than ``least`` patients, or ``in_fold`` of a fold; "" where none."""
+        """In words that one of ``sides`` has fewer than ``least`` patients, or ``in_fold`` of a fold; "" where none.
+
+        Or that one of them has most of its images, unless that matters less, as in a mean over classes.
+        """
         unit = "patients" if self.clustered else "images"
         fewest = min(self.count(side) for side in sides)
         if fewest < least:
             return f"{_WORDS[least if fewest else 1]} {unit} of a class"
         if any(self.count(side & fold) < in_fold for fold in self.folds for side in sides):
             return f"{_WORDS[in_fold]} {unit} of a class in a fold"
-        return ""
+        return ONE_PATIENT if least == LEAST and any(self.alike(side) < LEAST_ALIKE for side in sides) else ""
 
 
 def undefined(units: Units, value: float, why: str) -> Measured:

@@ -92,29 +92,34 @@ def _measured(units: Units, parts: Sequence[Cell], shares: Float, value: float, 
     for (images, hit), share in zip(parts, shares, strict=True):
         deviations = (hit[images] - share) / images.sum() / len(parts) * (2 / (1 + share) ** 2 if f1 else 1)
         single[images] += deviations
-        degrees.append(max(units.count(images) - 1, 1))
-        of_part = np.bincount(units.patient[images], deviations, units.n_patients)
-        of_part *= np.sqrt(units.count(images) / degrees[-1])
+        degrees.append(max(units.alike(images) - 1, 1))
+        sums = np.bincount(units.patient[images], deviations, units.n_patients)
+        of_part = sums * units.correction(images, deviations)
         influence += of_part
         squares.append(float((of_part**2).sum()))
-    sizes = np.bincount(units.patient[np.any([images for images, _ in parts], axis=0)])
+    everything = np.any([images for images, _ in parts], axis=0)
+    sizes = np.bincount(units.patient[everything])
+    known = trust(4 * np.count_nonzero(sizes) * value * (1 - value))
     error = independent = float((single**2).sum())
     variation = ShareVariation(len(parts) ** 2 / sum(1 / images.sum() for images, _ in parts), f1=f1)
     if units.clustered:
         error = float((influence**2).sum())
         # Without misplaced images: the design effect when the images of a patient are all alike.
-        effect = max(error / independent, 1.0) if independent > 0 else (sizes**2).sum() / sizes.sum()
+        effect = (sizes**2).sum() / sizes.sum()
+        if independent > 0:
+            # With few, how those of a patient with many images go together has hardly been seen.
+            unequal = np.count_nonzero(sizes) / units.alike(everything)
+            effect = max(error / independent, 1.0) * unequal ** (1 - known)
         variation = ShareVariation(variation.n / effect, _satterthwaite(squares, degrees), f1)
     if error > 0:  # at most the number of images with which a single share would have this error
         variation = replace(variation, n=min(1, variation.variance(value) / error) * variation.n)
-    known = trust(4 * np.count_nonzero(sizes) * value * (1 - value))
     return Measured(value, influence, variation, known)
 
 
-def _satterthwaite(squares: Sequence[float], degrees: Sequence[int]) -> float:
+def _satterthwaite(squares: Sequence[float], degrees: Sequence[float]) -> float:
     """Degrees of freedom of a sum of estimated variances; of none the fewest."""
     total = sum(squares)
-    return total**2 / sum(s**2 / df for s, df in zip(squares, degrees, strict=True)) if total else float(min(degrees))
+    return total**2 / sum(s**2 / df for s, df in zip(squares, degrees, strict=True)) if total else min(degrees)
 
 
 def _classes(predictions: Predictions, classes: Sequence[int] | None) -> Sequence[int]:
