@@ -80,6 +80,12 @@ OWN = """
             return torch.optim.SGD(self.parameters(), lr=1e-2)
 
 
+    class Scheduled(medcls.Classifier):
+        def configure_optimizers(self):
+            optimizer = super().configure_optimizers()
+            return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)]
+
+
     class Noted(medcls.Classifier):
         def on_train_epoch_end(self):
             super().on_train_epoch_end()
@@ -171,6 +177,7 @@ def test_classifier_that_calls_super_trains_as_the_one_of_the_house(train):
     ("part", "told"),
     [
         ([LIGHTNING + "LearningRateMonitor}]"], "Some callbacks need a logger: loggers=[csv]"),
+        (["classifier._target_=mine.Scheduled"], "Scheduled.configure_optimizers returned a schedule"),
         ([*ONE_CYCLE, "scheduler.interval=batch", "+scheduler.args.total_steps=3"], "scheduler: OneCycleLR failed:"),
         ([*ONE_CYCLE, "+scheduler.args.total_steps=3"], "The specified number of total steps is 3"),
     ],

@@ -64,6 +64,14 @@ class KeepBestAndLast(Checkpoint):
         self.written.set_result(None)
         self.saved_at, self.cost = -LONGEST, 0.0  # of the last checkpoint: when it was made, in how many seconds
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.lr_scheduler_configs:
+            raise UserError(
+                f"classifier: {type(pl_module).__name__}.configure_optimizers returned a schedule, which Lightning "
+                "steps only after the epoch's checkpoint is made.\n  Name it in the configuration: scheduler=own "
+                "scheduler._target_=..."
+            )
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         rows = self.history.rows
         self.history.ended = trainer.should_stop
