@@ -50,8 +50,14 @@ class ManySteps(_TrainingEpochLoop):
         data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
         chunk = call._call_strategy_hook(trainer, "batch_to_device", chunk, dataloader_idx=0)
         trainer._logger_connector.on_batch_start(chunk)
+        first, progress = self.batch_progress.current.ready, self.automatic_optimization.optim_progress.optimizer.step
         n_steps = self.train(chunk)
         trainer._logger_connector.on_batch_end()
+        # What was counted on the way, for what asks in the middle of it, is counted here with all the rest.
+        self.begin_batch(first - 1)
+        self.batch_progress.increment_by(n_batches, is_last_batch=data_fetcher.done)
+        progress.total.completed -= n_steps
+        progress.increment_by(n_steps)
         self._batches_that_stepped += n_steps - 1  # the caller counts the last one
         trainer._logger_connector.update_train_step_metrics()
 
@@ -61,18 +67,15 @@ class ManySteps(_TrainingEpochLoop):
         Batches and steps are counted one by one, for what asks for their numbers in the middle of it.
         """
         self.step = self.step or self.begin()
-        steps = self.automatic_optimization.optim_progress.optimizer.step
+        steps = self.automatic_optimization.optim_progress.optimizer.step.total
         index, together = self.batch_progress.current.ready, self.trainer.accumulate_grad_batches
         batches, n_steps = chunk.batches(), 0
         with self.step.on_its_stream():
             while batches_of_step := list(islice(batches, together)):
                 self.step(batches_of_step, index)
-                self.begin_batch(index - 1)  # the next line counts them all, also those that a replay has not begun
                 index, n_steps = index + len(batches_of_step), n_steps + 1
-                is_last = index == self.trainer.num_training_batches
-                self.batch_progress.increment_by(len(batches_of_step), is_last_batch=is_last)
-                steps.increment_by(1)
-                if is_last or time.monotonic() - self.last_beat > BEAT:
+                steps.completed += 1
+                if index == self.trainer.num_training_batches or time.monotonic() - self.last_beat > BEAT:
                     self.show(batches_of_step[-1], index - 1)
         return n_steps
 
