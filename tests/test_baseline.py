@@ -56,7 +56,7 @@ def test_images_that_moved_or_were_simulated_are_refused(make_folder, train, com
     assert "lr: not for baseline" in command("medcls", "baseline", f"run={run}", "lr=1").err
     (run / "config.yaml").write_text("[]")
     done = command("medcls", "baseline", f"run={run}")
-    assert (done.status, "config.yaml: missing or damaged" in done.err) == (2, True), done.err
+    assert (done.status, "config.yaml: found list, expected a mapping" in done.err) == (2, True), done.err
 
 
 @pytest.mark.parametrize("name", FEATURES)

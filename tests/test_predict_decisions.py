@@ -234,7 +234,11 @@ def test_table_of_classes_is_of_the_same_calibrated_probabilities_as_the_metrics
     found = Predictions("d", tuple(map(str, range(300))), labels, p, 2)
     how = Deciding(2, Threshold(), fit_temperature(found), None, False, "validation images")
     nets = SimpleNamespace(
-        nets=[SimpleNamespace(run=None, checkpoint="x")], simulated=False, classes="abc", positive=None
+        nets=[SimpleNamespace(run=None, checkpoint="x")],
+        unjudged="of no finished run",
+        simulated=False,
+        classes="abc",
+        positive=None,
     )
     metrics = compared(found, nets, (), None, how, {})
     auroc = np.mean([row["auroc"]["value"] for row in metrics["per_class"]])

@@ -127,7 +127,7 @@ def test_without_an_image_a_simulated_one_is_shown_and_labelled_so(command):
         (["image.png", "preview.percentiles=[[98,2]]"], "preview.percentiles: found [[98, 2]], expected pairs"),
         (["image.png", "augment=medcal"], "Did you mean augment=medical?"),
         (["image.png", "augment.transforms.Affine.rotat=3"], "augment.transforms.Affine"),
-        (["image.png", "+augment.transforms.RandomCrop={height: 8, width: 8}"], "make 8 x 8 x 1 of 32 x 32 x 1"),
+        (["image.png", "+augment.transforms.RandomCrop={height: 8, width: 8}"], "turned 32 x 32 x 1 into 8 x 8 x 1"),
         (["image.png", "data=folder", "data.root=images", "--folder=images/new"], "--folder: images/new lies in"),
         (["image.png", "--folder=."], "--folder: . holds the image"),
     ],

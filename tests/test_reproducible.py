@@ -181,7 +181,7 @@ def test_unknown_transform_or_argument_is_an_error(transforms, named):
 
 
 def test_normalised_images_are_refused_and_not_cut_to_bytes(noise):
-    with pytest.raises(UserError, match="make float32 of uint8"):
+    with pytest.raises(UserError, match="turned uint8 into float32"):
         Augmenter({"Normalize": {"mean": 0.5, "std": 0.5, "p": 1.0}})(noise, 0)
 
 
