@@ -124,7 +124,7 @@ SEEDS = tuple(
 
 UNEVEN = tuple(
     Scenario(
-        f"{n} seeds, {name}",
+        f"{n} seed{'s' * (n > 1)}, {name}",
         tuple(range(n)),
         tuple(range(n)),
         images_per_patient=sizes,

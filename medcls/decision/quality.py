@@ -62,7 +62,7 @@ def brier(predictions: Predictions, level: float = LEVEL) -> Interval:
         return Interval(value, math.nan, math.nan, why)
     deviations = (each - value) / len(each)
     error = float(((units.summed(deviations) * units.correction(everything, deviations)) ** 2).sum())
-    known = trust(4 * count_misplaced(units, predictions.labels))
+    known = trust(4 * count_misplaced(units, predictions.labels) * alike / n)
     # Without misplaced images: as many as if those of a patient are all alike.
     effective = drawn(known, value * (1 - value) / error if error > 0 else alike, alike)
     low, high = ShareVariation(effective, alike - 1).limits(value, level)

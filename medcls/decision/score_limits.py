@@ -42,7 +42,9 @@ def score_limits(
     alike = units.alike(everything)
     meat = float(((units.summed(of_images) * units.correction(everything, of_images)) ** 2).sum())
     prior = len(of_images) / alike
-    inflation = drawn(trust(4 * doubtful), meat / information, prior) if information > 0 else prior
+    inflation = (
+        drawn(trust(4 * doubtful * alike / units.n_patients), meat / information, prior) if information > 0 else prior
+    )
     critical = float(t.ppf((1 + level) / 2, alike - 1))
 
     def beyond(at: float) -> float:
