@@ -2,17 +2,25 @@
 
 import csv
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import TINY
-from scipy.stats import norm
+from scipy.optimize import brentq
+from scipy.stats import binom, norm
 from sklearn.metrics import roc_auc_score
 
+from medcls.evaluation.areas import measure_auroc
 from medcls.runs.predictions import Predictions
+from medcls.subgroups.against_rest import against_rest, selected
 from medcls.subgroups.columns import subgroup_columns
 from medcls.subgroups.compared import compared_to_rest, find_subgroups
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import subgroup_levels
 
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=1"]
 
@@ -53,10 +61,16 @@ def test_planted_subgroup_of_thirty_patients_is_mostly_flagged():
 
 
 @pytest.mark.slow
-def test_difference_and_p_are_those_of_scikit_learn_and_plain_dealing():
+@pytest.mark.parametrize("hidden", [False, True])
+def test_difference_and_p_are_those_of_scikit_learn_and_of_plain_dealing_or_the_interval(hidden):
     rng = np.random.default_rng(3)
     predictions = drawn(rng, np.full(120, 0.8))
     inside = np.arange(120) % 3 == 0
+    if hidden:  # some positives of the subgroup below all other images, the rest of them above
+        p = np.where(
+            inside & (predictions.labels == 1), 0.999 * (np.arange(120) % 5 > 0), predictions.probabilities[:, 1]
+        )
+        predictions = replace(predictions, probabilities=np.stack([1 - p, p], axis=1))
     score, labels = predictions.probabilities[:, 1], predictions.labels
     test = compared_to_rest(predictions, [inside])[0]
 
@@ -68,13 +82,42 @@ def test_difference_and_p_are_those_of_scikit_learn_and_plain_dealing():
     parts = [score[(labels == k) & side] for side in (inside, ~inside) for k in (1, 0)]
     assert test.difference.value == pytest.approx(difference(*parts))
     assert test.difference.low < test.difference.value < test.difference.high
-    # The same test in plain words: patients of each class dealt anew.
+    # In plain words: patients of each class dealt anew.
     more = 0
     for _ in range(2000):
         shuffled = [rng.permutation(np.r_[parts[i], parts[i + 2]]) for i in (0, 1)]
         cut = [(one[: len(parts[i])], one[len(parts[i]) :]) for i, one in enumerate(shuffled)]
         more += abs(difference(cut[0][0], cut[1][0], cut[0][1], cut[1][1])) >= abs(test.difference.value)
-    assert test.p == pytest.approx(more / 2000, abs=0.04)
+    # Of two independent samples the limits of the difference (Zou & Donner, 2008) reach 0 at the level 1 - p.
+    lower, upper = sorted(
+        (measure_auroc(selected(predictions, one)) for one in (inside, ~inside)), key=lambda m: m.value
+    )
+
+    def beyond(level):
+        reach = np.hypot(upper.value - upper.limits(level)[0], lower.limits(level)[1] - lower.value)
+        return upper.value - lower.value - reach
+
+    of_limits = 1 - brentq(beyond, 0.01, 0.99999)
+    assert (of_limits > more / 2000) == hidden
+    assert test.p == pytest.approx(max(more / 2000, of_limits), abs=1e-4 if hidden else 0.04)
+
+
+LEVEL_KINDS = {
+    "equal, small": 100,
+    "hidden": 150,
+    "hidden, few misplaced": 150,
+    "wide": 200,
+    "patients of 4 images, hidden": 100,
+    "three classes, hidden": 100,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "n"), LEVEL_KINDS.items())
+def test_subgroups_of_equal_auroc_are_seldom_declared_different_whatever_the_shape_of_scores(name, n):
+    kind = next(kind for kind in subgroup_levels.KINDS if kind.name == name)
+    rng = np.random.default_rng(7)
+    assert sum(against_rest(*kind.draw(rng)).p < 0.05 for _ in range(n)) <= binom.ppf(0.999, n, 0.05)
 
 
 def test_each_others_rest_is_one_test_and_few_patients_are_not_shown():

@@ -119,8 +119,8 @@ def _remarks(told: Mapping[str, Any]) -> Sequence[str]:
     remarks = []
     if told["found"]:
         remarks.append(
-            f"In brackets: 95% intervals. p: permutation tests of no difference, adjusted for all {told['tests']} "
-            "(Holm). What is not shown may still be there: subgroups are small."
+            "In brackets: 95% intervals. p: the larger of the interval's and a permutation test's, adjusted for all "
+            f"{told['tests']} tests (Holm). What is not shown may still be there: subgroups are small."
         )
     reasons: dict[str, list[str]] = {}
     for one in told["found"]:
