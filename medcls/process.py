@@ -4,7 +4,7 @@ import ctypes
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from medcls.conf_folder import PACKAGE
@@ -84,8 +84,15 @@ def reach_working_folder() -> None:
 @contextmanager
 def with_environment(**variables: str) -> Iterator[None]:
     """Set variables of the environment while the block runs, and leave them as they were."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    with environment_kept(variables):
+        os.environ.update(variables)
+        yield
+
+
+@contextmanager
+def environment_kept(names: Collection[str]) -> Iterator[None]:
+    """Leave variables of the environment as they were before the block."""
+    before = {name: os.environ.get(name) for name in names}
     try:
         yield
     finally:

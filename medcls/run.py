@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from medcls.host.terminal import command_line
 from medcls.models import check_network
 from medcls.runs.folder import RunFolder, write_table
 from medcls.runs.history import best_row
+from medcls.runs.reading import digest_of
 from medcls.runs.run import validation_images
 from medcls.sources.class_names import given_classes
 from medcls.sources.load import load_image_set
@@ -139,7 +139,7 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
         audit.write(folder.path)
     environment = describe_environment(overrides)
     if (weights := weights_file(config.model)) is not None:
-        environment["weights_sha256"] = sha256(weights.read_bytes()).hexdigest()
+        environment["weights_sha256"] = digest_of(weights)
     place = manifest_place(config.data)
     folder.begin(config.plain(), image_set.describe() | ({"manifest": str(place)} if place else {}), environment)
 

@@ -6,6 +6,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -229,3 +230,13 @@ class State:
 def loggers():
     named = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
     return [logging.root, *named]
+
+
+@pytest.fixture
+def own_code(request, tmp_path, monkeypatch):
+    """Code of the user's, ``OWN`` of the test's file, in a module called mine."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/mine.py").write_text(textwrap.dedent(request.module.OWN))
+    monkeypatch.syspath_prepend(str(tmp_path / "own"))
+    yield
+    sys.modules.pop("mine", None)

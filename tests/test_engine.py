@@ -2,8 +2,6 @@
 
 import math
 import random
-import sys
-import textwrap
 
 import pytest
 import torch
@@ -144,16 +142,6 @@ OWN = """
 """
 
 
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """Code of the user's, in a module called mine."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own/mine.py").write_text(textwrap.dedent(OWN))
-    monkeypatch.syspath_prepend(str(tmp_path / "own"))
-    yield
-    sys.modules.pop("mine", None)
-
-
 SLOWER = "one step at a time, which is slower: "
 
 
@@ -168,7 +156,7 @@ SLOWER = "one step at a time, which is slower: "
         ("callbacks=[{_target_: pytorch_lightning.callbacks.LearningRateMonitor}]", "LearningRateMonitor has on_train"),
     ],
 )
-def test_own_part_that_sees_every_batch_gets_them_one_by_one_and_a_line_says_so(part, reason, own, train):
+def test_own_part_that_sees_every_batch_gets_them_one_by_one_and_a_line_says_so(part, reason, own_code, train):
     loggers = ["loggers=[csv]"] if "Monitor" in part else []
     result = train(*RUN, *COUNTS, "epochs=1", part, *loggers)
     assert result.status == 0, result.err
@@ -180,7 +168,7 @@ def test_own_part_that_sees_every_batch_gets_them_one_by_one_and_a_line_says_so(
         assert "steps 11 11 10" in result.out
 
 
-def test_own_code_finds_the_counts_of_steps_and_batches_that_lightning_would_give_it(own, train):
+def test_own_code_finds_the_counts_of_steps_and_batches_that_lightning_would_give_it(own_code, train):
     run = [*RUN, *COUNTS, "classifier._target_=mine.Counting", "trainer.accumulate=2"]
     many, single = train(*run).folder, train(*run, "trainer.steps=single").folder
     assert rows_of(many) == rows_of(single)
@@ -188,7 +176,7 @@ def test_own_code_finds_the_counts_of_steps_and_batches_that_lightning_would_giv
 
 
 @pytest.mark.parametrize("steps", ["auto", "single"])
-def test_gradient_of_several_batches_is_not_computed_twice(steps, own, train):
+def test_gradient_of_several_batches_is_not_computed_twice(steps, own_code, train):
     twice = ["optimizer=own", "optimizer._target_=mine.Twice", f"trainer.steps={steps}"]
     result = train(*RUN, *COUNTS, *twice, "trainer.accumulate=2")
     assert result.status == 2

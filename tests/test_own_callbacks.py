@@ -1,8 +1,5 @@
 """What callbacks and Classifiers of the user's own may do to a run, and what is refused."""
 
-import sys
-import textwrap
-
 import pytest
 from conftest import TINY
 from test_resume import rows_of, status_of
@@ -93,14 +90,7 @@ OWN = """
 """
 
 
-@pytest.fixture(autouse=True)
-def own(tmp_path, monkeypatch):
-    """Code of the user's, in a module called mine."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own/mine.py").write_text(textwrap.dedent(OWN))
-    monkeypatch.syspath_prepend(str(tmp_path / "own"))
-    yield
-    sys.modules.pop("mine", None)
+pytestmark = pytest.mark.usefixtures("own_code")
 
 
 @pytest.mark.parametrize("callback", ["AtEpochEnd", "InEpoch"])

@@ -33,7 +33,12 @@ def in_name(key: str, value: str) -> str:
 
 def shortened(name: str) -> str:
     """The name, or its beginning and a digest if it is too long for file systems and TensorBoard."""
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{told_apart(name)}"
+
+
+def told_apart(text: str) -> str:
+    """Eight letters and digits that another text hardly has."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:

@@ -56,9 +56,8 @@ def net_benefit(
 
 def _half(each: Float, sides: list[NDArray[np.bool_]], units: Units, level: float) -> float:
     """Half the width of the interval of the mean of ``each`` (N,), which varies about its mean on each side."""
-    deviations, everything = np.zeros_like(each), np.ones(len(each), bool)
+    deviations = np.zeros_like(each)
     for side in sides:
         deviations[side] = each[side] - each[side].mean()
-    influence = units.summed(deviations) * units.correction(everything, deviations)
-    error = np.sqrt((influence**2).sum()) / len(each)
-    return float(t.ppf((1 + level) / 2, max(units.alike(everything) - 1, 1)) * error)
+    error = np.sqrt((units.contributions(deviations) ** 2).sum()) / len(each)
+    return float(t.ppf((1 + level) / 2, max(units.alike(units.everything) - 1, 1)) * error)

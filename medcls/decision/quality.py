@@ -54,14 +54,12 @@ def brier(predictions: Predictions, level: float = LEVEL) -> Interval:
     value, n = float(each.mean()), units.n_patients
     if n < LEAST:
         return Interval(value * largest, math.nan, math.nan, "fewer than five images or patients")
-    everything = np.ones(len(each), bool)
-    if (alike := units.alike(everything)) < LEAST_ALIKE:
+    if (alike := units.alike(units.everything)) < LEAST_ALIKE:
         return Interval(value * largest, math.nan, math.nan, ONE_PATIENT)
     sides = [predictions.labels == label for label in range(2)]
     if largest == 1 and (why := units.too_few(sides, 1, in_fold=0)):
         return Interval(value, math.nan, math.nan, why)
-    deviations = (each - value) / len(each)
-    error = float(((units.summed(deviations) * units.correction(everything, deviations)) ** 2).sum())
+    error = float((units.contributions((each - value) / len(each)) ** 2).sum())
     known = trust(4 * count_misplaced(units, predictions.labels) * alike / n)
     # Without misplaced images: as many as if those of a patient are all alike.
     effective = drawn(known, value * (1 - value) / error if error > 0 else alike, alike)

@@ -38,9 +38,8 @@ def score_limits(
     are alike within patients where few are ``doubtful``, a number of images.
     """
     of_images, information, _ = score(value)
-    everything = np.ones(len(of_images), bool)
-    alike = units.alike(everything)
-    meat = float(((units.summed(of_images) * units.correction(everything, of_images)) ** 2).sum())
+    alike = units.alike(units.everything)
+    meat = float((units.contributions(of_images) ** 2).sum())
     prior = len(of_images) / alike
     inflation = (
         drawn(trust(4 * doubtful * alike / units.n_patients), meat / information, prior) if information > 0 else prior

@@ -70,7 +70,7 @@ def fit_temperature(predictions: Predictions) -> Temperature:
         return replace(none, why=f"it would be beyond {LOWEST:g} to {HIGHEST:g}")
     value = float(np.exp(found.x))
     units, doubtful = Units.of(predictions), float((1 - _at(z, 1 / value, independent).max(axis=1)).sum())
-    if units.too_few([np.ones(len(p), bool)], LEAST):
+    if units.too_few([units.everything], LEAST):
         return replace(none, value=value, nll=float(found.fun))
     score = partial(_score, z, truth, independent)
     slopes = score_limits(score, 1 / value, (1 / HIGHEST, 1 / LOWEST), units, doubtful, LEVEL)

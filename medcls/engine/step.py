@@ -108,8 +108,8 @@ class Step:
                 torch.nn.utils.clip_grad_norm_(parameters_of(self.optimizer), self.trainer.gradient_clip_val)
             return loss
 
-        gradient = once(last_gradient) if self.trainer.accumulate_grad_batches > 1 else last_gradient
-        loss: Tensor = self.optimizer.step(gradient)  # type: ignore[arg-type, assignment]
+        gradient = once(last_gradient, self.trainer.accumulate_grad_batches)
+        loss: Tensor = self.optimizer.step(gradient)  # type: ignore[assignment]
         return loss
 
     def add_gradient(self, batch: Batch, index: int, *, first: bool) -> Tensor:

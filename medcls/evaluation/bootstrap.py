@@ -35,7 +35,7 @@ def bootstrap_interval(
     """
     value = formula(predictions.labels, predictions.probabilities, predictions.positive)
     units = Units.of(predictions)
-    patient, n = units.patient, units.alike(np.ones(len(predictions.labels), bool))
+    patient, n = units.patient, units.alike(units.everything)
     if units.n_patients < 2:
         return Interval(value, np.nan, np.nan, "fewer than two images or patients")
     if not np.isfinite(value) or n < LEAST_ALIKE:

@@ -76,6 +76,11 @@ class Units:
         """The images (N,) of each fold; of one that has all images, outside of cross-validation."""
         return [self.fold == k for k in np.unique(self.fold)]
 
+    @property
+    def everything(self) -> Mask:
+        """All images (N,)."""
+        return np.ones(len(self.patient), bool)
+
     def count(self, images: Mask) -> int:
         """Number of patients of ``images``."""
         return int(np.count_nonzero(np.bincount(self.patient[images])))
@@ -109,6 +114,10 @@ class Units:
         product = ((squares - single)[several] / (sizes[several] - 1)).sum() / sizes[several].sum()
         expected, found = single.sum() + product * (sizes * (sizes - 1)).sum(), squares.sum()
         return np.asarray(factor * np.sqrt(expected / found)) if expected > found > 0 else factor
+
+    def contributions(self, deviations: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Patients' sums (P,) of ``deviations`` of all images, corrected so that their squares are a variance."""
+        return self.summed(deviations) * self.correction(self.everything, deviations)
 
     def summed(self, influence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Influence (P,) of each patient from that of each image."""

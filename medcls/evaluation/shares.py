@@ -24,8 +24,7 @@ def measure_accuracy(
     (Rao & Scott, 1992).
     """
     units = units or Units.of(predictions)
-    everything = np.ones(len(predictions.labels), bool)
-    return _mean(units, [(everything, units.predicted == predictions.labels)])
+    return _mean(units, [(units.everything, units.predicted == predictions.labels)])
 
 
 def measure_sensitivity(

@@ -1,7 +1,6 @@
 """A training inside a program that is not ours: its messages shown, then everything left as it was found."""
 
 import logging
-import os
 import random
 import signal
 import threading
@@ -15,6 +14,7 @@ import torch
 
 from medcls.errors import Stopped, UserError
 from medcls.host.terminal import TerminalHandler
+from medcls.process import environment_kept
 
 _training = threading.Lock()
 _FORMAT = "%(asctime)s %(message)s"  # of train.log, as in conf/hydra/job_logging
@@ -93,9 +93,9 @@ def _settings_kept() -> Iterator[None]:
     lenient = torch.is_deterministic_algorithms_warn_only_enabled()
     of_convolutions, of_products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
-    variables = {name: os.environ.get(name) for name in _VARIABLES}
     try:
-        yield
+        with environment_kept(_VARIABLES):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict, warn_only=lenient)
@@ -103,7 +103,3 @@ def _settings_kept() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = of_convolutions, of_products
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        for name, value in variables.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

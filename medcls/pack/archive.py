@@ -156,15 +156,6 @@ def check_checkpoint(path: Path) -> None:
         raise UserError(f"{path}: not a checkpoint of medcls (it is larger unpacked than it is).")
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _refused(path: Path, why: str) -> UserError:
     return UserError(
         f"{path}: not a pack, or it was changed: {why}.\n  Nothing in it was used. Get the file again from where it "

@@ -7,7 +7,7 @@ from pathlib import Path
 from medcls.atomic import writing
 from medcls.data.listing import listing
 from medcls.errors import UserError
-from medcls.pack.archive import Opened, digest_of, opened, write_archive
+from medcls.pack.archive import Opened, opened, write_archive
 from medcls.pack.check import Part, check
 from medcls.pack.collect import Source, collect, find_sources, roots_of
 from medcls.pack.compared import Number
@@ -18,6 +18,7 @@ from medcls.pack.strip import Machine, Stripper, strings_in
 from medcls.predict.new_folder import output_path
 from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
+from medcls.runs.reading import digest_of
 
 log = logging.getLogger(__name__)
 SAME = 1e-6

@@ -5,6 +5,8 @@ from medcls.runs.folder import RunFolder
 from medcls.runs.reading import read_yaml
 from medcls.runs.run import Run, seed_and_fold
 
+_WHAT_TO_DO = "  Get the files of the run again from where they came from."
+
 
 def check_ended(run: Run) -> None:
     """Raise UserError for a run that is done by its status.json alone, or has no configuration that can be read."""
@@ -16,6 +18,3 @@ def check_ended(run: Run) -> None:
         raise UserError(f"{folder.config}: missing.\n{_WHAT_TO_DO}")
     if run.done:
         seed_and_fold(read_yaml(folder.config), folder.config)
-
-
-_WHAT_TO_DO = "  Get the files of the run again from where they came from."

@@ -4,10 +4,11 @@ import logging
 from collections.abc import Collection, Sequence
 
 from medcls.errors import UserError
-from medcls.pack.archive import digest_of, opened
+from medcls.pack.archive import opened
 from medcls.pack.check import Part, check
 from medcls.pack.compared import Number, shown
 from medcls.pack.schema import ConfigWithVerify
+from medcls.runs.reading import digest_of
 from medcls.sources.location import find_root
 from medcls.training.device import use_device
 

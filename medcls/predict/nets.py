@@ -1,6 +1,5 @@
 """The nets that a command names: of a run, of all seeds and folds of a sweep's variant, or checkpoints."""
 
-import hashlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from medcls.quoting import typed
 from medcls.runs.checkpoint import read_checkpoint
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import positive_index
-from medcls.runs.reading import read_yaml
+from medcls.runs.reading import digest_of, read_yaml
 from medcls.runs.run import Run, read_run, seed_and_fold
 from medcls.sweep_report.design import read_sweep
 from medcls.sweep_report.silent import Silent, count_silent
@@ -42,7 +41,7 @@ class Net:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the checkpoint."""
-        return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+        return digest_of(self.checkpoint)
 
     @property
     def unjudged(self) -> str:

@@ -1,7 +1,6 @@
 """Baselines beside nets, as baseline.json has them: on a terminal and in a report."""
 
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from medcls.evaluation.interval import LEVEL, defined
 from medcls.evaluation.metrics import COMPARED
 from medcls.report.closing_table import cell, empty_table
 from medcls.runs.folder import RunFolder
-from medcls.runs.reading import read_json
+from medcls.runs.reading import digest_of, read_json
 
 FILE = "baseline.json"  # in the folder of a run, or of a sweep
 _TITLE = "Against baselines"
@@ -64,7 +63,7 @@ def of_earlier_nets(folder: Path, content: Mapping[str, Any]) -> str:
     """
     for run, digest in content.get("nets", {}).items():
         best = RunFolder(folder / run).best
-        if best.is_file() and sha256(best.read_bytes()).hexdigest() != digest:
+        if best.is_file() and digest_of(best) != digest:
             return f"{FILE} is of earlier nets. Make it again: medcls baseline run={folder}"
     return ""
 
@@ -76,7 +75,7 @@ def read_baselines(folder: Path) -> dict[str, Any] | None:
     content = read_json(folder / FILE, dict[str, Any])
     try:
         _section(content)
-        of_earlier_nets(folder, content)
+        content.get("nets", {}).items()
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{folder / FILE}: damaged or of another program ({type(error).__name__}: {error}).\n"

@@ -1,6 +1,7 @@
 """Small files of a run or a sweep, as anybody may have left them: plain values of the expected shape, or a message."""
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Collection
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from medcls.errors import UserError
 
 LARGEST = 64 * 2**20  # bytes; sweep.json of a thousand jobs has one
+_CHUNK = 2**20  # bytes
 Shape = TypeVar("Shape")
 
 
@@ -90,6 +92,15 @@ def of_shape(content: Any, shape: type[Shape], path: Path) -> Shape:
     except (ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     return content  # type: ignore[no-any-return]
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -1,6 +1,5 @@
 """A finished run as its files tell of it, for the items of checklists to be answered from; nothing is computed here."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from medcls.config.targets import targets_in
 from medcls.decision.record import Decision, read_decision
 from medcls.errors import UserError
 from medcls.runs.folder import RunFolder
-from medcls.runs.reading import read_json
+from medcls.runs.reading import digest_of, read_json
 from medcls.runs.run import Run
 from medcls.sheet.folders import External, Maps, Robustness, expected
 
@@ -130,6 +129,6 @@ def read_images(folder: RunFolder) -> Images:
 def digest(run: Run) -> str:
     """SHA-256 of the checkpoint of the best epoch. Raises UserError where there is none."""
     try:
-        return hashlib.sha256(RunFolder(run.folder).best.read_bytes()).hexdigest()
+        return digest_of(RunFolder(run.folder).best)
     except OSError as error:
         raise UserError(f"run: {RunFolder(run.folder).best} cannot be read ({error.strerror}).") from error

@@ -228,10 +228,11 @@ def check_found(counts: Mapping[str, int], in_folders: bool) -> None:
 def label_by_tokens(clues: list[str], names: list[str], classes: Mapping[str, str], in_folders: bool) -> list[int]:
     """Label of each image by the one class that its folder is called, or whose token its file name begins with."""
     known = given_classes(classes)
+    called = known.called()
 
     def labels_of(clue: str) -> set[int]:
         found = set() if in_folders else labels_begun_by(clue, known.tokens)
-        return found or labels_called(clue, known.called())
+        return found or labels_called(clue, called)
 
     labels = {clue: labels_of(clue) for clue in set(clues)}
     matches = [labels[clue] for clue in clues]

@@ -1,6 +1,5 @@
 """All jobs of a sweep, composed and checked before the first starts."""
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.composition.hydra_private import parse
-from medcls.composition.run_name import folder_name, shortened
+from medcls.composition.run_name import folder_name, shortened, told_apart
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
 from medcls.config.knobs import keys_that
@@ -135,20 +134,20 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
         raise UserError(f"the same job twice: {twin} has the same configuration. Remove one of the values.")
     name = variant.name or f"{choices.model} on {folder_name(composed.data)}"
     values = {key.lstrip("+"): value_of(key, composed, choices) for key in plan.keys}
-    variant_of_name = {known["name"]: known["values"] for known in plan.variants}
-    if variant_of_name.setdefault(name, values) != values:
+    known = next((one["values"] for one in plan.variants if one["name"] == name), None)
+    if known is None:
+        plan.variants.append({"name": name, "values": values})
+    elif known != values:
         raise UserError(
             f"two variants are called {name}. Give them names of their own: sweep.variants.<name>.<key>=..."
         )
-    if len(variant_of_name) > len(plan.variants):
-        plan.variants.append({"name": name, "values": values})
     full = Variant(name, {key: values[key.lstrip("+")] for key in plan.keys})
     part = folder_part(full, plan.keys, bool(plan.sweep.variants)) or slug(name)
     split = config.data.split
     numbers = [f"seed-{config.seed}"] + ([] if split.folds is None else [f"fold-{split.fold}"])
     folder = shortened("_".join([part, *numbers])) + ("_SIMULATED" if simulated else "")
     if folder.casefold() in map(str.casefold, plan.configs):  # names lose accents, and some file systems case
-        folder = f"{folder}_{hashlib.sha256(repr(full).encode()).hexdigest()[:8]}"
+        folder = f"{folder}_{told_apart(repr(full))}"
     plan.jobs.append(
         Job(folder, name, config.seed, None if split.folds is None else split.fold, split.folds, overrides)
     )

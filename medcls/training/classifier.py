@@ -157,10 +157,8 @@ class Classifier(pl.LightningModule):
         return optimizer
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        together = self.trainer.accumulate_grad_batches
-        super().optimizer_step(
-            epoch, batch_idx, optimizer, once(optimizer_closure) if together > 1 else optimizer_closure
-        )
+        gradient = once(optimizer_closure, self.trainer.accumulate_grad_batches)
+        super().optimizer_step(epoch, batch_idx, optimizer, gradient)
         self.after_step()
 
     def after_step(self) -> None:

@@ -48,7 +48,7 @@ def try_optimizer(config: Config) -> None:
         return loss
 
     try:
-        optimizer.step(once(gradient) if config.trainer.accumulate > 1 else gradient)  # type: ignore[arg-type]
+        optimizer.step(once(gradient, config.trainer.accumulate))
     except UserError:
         raise
     except Exception as error:
@@ -58,11 +58,13 @@ def try_optimizer(config: Config) -> None:
         ) from error
 
 
-def once(gradient: Callable[[], Any]) -> Callable[[], Any]:
-    """What an optimiser calls for a gradient of several batches; raises UserError when it does so twice in a step.
+def once(gradient: Callable[[], Any], batches: int) -> Callable[[], Any]:
+    """What an optimiser calls for a gradient of so many batches.
 
-    A second call would give the gradient of the last batch alone.
+    Raises UserError when it does so twice in a step of several, where it would get that of the last batch alone.
     """
+    if batches == 1:
+        return gradient
     calls = count()
 
     def of_all_batches() -> Any:
