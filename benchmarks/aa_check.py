@@ -4,8 +4,9 @@ python benchmarks/aa_check.py [pairs] [part ...] [--seed 0]     pairs per scenar
 
 parts: scenarios (a difference declared, and intervals that cover it), seeds (identical variants of 2 to 10 seeds, none
 to strong spread of seeds, also near an AUROC of 1), uneven (identical variants, patients with very unequal numbers of
-images), family (four identical variants, each against the first), power (the smallest difference that is printed,
-against how often it is found), equivalence. Without any, all.
+images), means (intervals of one variant over seeds and images, by few images and nets that are much alike), family
+(four identical variants, each against the first), power (the smallest difference that is printed, against how often it
+is found), equivalence. Without any, all.
 
 The scores of 200 images are sums of an effect of the image that all nets share, one of the image on a variant, one of
 the seed on separation and threshold, and one of the seed on each image. True AUROC and accuracy follow in closed form.
@@ -22,6 +23,7 @@ from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
 from medcls.evaluation.compare import Comparison, adjust, compare
+from medcls.evaluation.effects import over_seeds_and_images
 from medcls.evaluation.metrics import METRICS
 from medcls.runs.predictions import Predictions
 
@@ -48,6 +50,7 @@ class Scenario:
     images_per_patient: int | tuple[int, ...] = 1
     separation: float = SEPARATION  # of the classes, by variant a
     n_images: int = N_IMAGES
+    seed_by_image: float = SEED_BY_IMAGE
 
     @property
     def labels(self) -> NDArray[np.intp]:
@@ -135,15 +138,31 @@ UNEVEN = tuple(
 )
 
 
+MEANS = tuple(
+    Scenario(
+        f"{n} seeds, {n_images} images, accuracy {accuracy}, nets {alike}",
+        tuple(range(n)),
+        seed_effect=0.0,
+        threshold=0.0,
+        separation=float(2 * norm.ppf(accuracy)),
+        n_images=n_images,
+        seed_by_image=own,
+    )
+    for alike, own in (("apart", SEED_BY_IMAGE), ("alike", 0.02))
+    for n, n_images, accuracy in ((10, 20, 0.9), (5, 50, 0.95), (5, 200, 0.85), (10, 200, 0.99))
+)
+
+
 def variants(scenario: Scenario, rng: np.random.Generator, better: Sequence[float]) -> list[dict[int, Predictions]]:
     """Runs of a first variant and of others on the same images, which separate the classes ``better`` by so much."""
     of_seeds = max(scenario.seeds_a + scenario.seeds_b) + 1
     shared = rng.normal(size=(of_seeds, 2)) * np.sqrt(scenario.shared_seed_effect)
-    image = effects(scenario, rng, IMAGE)
+    of_image = IMAGE + SEED_BY_IMAGE - scenario.seed_by_image
+    image = effects(scenario, rng, of_image)
     made, labels = [], scenario.labels
     for number, by in enumerate((0.0, *better)):
         if number and not scenario.same_images:
-            image = effects(scenario, rng, IMAGE)
+            image = effects(scenario, rng, of_image)
         variant = image + effects(scenario, rng, VARIANT_BY_IMAGE)
         prefix = "" if scenario.same_images else str(number)
         images = tuple(f"{prefix}{i}" for i in range(len(labels)))
@@ -152,7 +171,7 @@ def variants(scenario: Scenario, rng: np.random.Generator, better: Sequence[floa
         for seed in scenario.seeds_b if number else scenario.seeds_a:
             own = shared[seed] + rng.normal(size=2) * np.sqrt(1 - scenario.shared_seed_effect)
             separation = scenario.separation + by + scenario.seed_effect * own[0]
-            score = variant + effects(scenario, rng, SEED_BY_IMAGE)
+            score = variant + effects(scenario, rng, scenario.seed_by_image)
             score = score + (labels - 0.5) * separation + scenario.threshold * own[1]
             p = 1 / (1 + np.exp(-score))
             runs[seed] = Predictions("simulated", images, labels, np.stack([1 - p, p], axis=1), 1, groups)
@@ -175,13 +194,15 @@ def effects(scenario: Scenario, rng: np.random.Generator, variance: float) -> ND
 
 def true_difference(scenario: Scenario, metric: str) -> float:
     """Expected metric of b minus that of a, over images and seeds."""
-    means = []
-    for separation in (scenario.separation, scenario.separation + scenario.better):
-        if metric == "auroc":
-            means.append(norm.cdf(separation / np.sqrt(2 + scenario.seed_effect**2)))
-        else:
-            means.append(norm.cdf(separation / 2 / np.sqrt(1 + scenario.seed_effect**2 / 4 + scenario.threshold**2)))
-    return float(means[1] - means[0])
+    return true_mean(scenario, metric, scenario.better) - true_mean(scenario, metric)
+
+
+def true_mean(scenario: Scenario, metric: str, better: float = 0.0) -> float:
+    """Expected metric, over images and seeds, of a variant that separates the classes ``better`` by so much."""
+    separation = scenario.separation + better
+    if metric == "auroc":
+        return float(norm.cdf(separation / np.sqrt(2 + scenario.seed_effect**2)))
+    return float(norm.cdf(separation / 2 / np.sqrt(1 + scenario.seed_effect**2 / 4 + scenario.threshold**2)))
 
 
 def rates(scenario: Scenario, n_pairs: int, seed: int = 0) -> dict[str, int]:
@@ -195,6 +216,16 @@ def rates(scenario: Scenario, n_pairs: int, seed: int = 0) -> dict[str, int]:
             counts[comparison.metric] += comparison.low <= truth <= comparison.high
     gc.unfreeze()
     return counts
+
+
+def means_covered(scenario: Scenario, n: int, seed: int, metric: str) -> int:
+    """Of ``n`` variants: how many intervals of the mean over seeds and images hold the true one."""
+    covered = 0
+    for child in np.random.SeedSequence([seed, 7]).spawn(n):
+        runs = variants(scenario, np.random.default_rng(child), [])[0]
+        found = over_seeds_and_images(list(runs.values()), METRICS[metric])
+        covered += found.low <= true_mean(scenario, metric) <= found.high
+    return covered
 
 
 def simulated_pairs(scenario: Scenario, n_pairs: int, seed: int) -> Iterator[list[Comparison]]:
@@ -256,9 +287,17 @@ def print_rates(scenarios: Sequence[Scenario], n_pairs: int, seed: int) -> None:
         print(f"{scenario.name:46}" + "".join(f"{show(count, n_pairs):26}" for count in counts.values()), flush=True)
 
 
+def print_means(n: int, seed: int) -> None:
+    """A line per scenario of one variant."""
+    print(f"{'':57}{'AUROC covered':25}accuracy covered")
+    for scenario in MEANS:
+        covered = (means_covered(scenario, n, seed, metric) for metric in ("auroc", "accuracy"))
+        print(f"{scenario.name:57}" + "".join(f"{show(count, n):25}" for count in covered), flush=True)
+
+
 def main() -> None:
     """Print the parts that were asked for."""
-    parts = ("scenarios", "seeds", "uneven", "family", "power", "equivalence")
+    parts = ("scenarios", "seeds", "uneven", "means", "family", "power", "equivalence")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", nargs="?", type=int, default=1000)
     parser.add_argument("parts", nargs="*", metavar="part")
@@ -277,6 +316,8 @@ def main() -> None:
             line = (power if part == "power" else equivalence)(given.pairs, given.seed, scenario)
             area = norm.cdf(scenario.separation / np.sqrt(2))
             print(f"N {scenario.n_images}, 3 seeds, AUROC {area:.2f}: {line}", flush=True)
+        if part == "means":
+            print_means(given.pairs, given.seed)
         for area in (0.85, 0.99) if part == "family" else ():
             of_area = replace(SCENARIOS[0], separation=separation_of(area))
             shown = family(given.pairs, given.seed, of_area)

@@ -557,6 +557,16 @@ def test_a_variants_own_interval_is_about_other_seeds_too():
     assert over_seeds_and_images([lone(0)], METRICS["auroc"]).why == "fewer than five images of a class"
 
 
+def test_many_seeds_that_misplace_the_same_few_images_know_no_more_than_one():
+    labels = np.arange(20) % 2
+    right = np.where(np.arange(20) < 2, 1 - labels, labels)
+    one = Predictions("few", tuple(map(str, range(20))), labels, np.eye(2)[right], 1)
+    mean = over_seeds_and_images([one] * 10, METRICS["accuracy"])
+    low, high = proportion_confint(18, 20, method="wilson")
+    assert mean.value == 0.9
+    assert mean.low <= low < high <= mean.high
+
+
 @pytest.mark.slow
 def test_accuracies_on_other_images_are_compared_for_all_counts():
     def right(count, images):

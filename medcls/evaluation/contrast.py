@@ -75,14 +75,15 @@ class Contrast:
     def correlation(self) -> Array:
         """Correlation of the metrics of all nets over images, from influences as far as they are to be trusted.
 
-        The rest is told from how alike the nets are, or is 0, which widens the interval of a difference.
+        The rest is told from how alike the nets are. Where that cannot be told it is 0, which widens the interval of a
+        difference, or 1 where there is none but a mean.
         """
         scale = np.sqrt(np.diag(self.covariance))
         products, alike = np.outer(scale, scale), np.zeros_like(self.covariance)
         correlation = np.divide(self.covariance, products, out=np.zeros_like(products), where=products > 0)
-        for linked in self._linked if self.metric.alike else ():
-            assert self.metric.alike is not None
-            alike[np.ix_(linked, linked)] = self.metric.alike([self.runs[i] for i in linked])
+        for linked in self._linked:
+            told = self.metric.alike([self.runs[i] for i in linked]) if self.metric.alike else float(not self.a)
+            alike[np.ix_(linked, linked)] = told
         known = np.array([one.known for one in self.nets])
         trusted = np.minimum.outer(known, known)
         mixed = trusted * correlation + (1 - trusted) * alike

@@ -183,7 +183,7 @@ def subgroup_columns(record: Record) -> Fact | None:
         return None
     by = ", ".join(read[0]) or "nothing"
     where = called(record, record.judged)
-    text = f"Metrics by {by}, on {where}; AUROC of each group vs. the rest, tested by interval and permutation (Holm)."
+    text = f"Metrics by {by}, on {where}; AUROC of each group vs. the rest, tested (Holm)."
     return record.fact(text, SUBGROUPS)
 
 

@@ -119,7 +119,7 @@ def _remarks(told: Mapping[str, Any]) -> Sequence[str]:
     remarks = []
     if told["found"]:
         remarks.append(
-            "In brackets: 95% intervals. p: the larger of the interval's and a permutation test's, adjusted for all "
+            "In brackets: 95% intervals. p: of no difference, adjusted for all "
             f"{told['tests']} tests (Holm). What is not shown may still be there: subgroups are small."
         )
     reasons: dict[str, list[str]] = {}
