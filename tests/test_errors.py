@@ -145,6 +145,14 @@ def test_empty_variable_is_refused_and_not_taken_for_a_folder(train, monkeypatch
     check_message(train(*FAST, "data=bone"), f"{name}: found an empty environment variable", f"unset {name}")
 
 
+@pytest.mark.parametrize("name", ["MEDCLS_DATA", "MEDCLS_BONE"])
+def test_no_images_are_simulated_for_a_folder_that_a_variable_names(train, monkeypatch, name):
+    monkeypatch.setenv(name, "/nowhere/radiographs")
+    result = train(*FAST, "data=bone")
+    check_message(result, f"{name}: found /nowhere/radiographs, which is no folder", f"unset {name}")
+    assert not result.folder.exists()
+
+
 def test_variables_that_may_not_be_empty_are_those_that_the_configuration_reads():
     texts = [path.read_text() for path in CONF.rglob("*.yaml")]
     assert {name for text in texts for name in re.findall(r"oc\.env:(MEDCLS_\w+)", text)} == set(FOLDERS)

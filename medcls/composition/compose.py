@@ -18,14 +18,14 @@ from medcls.composition import hydra_private
 from medcls.composition.refused import explain_composition
 from medcls.composition.run_name import register_resolvers
 from medcls.conf_folder import CONF, own_folders
+from medcls.config.data import ROOT_VARIABLES
 from medcls.config.messages import explain_interpolation, names_in
 from medcls.config.schema import Checked, Config, check_against
 from medcls.errors import UserError
 
 VERSION = "1.3"  # whose rules Hydra is to keep
 CLASSES = "data.classes"
-# Environment variables that conf/data/ reads, each the path of a folder.
-FOLDERS = ("MEDCLS_DATA", "MEDCLS_SKIN", "MEDCLS_BONE", "MEDCLS_XRAY", "MEDCLS_CACHE")
+FOLDERS = (*ROOT_VARIABLES, "MEDCLS_CACHE")  # which conf/ reads
 NO_CLASSES = f"{CLASSES}=null"
 
 

@@ -92,6 +92,8 @@ def one_group(pattern: str) -> str:
     return pattern
 
 
+# Environment variables that conf/data/ reads for default_root, each the path of a folder.
+ROOT_VARIABLES = ("MEDCLS_DATA", "MEDCLS_SKIN", "MEDCLS_BONE", "MEDCLS_XRAY")
 GroupPattern = Annotated[str, AfterValidator(one_group)]
 
 

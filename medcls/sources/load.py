@@ -18,7 +18,14 @@ from medcls.quoting import typed
 from medcls.sources.arrays import digests_of, resized
 from medcls.sources.class_names import given_classes
 from medcls.sources.image_folder import scan_folder
-from medcls.sources.location import cache_folder, check_outside_images, find_manifests, find_root, or_set_aside
+from medcls.sources.location import (
+    cache_folder,
+    check_outside_images,
+    check_root_variables,
+    find_manifests,
+    find_root,
+    or_set_aside,
+)
 from medcls.sources.manifest import read_manifest
 from medcls.sources.split import divide
 
@@ -108,9 +115,11 @@ def simulate(config: DataConfig, image_size: int) -> ImageSet:
 def simulated_tables(config: DataConfig) -> tuple[SampleTable, SampleTable]:
     """Tables of simulated images: as they are drawn, a kind of image for each token, and as they are used.
 
-    Raises UserError for classes or counts that do not fit each other.
+    Raises UserError for classes or counts that do not fit each other, and as ``check_root_variables`` does.
     """
     from medcls.sources.simulated import simulated_table
+
+    check_root_variables(config)
 
     assert config.simulated is not None
     if config.classes is None:

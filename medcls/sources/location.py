@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from medcls.config.data import DataConfig
+from medcls.config.data import ROOT_VARIABLES, DataConfig
 from medcls.errors import UserError
 from medcls.sources.split_names import split_named
 
@@ -27,6 +28,18 @@ def find_root(config: DataConfig) -> Path:
     if root is None:
         raise UserError("data.root: missing. Name the folder with the images: data.root=/path/to/images")
     return expanded(root)
+
+
+def check_root_variables(config: DataConfig) -> None:
+    """Raise UserError where a variable names a default folder that does not exist: no images are simulated for it."""
+    assert config.default_root is not None
+    for name in ROOT_VARIABLES:
+        folder = os.environ.get(name)
+        if folder and config.default_root.is_relative_to(folder) and not expanded(Path(folder)).is_dir():
+            raise UserError(
+                f"{name}: found {folder}, which is no folder, expected that of the images.\n"
+                f"  Name it or, for simulated images: unset {name}"
+            )
 
 
 class Manifest(NamedTuple):
