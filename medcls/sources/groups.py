@@ -38,14 +38,19 @@ def find_groups(names: Sequence[str], pattern: str | None) -> list[str]:
 
 
 def known_groups(groups: Sequence[str], where: str) -> list[str]:
-    """Groups without outer space and in one Unicode form, "" where one means that there is none (see ``is_missing``).
+    """Groups without outer space and in one Unicode form, "" where one means that nobody knows (see ``is_unknown``).
 
     ``where``: for messages. Raises UserError for two that differ only in how they are written.
     """
-    known = ["" if is_missing(group) else unicode_form(group.strip()) for group in groups]
+    known = ["" if is_unknown(group) else unicode_form(group.strip()) for group in groups]
     if twins := say_twins(Counter(filter(None, known))):
         raise UserError(
             f"{where}: patients {twins}.\n  Write each patient in one way or, where they are two, give them names that "
             "differ."
         )
     return known
+
+
+def is_unknown(group: str) -> bool:
+    """Whether a patient is missing, ``unknown``, or signs alone, as ? and - are: not one patient, but nobody knows."""
+    return is_missing(group) or group.strip().casefold() == "unknown" or not any(c.isalnum() for c in group)
