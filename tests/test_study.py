@@ -314,6 +314,13 @@ def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command
         "medcls", "study", *words, "model.n_base=4", "study.tasks=[5c]", "study.folder=wider", "study.packs=packs"
     )
     assert (wider.status, "another folder: study.folder=<folder>" in wider.err) == (2, True), wider.err
+    # Runs that were judged anew are packed anew.
+    metrics = next((work / "elsewhere/5c").glob("*/metrics.json"))
+    metrics.write_text(re.sub(r'"(high|low)": (0\.\d+)', r'"\1": 0.5', metrics.read_text(), count=1))
+    judged = command("medcls", "study", *words, *elsewhere)
+    assert judged.status == 0, judged.err
+    with ZipFile(packs / "5c.zip") as pack:
+        assert pack.read(f"runs/5c/{metrics.parent.name}/metrics.json") == metrics.read_bytes()
     (packs / "notes.zip").write_bytes(b"")
     strange = command("medcls", "study", "report=packs", "study.page=page.md")
     assert (strange.status, "notes.zip: not the pack of a task" in strange.err) == (2, True), strange.err

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,13 +100,14 @@ def write_pack(folder: Path, task: str, packs: Path) -> None:
 
 
 def replace_pack(folder: Path, task: str, packs: Path, done: Mapping[str, int]) -> None:
-    """Write the file of a task, unless it has just these runs; done: epochs of its finished jobs."""
+    """Write the file of a task, unless it has just these runs so judged; done: epochs of its finished jobs."""
     file = packs / f"{task}.zip"
     if file.is_file():
         with opened(file) as inside:
-            before = finished_jobs(SweepFolder(inside.folder / "runs" / task))
-        if before == done:  # made when the images were at hand, which another one may have to do without
-            return
+            packed = SweepFolder(inside.folder / "runs" / task)
+            before, judged = finished_jobs(packed), judgements(packed, done)
+        if before == done and judged == judgements(SweepFolder(folder / task), done):
+            return  # made when the images were at hand, which another one may have to do without
         if lost := [job for job, epochs in before.items() if epochs > done.get(job, 0)]:
             raise UserError(
                 f"{file}: kept as it is, for it has more of {len(lost)} runs than {folder / task}, such as {lost[0]}.\n"
@@ -115,3 +116,9 @@ def replace_pack(folder: Path, task: str, packs: Path, done: Mapping[str, int]) 
     with TemporaryDirectory(prefix=".medcls_", dir=packs) as part:
         words = [f"run={in_grammar([str(folder / task)])}", f"output={in_grammar(str(Path(part) / file.name))}"]
         os.replace(pack(checked(ConfigWithPack, "pack", [*words, "nets=false"], "pack")), file)
+
+
+def judgements(sweep: SweepFolder, jobs: Iterable[str]) -> list[bytes]:
+    """Metrics and decisions of runs, as their files have them; none of a run that is not there."""
+    runs = map(sweep.run_folder, jobs)
+    return [file.read_bytes() for run in runs for file in (run.metrics, run.decision) if file.is_file()]
