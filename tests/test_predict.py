@@ -123,6 +123,16 @@ def test_own_images_get_the_probabilities_of_the_run_bit_for_bit(make_folder, tr
 
 
 @pytest.mark.slow
+def test_net_of_a_run_that_was_stopped_is_known_to_be_of_simulated_images(train):
+    counts = "data.simulated.counts={train: [4, 4], val: [4, 4]}"
+    done = train(*TINY, "data=bone", counts, "logger=none", "audit=none", "epochs=1")
+    assert done.status == 0, done.err
+    (done.folder / "metrics.json").unlink()
+    (done.folder / "status.json").write_text(json.dumps({"state": "stopped", "epoch": 1, "reason": "a signal"}))
+    ensemble = find_nets([done.folder / "checkpoints/last.ckpt"], None, ())
+    assert (ensemble.simulated, ensemble.title.endswith("_SIMULATED")) == (True, True)
+
+
 def test_single_file_list_and_unlabelled_folder_are_judged_alike(trained, command, tmp_path):
     run, root = trained()
     whole = command(PREDICT, f"run={run}", f"data.root={root / 'test'}", "output=whole")

@@ -21,7 +21,7 @@ from medcls.evaluation.intervals import as_json, intervals
 from medcls.evaluation.metrics import COMPARED
 from medcls.predict.nets import Ensemble, Net, find_nets, is_sweep
 from medcls.predict.schema import ConfigWithPredict
-from medcls.predict.training_images import TrainingImages, described, training_images
+from medcls.predict.training_images import TrainingImages, training_images
 from medcls.report.baselines import FILE, print_baselines
 from medcls.runs.folder import RunFolder
 from medcls.runs.predictions import Predictions
@@ -118,7 +118,7 @@ class Fitting:
     def of(self, run: Run, split: str) -> dict[str, Fitted]:
         """What each baseline says of the images that the run's net judged."""
         net, names = self.nets[run.folder.resolve()], run.predictions[split].names
-        key = described(net).get("fingerprint"), tuple(net.how), names
+        key = net.images.get("fingerprint"), tuple(net.how), names
         if key not in self.known:
             images = training_images(net, cache_folder(self.cache), self.allowed)
             if not isinstance(images, TrainingImages):

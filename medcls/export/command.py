@@ -18,7 +18,6 @@ from medcls.export.schema import ConfigWithExport
 from medcls.predict.deciding import Deciding, deciding, validation_of
 from medcls.predict.nets import Ensemble, Net, find_nets
 from medcls.predict.new_folder import output_path
-from medcls.predict.training_images import described
 from medcls.quoting import typed
 
 log = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def metadata_of(ensemble: Ensemble, how: Deciding, graph: Graph) -> dict[str, An
         "threshold_rule": how.threshold.by,
         "temperature": asdict(graph.temperature) if graph.temperature else None,
         "data": first.run.metrics.get("data") if first.run else None,
-        "data_fingerprints": [described(net).get("fingerprint") for net in ensemble.nets],
+        "data_fingerprints": [net.images.get("fingerprint") for net in ensemble.nets],
         "checkpoints_sha256": [net.digest for net in ensemble.nets],
         "simulated": ensemble.simulated,
         "notices": [notice for net in ensemble.nets if (notice := notice_of(net))],

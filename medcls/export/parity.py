@@ -13,7 +13,6 @@ from medcls.export.graph import Graph
 from medcls.predict.deciding import Deciding
 from medcls.predict.nets import Ensemble, mean_and_spread
 from medcls.predict.trained import read_image
-from medcls.predict.training_images import described
 from medcls.training.losses import probabilities
 
 MOST = 32  # images that are compared
@@ -32,7 +31,7 @@ def images_to_compare(ensemble: Ensemble, max_pixels: int) -> Images:
     """Validation images of the nets' runs, from their files; where there are none, random pixels."""
     how = ensemble.how
     for net in ensemble.nets:
-        root, run = described(net).get("root"), net.run
+        root, run = net.images.get("root"), net.run
         if run is None or not run.done or not root:
             continue
         names = run.predictions["val"].names

@@ -64,7 +64,7 @@ def title_of(sources: Sequence[Source]) -> str:
 
 def simulated(sources: Sequence[Source]) -> bool:
     """Whether a net was trained on simulated images."""
-    return any(bool(run.metrics.get("simulated")) for source in sources for run in source.finished)
+    return any(run.simulated for source in sources for run in source.finished)
 
 
 def check_output(path: Path) -> None:

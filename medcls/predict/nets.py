@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,11 @@ class Net:
         files = [folder.best, *([folder.last] if metrics["last"]["epoch"] == metrics["best"]["epoch"] else [])]
         same = self.checkpoint.resolve() in [file.resolve() for file in files]
         return "" if same else f"{self.checkpoint} is not the net of its run's best epoch"
+
+    @property
+    def images(self) -> dict[str, Any]:
+        """What data.json of its run says of the images; empty where there is none that can be read."""
+        return {} if self.run is None else self.run.images
 
     @property
     def judged_run(self) -> Run | None:
@@ -113,7 +119,7 @@ class Ensemble:
     @property
     def simulated(self) -> bool:
         """Whether a net was trained on simulated images."""
-        return any(bool(run.metrics.get("simulated")) for run in self.runs)
+        return any(run.simulated for run in self.runs)
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from medcls.errors import UserError
 from medcls.predict.judging import Judged
 from medcls.predict.kinds import trained_kinds
 from medcls.predict.nets import Ensemble, Net
-from medcls.predict.training_images import TrainingImages, described
+from medcls.predict.training_images import TrainingImages
 from medcls.predict.unlike import MOST, SHARE, Features, Likeness, fit_likeness, pixel_statistics
 from medcls.runs.folder import RunFolder
 from medcls.runs.reading import of_shape
@@ -81,7 +81,7 @@ def ordinary(judged: Judged, ensemble: Ensemble, trained: TrainingImages | str) 
 
 def _audited_files(net: Net) -> Files | None:
     """What the audit in data.json of the net's run says of its files; None where it says nothing that can be read."""
-    audit = described(net).get("audit")
+    audit = net.images.get("audit")
     if net.run is None or not audit:
         return None
     try:

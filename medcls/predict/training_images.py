@@ -9,8 +9,6 @@ from medcls.config import Config
 from medcls.data.image_set import ImageSet
 from medcls.errors import UserError
 from medcls.predict.nets import Net
-from medcls.runs.folder import RunFolder
-from medcls.runs.reading import read_json
 from medcls.sources.load import load_image_set
 from medcls.sources.subset import LEAKS, with_part_of_training, without
 
@@ -23,16 +21,6 @@ class TrainingImages:
     config: Config
 
 
-def described(net: Net) -> dict[str, Any]:
-    """Content of data.json of the net's run; empty where there is none that can be read."""
-    if net.run is None:
-        return {}
-    try:
-        return dict(read_json(RunFolder(net.run.folder).data, dict[str, Any]))
-    except (UserError, FileNotFoundError):
-        return {}
-
-
 def training_images(
     net: Net, cache_dir: Path, allowed: Collection[str], moved_to: Path | None = None
 ) -> TrainingImages | str:
@@ -42,7 +30,7 @@ def training_images(
     """
     if net.run is None:
         return "a checkpoint outside of its run folder does not say where they are"
-    told = described(net)
+    told = net.images
     if told.get("simulated"):
         return "they were simulated"
     former = told.get("root")

@@ -16,7 +16,7 @@ from medcls.predict.judging import Progress, device_of
 from medcls.predict.nets import Ensemble, Net
 from medcls.predict.schema import names_images
 from medcls.predict.shown import Images, own_images, probabilities_of, read_inputs
-from medcls.predict.training_images import TrainingImages, described, training_images
+from medcls.predict.training_images import TrainingImages, training_images
 from medcls.process import opencv_in_one_thread, usable_cores
 from medcls.robustness.edits import CLEAN, Grade, Pixels, edited, key_of
 from medcls.robustness.schema import ConfigWithRobustness
@@ -78,7 +78,7 @@ def judge(
         notices += (notice,) if notice else ()
         called = f"labelled images of {labelled.data}"
     for number, net in enumerate(ensemble.nets, start=1):
-        if own and (mark is None or described(net).get("fingerprint") != mark):
+        if own and (mark is None or net.images.get("fingerprint") != mark):
             found = own_images(net, config, allowed, root, "the folder where they are now, or other labelled images")
             split = "test" if len(found.images.indices("test")) else "val"
             labelled, mark = _held_out(found, split), found.images.fingerprint

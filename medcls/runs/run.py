@@ -58,6 +58,19 @@ class Run:
         return read_config(self.folder) or {}
 
     @property
+    def images(self) -> dict[str, Any]:
+        """Content of data.json, which a run has from its begin; empty where there is none that can be read."""
+        try:
+            return read_json(RunFolder(self.folder).data, dict[str, Any])
+        except (UserError, FileNotFoundError):
+            return {}
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it was, or is, trained on simulated images."""
+        return bool(self.metrics.get("simulated") or self.images.get("simulated"))
+
+    @property
     def log(self) -> Path | None:
         """The newest log in the folder."""
         logs = sorted(self.folder.glob("*.log"), key=lambda path: (path.stat().st_mtime, path.name))

@@ -12,7 +12,6 @@ from medcls.predict.deciding import deciding
 from medcls.predict.nets import Ensemble, find_nets
 from medcls.predict.new_folder import new_folder, writing_folder
 from medcls.predict.shown import Images, own_images
-from medcls.predict.training_images import described
 from medcls.runs.folder import write_table
 from medcls.sweep_report.answers import Head
 from medcls.sweep_report.render import Page, write_document
@@ -62,7 +61,7 @@ def _images(
     found: dict[str, Images] = {}
     for net in ensemble.nets:
         if missing := {*wanted} - {*found}:
-            if described(net).get("simulated"):
+            if net.images.get("simulated"):
                 raise UserError(f"run: found {net.checkpoint}, of simulated images, expected a run on files of images.")
             own = own_images(net, config, allowed, config.data.root, "the folder where they are now").images
             found |= {
