@@ -19,6 +19,7 @@ from medcls.report.baselines import of_earlier_nets
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=1"]
 
 
+@pytest.mark.slow
 def test_net_that_has_learnt_nothing_is_not_shown_to_beat_the_baselines(make_folder, train, command):
     root = make_folder(counts={"train": 12, "val": 8, "test": 12})
     run = train(*FOLDER, f"data.root={root}", "lr=1e-9").folder

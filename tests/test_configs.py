@@ -89,6 +89,7 @@ def test_choices_of_a_group_are_listed_beside_its_default(group):
         ]
 
 
+@pytest.mark.slow
 def test_every_key_of_the_schema_can_be_set_and_there_are_no_others(composed):
     keys = {key for name in CHOICES for key in dotted(composed(*overrides_of(name)))}
     items = [f"{name}._target_" for name in ("callbacks", "loggers", "metrics", "columns")]  # of lists, empty in conf/

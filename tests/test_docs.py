@@ -156,6 +156,7 @@ def check_study(words):
     check_against(ConfigWithStudy, composed("test", words, "study", ConfigWithStudy))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize(("command", "words"), quick_of_the_readme(COMMANDS), ids=map(" ".join, COMMANDS))
 def test_command_of_the_documentation_is_accepted(command, words):
@@ -183,6 +184,7 @@ def test_command_of_the_documentation_is_accepted(command, words):
         check_config(composed("test", given.others))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("among_the_examples")
 @pytest.mark.parametrize("setting", quick_of_the_readme([(one,) for one in SETTINGS]), ids=SETTINGS)
 def test_setting_of_the_documentation_is_accepted(setting):

@@ -410,6 +410,7 @@ def test_reader_who_leaves_early_is_no_error(tmp_path):
     assert command.wait() == 141
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
 def test_run_whose_output_is_closed_ends_as_any_other(tmp_path):
     words = [*TINY, "epochs=1", "audit=none", "logger=none", "data=skin", "hydra.run.dir=run"]

@@ -114,6 +114,7 @@ def test_exported_net_gives_what_predict_gives_whatever_the_number_of_images(roo
     assert command("medcls", "export", f"run={result.folder}", f"output={name}", "format=torch").status == 2
 
 
+@pytest.mark.slow
 def test_exported_file_says_what_it_is_and_nothing_of_this_machine(root, train, command):
     run = train(*FOLDER, f"data.root={root}", "threshold.value=0.4").folder
     for form, (name, _) in READERS.items():

@@ -38,6 +38,7 @@ def make_file(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_pack_with_the_file_inside_or_elsewhere_is_judged_anew(train, make_file, command, caplog):
     caplog.set_level("INFO")
     folder = make_file("breastmnist")

@@ -64,6 +64,7 @@ def of(labels, probabilities, positive, groups=()):
     return Predictions("skin", tuple(map(str, range(len(labels)))), labels, probabilities, positive, groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positive", [0, 1])
 def test_own_metric_gets_its_arguments_and_the_positive_class_where_it_takes_it(own, positive):
     labels, probabilities = predictions(150, 2)

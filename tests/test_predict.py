@@ -133,6 +133,7 @@ def test_net_of_a_run_that_was_stopped_is_known_to_be_of_simulated_images(train)
     assert (ensemble.simulated, ensemble.title.endswith("_SIMULATED")) == (True, True)
 
 
+@pytest.mark.slow
 def test_single_file_list_and_unlabelled_folder_are_judged_alike(trained, command, tmp_path):
     run, root = trained()
     whole = command(PREDICT, f"run={run}", f"data.root={root / 'test'}", "output=whole")
@@ -267,6 +268,7 @@ def shown(limits):
     return f"{limits['value']:.3f} [{limits['low']:.3f}, {limits['high']:.3f}]"
 
 
+@pytest.mark.slow
 def test_external_images_that_were_trained_on_are_stopped_left_out_or_told(trained, command, elsewhere):
     run, root = trained()
     picture = Image.open(root / "train/a/0.jpg")
@@ -348,6 +350,7 @@ def test_manifest_named_from_the_working_folder_is_found_from_elsewhere_and_wher
         moved.rename(root)
 
 
+@pytest.mark.slow
 def test_moved_training_images_are_told_and_nothing_is_compared(trained, command, elsewhere, caplog):
     run, root = trained()
     root.rename(root.with_name("moved"))

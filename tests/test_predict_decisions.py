@@ -70,6 +70,7 @@ def validation(folder):
     return read_run(folder, "run", "run", 0, {}).predictions["val"]
 
 
+@pytest.mark.slow
 def test_threshold_and_temperature_of_a_run_are_used_whatever_the_labels_of_the_images(trained, command, external):
     run = trained("threshold.sensitivity=0.8")
     stored = json.loads((run / "decision.json").read_text())
@@ -102,6 +103,7 @@ def pixels_of(row, root):
     return (root / row["sample"]).read_bytes()
 
 
+@pytest.mark.slow
 def test_rule_of_the_command_is_kept_on_validation_images_of_old_runs_and_of_several_nets(
     make_folder, train, command, external, caplog
 ):
@@ -199,6 +201,7 @@ def set_best_epoch(run, epoch):
     (run / "metrics.json").write_text(json.dumps(metrics))
 
 
+@pytest.mark.slow
 def test_net_of_another_epoch_than_the_best_has_nothing_of_what_its_run_keeps(trained, command, external):
     run = trained()
     last = f"run={run}/checkpoints/last.ckpt"

@@ -70,6 +70,7 @@ def test_a_file_with_another_head_gives_all_but_the_head(file, tmp_path):
     torch.testing.assert_close(frozen(other).net.layer4.state_dict(), frozen(file).net.layer4.state_dict())
 
 
+@pytest.mark.slow
 def test_frozen_net_trains_its_head_alone_and_needs_its_file_never_again(file, tmp_path, train, make_folder):
     weights = tmp_path / "resnet18.pth"
     shutil.copy(file, weights)

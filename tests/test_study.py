@@ -91,6 +91,7 @@ def test_nothing_is_judged_by_one_seed(tmp_path):
     assert verdict(tmp_path, "rises", good) == "not judgeable"
 
 
+@pytest.mark.slow
 def test_two_variants_are_compared_by_the_seeds_that_both_have_finished(tmp_path):
     bad, _, good, _ = write_sweep(tmp_path, seeds=(0, 1, 2, 3))
     curve = {"curve": "train_accuracy"}

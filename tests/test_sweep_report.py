@@ -282,6 +282,7 @@ def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
     assert "2 seeds each on different images (120 and 120), so unpaired" in text_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_images_that_changed_between_runs_are_told(tmp_path, command, train, make_folder):
     root, asked = make_folder(), [*TINY, "epochs=1", "logger=none", "audit=none", "data=folder"]
     said = "The images changed between runs: third had others than first."
@@ -529,6 +530,7 @@ def test_own_column_that_cannot_be_is_refused_and_nothing_is_written(tmp_path, o
     assert sorted(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_columns_that_a_folder_names_are_not_run(tmp_path, own):
     folder = tmp_path / "sweep"
     folder.mkdir()
