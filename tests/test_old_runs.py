@@ -71,6 +71,7 @@ def test_old_sweep_is_reported_with_the_same_numbers(sweep, old):
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_old_sweep_is_resumed_by_its_command(command, old):
     folder = old("sweep")
     before = histories(folder)

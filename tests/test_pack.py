@@ -124,6 +124,7 @@ def test_pack_reproduces_the_table_and_names_nothing_of_this_machine(
     assert "1 numbers differ" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_is_undefined_is_null_and_in_files_of_before_nan(make_folder, train, command):
     """Four images of a class: no interval of AUROC. JSON has no NaN, and other languages refuse to read it."""
     done = train(*TINY, "data=folder", f"data.root={make_folder()}", "logger=none", "threshold.rule=youden", "epochs=1")
@@ -158,6 +159,7 @@ def test_same_run_gives_the_same_bytes(packed, tmp_path):
     assert pack_old(tmp_path / "again.zip").read_bytes() == packed.read_bytes()
 
 
+@pytest.mark.slow
 def test_pack_without_nets_reproduces_the_table_and_judges_no_image(root, tmp_path, train, command, caplog):
     caplog.set_level("INFO")
     done = train(*RUN, *WORSE_LAST, f"data.root={root}", f"data.manifest={tmp_path / 'list.csv'}")

@@ -46,6 +46,7 @@ def find(tile, picture):
     return (y, x), found[::ZOOM, ::ZOOM, : tile.shape[2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_tiles_are_the_pixels_of_the_batches_of_each_epoch(preview, make_folder, tmp_path, channels):
     data = ["data=folder", f"data.root={make_folder()}", f"data.channels={channels}", "augment=medical", "seed=3"]
