@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import medcls.sources.cache
+from medcls.sources import cache_files
 from medcls.sources.cache import load_images
 
 REPOSITORY = Path(__file__).parents[1]
@@ -72,7 +73,8 @@ def assert_same(loaded, expected):
 def in_new_process(root, cache_dir, before=""):
     """Popen of a Python that runs ``before`` and then loads; it prints how many images it decoded."""
     code = f"""
-        import os, signal, sys, medcls.sources.cache as cache
+        import os, signal, sys
+        from medcls.sources import cache, cache_files
         from pathlib import Path
         real, calls = cache.decode, []
         def decode(*args, **kwargs):
@@ -208,7 +210,7 @@ def test_processes_that_start_at_once_decode_each_image_once(root, tmp_path):
 @pytest.mark.parametrize("earlier", [False, True], ids=["no cache before", "a cache before"])
 @pytest.mark.parametrize(
     "moment",
-    ["cache.decode = die", "os.fsync = die", "cache.write_text = die", "Path.iterdir = die"],
+    ["cache.decode = die", "os.fsync = die", "cache_files.write_text = die", "Path.iterdir = die"],
     ids=["while decoding", "before the images have their name", "before the index", "before the clean-up"],
 )
 def test_start_after_a_kill_completes_the_cache(root, tmp_path, moment, earlier):
@@ -240,7 +242,7 @@ def swap_rows(index, images):
 def without_times_of_change(index, images):
     content = json.loads(index.read_text())
     content["files"] = {name: [*file[:2], *file[3:]] for name, file in content["files"].items()}
-    content["checksum"] = medcls.sources.cache._checksum(content["files"], np.load(images))
+    content["checksum"] = cache_files.checksum_of(content["files"], np.load(images))
     index.write_text(json.dumps(content))
 
 

@@ -1,29 +1,25 @@
 """All images of a data set as one uint8 array: each file decoded once, later starts only ask for its size and dates."""
 
-import contextlib
 import hashlib
 import itertools
 import json
 import logging
-import math
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from medcls.atomic import write_text, writing
 from medcls.formats.budget import FILES
 from medcls.formats.decode import DECODER, MAX_PIXELS, UnreadableImage, decode
 from medcls.formats.gray import Window
 from medcls.process import usable_cores
+from medcls.sources.cache_files import Cache, File, Stat, alone_in, read_cache, write_cache
 from medcls.sources.progress import shown
 
 log = logging.getLogger(__name__)
@@ -43,38 +39,6 @@ class CachedImages:
     digests: tuple[str, ...]
     unreadable: dict[str, str]
     names: tuple[str, ...]
-
-
-class _Stat(NamedTuple):
-    """What tells, without opening a file, that it is the one that was read.
-
-    ``ctime_ns``: of its last change of any kind, where the system keeps that: files that take each other's name keep
-    their size and may have the same modification time.
-    """
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-class _File(NamedTuple):
-    """What was found in a file of that size and these dates.
-
-    ``row``: its image, -1 when unreadable for ``reason``; ``digest``: empty when it may be readable next time.
-    """
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    digest: str
-    row: int
-    reason: str
-
-
-class _Cache(NamedTuple):
-    files: dict[str, _File]
-    images: NDArray[np.uint8]
-    damage: str = ""
 
 
 def load_images(
@@ -100,16 +64,16 @@ def load_images(
     key = json.dumps([str(root.resolve()), shape, window, DECODER])
     options = {"max_pixels": max_pixels, "window": window}
     folder = cache_dir / hashlib.sha256(key.encode()).hexdigest()[:16]
-    cache = _read(folder, shape)  # without the lock, so that a read-only cache serves as well
+    cache = read_cache(folder, shape)  # without the lock, so that a read-only cache serves as well
     if not _covers(cache, stats):
         try:
-            with _alone_in(folder):
-                cache = _read(folder, shape)  # another process may have completed it meanwhile
+            with alone_in(folder):
+                cache = read_cache(folder, shape)  # another process may have completed it meanwhile
                 if not _covers(cache, stats):
                     if cache.damage:
                         log.warning("%s: the cache of images is damaged (%s); rebuilding it.", folder, cache.damage)
                     cache = _updated(cache, root, stats, options)
-                    _write(folder, cache)
+                    write_cache(folder, cache)
         except OSError as error:
             log.warning("%s: the cache of images cannot be written (%s); continuing without it.", folder, error)
             if not _covers(cache, stats):
@@ -117,13 +81,13 @@ def load_images(
     return _select(cache, names, missing)
 
 
-def _stats(root: Path, names: Sequence[str]) -> tuple[dict[str, _Stat], dict[str, str]]:
+def _stats(root: Path, names: Sequence[str]) -> tuple[dict[str, Stat], dict[str, str]]:
     """Size and times by name; and the reason by name, of the files that are not there or not to be reached."""
     stats, missing = {}, {}
     for name in names:
         try:
             stat = os.stat(os.path.join(root, name))  # a Path for each name: a third more time for a second start
-            stats[name] = _Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+            stats[name] = Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         except FileNotFoundError:
             missing[name] = "no such file"
         except OSError as error:
@@ -135,11 +99,11 @@ def _not_opened(error: OSError) -> str:
     return f"cannot be opened ({error.strerror})"
 
 
-def _covers(cache: _Cache, stats: dict[str, _Stat]) -> bool:
+def _covers(cache: Cache, stats: dict[str, Stat]) -> bool:
     return all(name in cache.files and cache.files[name][:3] == stat for name, stat in stats.items())
 
 
-def _select(cache: _Cache, names: Sequence[str], missing: dict[str, str]) -> CachedImages:
+def _select(cache: Cache, names: Sequence[str], missing: dict[str, str]) -> CachedImages:
     unreadable = {name: missing.get(name) or cache.files[name].reason for name in names}
     readable = tuple(name for name in names if name not in missing and cache.files[name].row >= 0)
     for name in readable:
@@ -151,7 +115,7 @@ def _select(cache: _Cache, names: Sequence[str], missing: dict[str, str]) -> Cac
     return CachedImages(images, tuple(file.digest for file in files), unreadable, readable)
 
 
-def _updated(cache: _Cache, root: Path, stats: dict[str, _Stat], options: dict[str, Any]) -> _Cache:
+def _updated(cache: Cache, root: Path, stats: dict[str, Stat], options: dict[str, Any]) -> Cache:
     """The cache with every file of ``stats`` as it is now, and other files only while they exist.
 
     Those stay because another run may ask for them: a test split after a training split, say.
@@ -165,8 +129,8 @@ def _updated(cache: _Cache, root: Path, stats: dict[str, _Stat], options: dict[s
     by_content = {file.digest: file for file in cache.files.values()}
     fresh = np.empty((len(stale), *cache.images.shape[1:]), np.uint8)
 
-    def look(i: int) -> _File:
-        known = _File(*stats[stale[i]], digest="", row=len(cache.images) + i, reason="")
+    def look(i: int) -> File:
+        known = File(*stats[stale[i]], digest="", row=len(cache.images) + i, reason="")
         return _look(root / stale[i], known, by_content, fresh[i], options)
 
     files |= zip(stale, _in_parallel(look, len(stale), root), strict=True)
@@ -175,8 +139,8 @@ def _updated(cache: _Cache, root: Path, stats: dict[str, _Stat], options: dict[s
 
 
 def _look(
-    path: Path, known: _File, by_content: dict[str, _File], image: NDArray[np.uint8], options: dict[str, Any]
-) -> _File:
+    path: Path, known: File, by_content: dict[str, File], image: NDArray[np.uint8], options: dict[str, Any]
+) -> File:
     """``known`` with what the file's content adds; its pixels go into ``image`` unless that content has a row."""
     if not path.is_file():  # a pipe would never end
         return known._replace(row=-1, reason="not a file")
@@ -188,8 +152,8 @@ def _look(
 
 
 def _decoded(
-    path: Path, known: _File, by_content: dict[str, _File], image: NDArray[np.uint8], options: dict[str, Any]
-) -> _File:
+    path: Path, known: File, by_content: dict[str, File], image: NDArray[np.uint8], options: dict[str, Any]
+) -> File:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -206,7 +170,7 @@ def _decoded(
     return known
 
 
-def _in_parallel(work: Callable[[int], _File], count: int, root: Path) -> Iterator[_File]:
+def _in_parallel(work: Callable[[int], File], count: int, root: Path) -> Iterator[File]:
     # Threads suffice: Pillow and hashlib release the interpreter lock while they work.
     if not sys.stderr.isatty():
         log.info("%s: reading %d images", root, count)
@@ -217,65 +181,11 @@ def _in_parallel(work: Callable[[int], _File], count: int, root: Path) -> Iterat
         pool.shutdown(cancel_futures=True)  # an interruption does not wait for the remaining images
 
 
-def _compact(files: dict[str, _File], images: NDArray[np.uint8]) -> _Cache:
+def _compact(files: dict[str, File], images: NDArray[np.uint8]) -> Cache:
     """One row for each readable file, in their order."""
     rows = [file.row for file in files.values() if file.row >= 0]
     if rows != list(range(len(images))):
         images = images[rows]
         row = itertools.count()
         files = {name: file._replace(row=next(row)) if file.row >= 0 else file for name, file in files.items()}
-    return _Cache(files, images)
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        log.info("%s: waiting for another process that is reading the same images", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _read(folder: Path, shape: tuple[int, int, int]) -> _Cache:
-    """The cache on disk; an empty one when there is none or when it fails its checksum."""
-    damage = ""
-    try:
-        index = json.loads((folder / "index.json").read_bytes())
-        content = np.fromfile(folder / index["images"], np.uint8)
-        # The pixels are the end of the .npy file; its header only serves others who open it.
-        images = content[len(content) - index["rows"] * math.prod(shape) :].reshape(index["rows"], *shape)
-        if _checksum(index["files"], images) == index["checksum"]:
-            return _Cache({name: _File(*file) for name, file in index["files"].items()}, images)
-        damage = "wrong checksum"
-    except FileNotFoundError:
-        pass  # none yet, or another process has just replaced the images of the index read here
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        damage = repr(error)
-    return _Cache({}, np.empty((0, *shape), np.uint8), damage)
-
-
-def _write(folder: Path, cache: _Cache) -> None:
-    # A file that could not be opened, or was too large, may be readable next time, with the same size and dates.
-    files = {name: file for name, file in cache.files.items() if file.digest}
-    checksum = _checksum(files, cache.images)
-    images = f"images-{checksum:08x}.npy"
-    with writing(folder / images) as file:
-        # Not np.save: at a full disk its error does not say so.
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(cache.images))
-        file.write(cache.images.data)
-    index = {"images": images, "rows": len(cache.images), "checksum": checksum, "files": files}
-    write_text(folder / "index.json", json.dumps(index))
-    for path in folder.iterdir():  # the images before, and what a killed process left
-        if path.name not in (images, "index.json", "lock"):
-            with contextlib.suppress(OSError):
-                path.unlink()
-
-
-def _checksum(files: dict[str, _File], images: NDArray[np.uint8]) -> int:
-    return zlib.crc32(json.dumps(files).encode(), zlib.crc32(images.data))
+    return Cache(files, images)
