@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from medcls.formats.decode import UnreadableImage, decode
@@ -220,6 +221,21 @@ def test_truncated_file_is_refused_wherever_it_ends(kind):
         for image_size in (32, 400):  # with and without the JPEG decoder's own shrinking
             with pytest.raises(UnreadableImage, match="truncated|damaged" if end < 5000 or "TIFF" in kind else "trunc"):
                 decode(content[:end], image_size=image_size, channels=1)
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("rows", [5, 6, 8, 12, 24])
+def test_tiff_whose_strips_are_of_other_rows_than_it_says_is_refused(planes, rows):
+    file, pixels = io.BytesIO(), np.asarray(noisy(24, 24))
+    order = pixels if planes == "contig" else np.moveaxis(pixels, 2, 0)
+    tifffile.imwrite(file, order, photometric="rgb", planarconfig=planes, rowsperstrip=7, metadata=None)
+    content = bytearray(file.getvalue())
+    np.testing.assert_array_equal(decode(bytes(content), image_size=24, channels=3), pixels)
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        tag = tiff.pages.first.tags["RowsPerStrip"]
+    struct.pack_into("<H" if tag.dtype == 3 else "<I", content, tag.valueoffset, rows)
+    with pytest.raises(UnreadableImage, match=r"truncated|damaged"):
+        decode(bytes(content), image_size=24, channels=3)
 
 
 def test_jpeg_whose_end_an_interrupted_copy_left_zero_is_refused():

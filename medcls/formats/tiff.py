@@ -5,6 +5,7 @@ import io
 import logging
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import imagecodecs
@@ -170,15 +171,22 @@ def _check_pieces(page: TiffPage, size: int, max_pixels: int) -> None:
     if any(not offset or not count or offset + count > size for offset, count in pieces):
         raise UnreadableImage(f"truncated after {size:,} bytes (its strips or tiles are to reach further)")
     if page.compression == COMPRESSION.NONE and page.photometric != PHOTOMETRIC.YCBCR:  # subsampled ones take less
-        row = -(-math.prod(page.chunks[1:]) * page.bitspersample // 8)
-        least = most = page.chunks[0] * row * expected
-        if not page.is_tiled:  # the last strip may be written with all its rows, or with those of the image alone
-            least = page.imagelength * row * (expected // -(-page.imagelength // page.chunks[0]))
-        stored = sum(count for _, count in pieces)
-        if stored < least:
-            raise UnreadableImage(f"truncated ({stored:,} of {least:,} bytes of pixels)")
-        if stored >= most + row * expected:
-            raise UnreadableImage(f"damaged ({stored:,} bytes of pixels, the header says {most:,})")
+        _check_bytes(page, [count for _, count in pieces])
+
+
+def _check_bytes(page: TiffPage, counts: Sequence[int]) -> None:
+    """Raise UnreadableImage for strips or tiles that hold fewer bytes than their pixels take, or rows more."""
+    rows, row = page.chunks[0], -(-math.prod(page.chunks[1:]) * page.bitspersample // 8)
+    most = rows * row * len(counts)
+    left = np.full(len(counts), rows)
+    if not page.is_tiled:  # the last strip may be written with all its rows, or with those of the image alone
+        left = np.minimum(page.imagelength - rows * (np.arange(len(counts)) % -(-page.imagelength // rows)), rows)
+    if short := np.flatnonzero(np.array(counts) < left * row).tolist():
+        raise UnreadableImage(
+            f"truncated ({counts[short[0]]:,} of {left[short[0]] * row:,} bytes of pixels in strip or tile {short[0]})"
+        )
+    if sum(counts) >= most + row * len(counts):
+        raise UnreadableImage(f"damaged ({sum(counts):,} bytes of pixels, the header says {most:,})")
 
 
 def _kind(page: TiffPage) -> str:
