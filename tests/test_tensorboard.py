@@ -263,7 +263,7 @@ def test_tensorflow_is_not_imported_where_it_is_installed(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_has_one_grid_of_images_and_each_run_its_confusion_and_roc(command, tmp_path):
     folder = tmp_path / "sweep"
-    fixed = [*TINY, "trainer.threads=1", *SIMULATED, "epochs=1", f"hydra.sweep.dir={folder}"]
+    fixed = [*TINY, "logger.pictures=true", "trainer.threads=1", *SIMULATED, "epochs=1", f"hydra.sweep.dir={folder}"]
     assert command(SWEEP, *fixed, "lr=1e-3,1e-4", "augment=none,study").status == 0
     shown = {path.name: events(path).Tags()["images"] for path in folder.glob("*SIMULATED")}
     assert len(shown) == 4
