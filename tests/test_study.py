@@ -359,6 +359,10 @@ def test_killed_study_goes_on_where_it_was(command, tmp_path):
     signalled(signal.SIGTERM, lambda: [path for path in (tmp_path / "killed/5d").glob("*/status.json") if ended(path)])
     with ZipFile(tmp_path / "packs/5d.zip") as pack:  # of what the stopped task had finished
         packed = [json.loads(pack.read(name))["state"] for name in pack.namelist() if name.endswith("/status.json")]
+        table = pack.read("runs/5d/results.csv").decode().splitlines()[1:]
+    assert len(table) == 4
+    assert sum(",done," in row for row in table) == packed.count("done")
+    assert command("medcls", "verify", str(tmp_path / "packs/5d.zip")).status == 0
     assert sorted(packed) == sorted(states(tmp_path / "killed/5d").values())
     done = command("medcls", "study", *words)
     assert done.status == 0, done.err

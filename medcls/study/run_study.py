@@ -1,6 +1,7 @@
 """The study from its command to its page: every chosen task run, or resumed, and every claim judged."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def study(config: StudyConfig, overrides: Sequence[str], again: str) -> int:
                 failed += running.run_task(name, config.claimed)
                 conclude(config, name)
         except Stopped:
+            with suppress(UserError):  # where no run of it is finished
+                running.report(name)
             conclude(config, name)
             raise
     return 1 if failed else 0
@@ -133,8 +136,13 @@ class Running:
             self.run_jobs(name, list(plan.configs))
         wanted = claimed if only_claimed else plan.configs
         failed = print_failures(folder, replace(plan, configs={job: plan.configs[job] for job in wanted}))
-        call(report, folder.path, next(iter(plan.configs.values())).columns)
+        self.report(name)
         return failed
+
+    def report(self, name: str) -> None:
+        """Report on what a task has finished. Raises UserError where that is nothing."""
+        columns = next(iter(self.tasks[name].plan.configs.values())).columns
+        call(report, self.checked[name][0].path, columns)
 
     def run_jobs(self, name: str, jobs: Collection[str]) -> None:
         """Run jobs of a task, after the missing ones of other chosen tasks that are their beginning."""
