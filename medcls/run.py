@@ -77,8 +77,9 @@ def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str
         else:
             begin(folder, config, image_set, audit, overrides)
         try:
-            describe(config, training.classifier, image_set, path)
-            metrics = train_and_score(training, folder, own)
+            with late.above_other_errors():
+                describe(config, training.classifier, image_set, path)
+                metrics = train_and_score(training, folder, own)
         except BaseException as error:
             record_end(folder, error, training.keep.kept, config.epochs)
             raise

@@ -18,6 +18,8 @@ import torch
 from conftest import SCRIPT, TINY
 from filelock import FileLock
 
+from medcls.errors import Stopped
+from medcls.host.stop import stopping_in_order
 from medcls.runs.history import best_row, is_over
 from medcls.training import checkpoints
 from medcls.training.checkpoints import KeepBestAndLast
@@ -548,6 +550,21 @@ def test_run_killed_ten_times_at_random_moments_equals_the_run_left_alone(schedu
     _, err = process.communicate()
     assert process.returncode == 0, err
     assert_same_run(folder, alone)
+
+
+def test_what_lightnings_end_runs_into_after_a_signal_does_not_hide_it():
+    """Where its loaders had not begun, the end of a trainer raises an error in the place of what stopped it."""
+
+    def stopped():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            raise RuntimeError("Please call `iter(combined_loader)` first.")
+
+    with pytest.raises(Stopped), stopping_in_order():
+        stopped()
+    with pytest.raises(RuntimeError, match="of its own"), stopping_in_order():
+        raise RuntimeError("of its own")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from medcls.errors import Stopped
+from medcls.errors import Stopped, UserError
 from medcls.host.signals import handling_signals
 
 
@@ -27,6 +27,18 @@ class StopLate(pl.Callback):
     def on_train_batch_end(self, *arguments: Any) -> None:
         if self.number is not None:
             raise Stopped(self.number)
+
+    @contextmanager
+    def above_other_errors(self) -> Iterator[None]:
+        """Raise Stopped for an error in the block once a signal has come, as Lightning's own end may run into one."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            if self.number is None:
+                raise
+            raise Stopped(self.number) from error
 
 
 @contextmanager
@@ -54,7 +66,7 @@ def stopping_in_order() -> Iterator[StopLate]:
 
     report_others, sys.unraisablehook = sys.unraisablehook, report
     try:
-        with handling_signals(stop):
+        with handling_signals(stop), late.above_other_errors():
             yield late
     finally:
         sys.unraisablehook = report_others
