@@ -163,6 +163,7 @@ def test_seeds_and_many_classes_are_exported_together(make_folder, sweep, comman
     assert ["abc"[i] for i in found["chosen"]] == [row["predicted"] for row in rows.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("net", "told"), [("Noisy", "differs from the run's by"), ("Branching", "cannot be exported")])
 def test_net_that_would_be_another_one_is_not_written(root, train, command, net, told):
     own = ["model=own", f"model._target_=test_export.{net}"]

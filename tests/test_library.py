@@ -71,9 +71,8 @@ def without_seconds(history):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
-@pytest.mark.parametrize(
-    "home", [pytest.param(home, marks=[pytest.mark.slow] if home.endswith("results") else []) for home in HOMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("home", HOMES)
 def test_doctests_of_the_face_are_true(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -246,6 +245,7 @@ def test_images_that_would_be_misjudged_are_refused(wrong, trained):
         trained.predict(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", ["in the run folder", "nowhere"])
 def test_checkpoint_from_before_the_window_was_kept_takes_that_of_its_run_or_refuses_dicom(known, files, tmp_path):
     config = medcls.compose(*TINY, data="folder", data__root=files, data__window="percentiles", epochs=1)

@@ -94,9 +94,8 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind", ["gray", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "gray")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_own_images_get_the_probabilities_of_the_run_bit_for_bit(make_folder, train, command, monkeypatch, kind):
     change, overrides, classes = KINDS[kind]
     monkeypatch.syspath_prepend(str(SCRIPT.parent / "examples"))
@@ -211,6 +210,7 @@ def elsewhere(tmp_path):
     return write_noise(tmp_path / "elsewhere", {"dark": 60, "bright": 200}, 6, seed=7)
 
 
+@pytest.mark.slow
 def test_external_images_are_judged_beside_the_runs_own(trained, command, elsewhere):
     run, _ = trained()
     words = [f"run={run}", f"data.root={elsewhere}", "output=out", "data.classes={dark: a, bright: b}"]
@@ -361,6 +361,7 @@ def test_moved_training_images_are_told_and_nothing_is_compared(trained, command
     assert {row["distance"] for row in rows_of(done.folder / "out/predictions.csv").values()} == {""}
 
 
+@pytest.mark.slow
 def test_what_is_out_of_the_ordinary_is_told(trained, command, tmp_path, caplog):
     run, _ = trained("audit=default")
     odd, rng = tmp_path / "odd", np.random.default_rng(3)
@@ -382,6 +383,7 @@ def test_what_is_out_of_the_ordinary_is_told(trained, command, tmp_path, caplog)
     assert "4 of 5 images are out of the ordinary" in caplog.text
 
 
+@pytest.mark.slow
 def test_unreadable_files_are_named_and_the_rest_is_judged(trained, command, caplog):
     caplog.set_level("INFO")
     run, root = trained()

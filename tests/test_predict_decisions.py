@@ -151,6 +151,7 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
         validation_of([run("xy", [0.2, 0.6], [0, 1]), run("yz", [0.8, 0.4], [0, 0])])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

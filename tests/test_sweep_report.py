@@ -539,10 +539,11 @@ def test_columns_that_a_folder_names_are_not_run(tmp_path, own):
     assert "fails" not in (folder / "results.csv").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "longer",
     [
-        pytest.param("", marks=pytest.mark.slow),
+        "",
         " and a name as long as sweeps of many settings have, which no terminal shows",
     ],
 )
