@@ -22,7 +22,7 @@ from medcls.evaluation.seeds import several_seeds
 from medcls.evaluation.shares import measure_accuracy
 from medcls.runs.predictions import Predictions
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import aa_check
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import TINY, write_noise
+from conftest import SWEEP, TINY, write_noise
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 from test_decisions import permute, rule
@@ -255,7 +255,7 @@ def test_table_of_classes_is_of_the_same_calibrated_probabilities_as_the_metrics
 @pytest.mark.slow
 def test_report_of_a_run_shows_what_its_probabilities_and_its_threshold_are_worth(trained, command):
     run = trained("threshold.sensitivity=0.8", counts={"train": 8, "val": 12, "test": 12})
-    done = command("sweep", f"report={run}")
+    done = command(SWEEP, f"report={run}")
     assert done.status == 0, done.err
     text = (run / "report.md").read_text()
     threshold = json.loads((run / "decision.json").read_text())["threshold"]["value"]

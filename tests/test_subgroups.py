@@ -19,7 +19,7 @@ from medcls.subgroups.against_rest import against_rest, selected
 from medcls.subgroups.columns import subgroup_columns
 from medcls.subgroups.compared import compared_to_rest, find_subgroups
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import subgroup_levels
 
 FOLDER = [*TINY, "data=folder", "logger=none", "audit=none", "epochs=1"]
