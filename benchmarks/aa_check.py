@@ -218,14 +218,15 @@ def rates(scenario: Scenario, n_pairs: int, seed: int = 0) -> dict[str, int]:
     return counts
 
 
-def means_covered(scenario: Scenario, n: int, seed: int, metric: str) -> int:
-    """Of ``n`` variants: how many intervals of the mean over seeds and images hold the true one."""
-    covered = 0
+def means_covered(scenario: Scenario, n: int, seed: int) -> dict[str, int]:
+    """Of ``n`` variants: how many intervals of the mean over seeds and images hold the true one, by metric."""
+    counts = {"auroc": 0, "accuracy": 0}
     for child in np.random.SeedSequence([seed, 7]).spawn(n):
-        runs = variants(scenario, np.random.default_rng(child), [])[0]
-        found = over_seeds_and_images(list(runs.values()), METRICS[metric])
-        covered += found.low <= true_mean(scenario, metric) <= found.high
-    return covered
+        runs = list(variants(scenario, np.random.default_rng(child), [])[0].values())
+        for metric in counts:
+            found = over_seeds_and_images(runs, METRICS[metric])
+            counts[metric] += found.low <= true_mean(scenario, metric) <= found.high
+    return counts
 
 
 def simulated_pairs(scenario: Scenario, n_pairs: int, seed: int) -> Iterator[list[Comparison]]:
@@ -291,8 +292,8 @@ def print_means(n: int, seed: int) -> None:
     """A line per scenario of one variant."""
     print(f"{'':57}{'AUROC covered':25}accuracy covered")
     for scenario in MEANS:
-        covered = (means_covered(scenario, n, seed, metric) for metric in ("auroc", "accuracy"))
-        print(f"{scenario.name:57}" + "".join(f"{show(count, n):25}" for count in covered), flush=True)
+        counts = means_covered(scenario, n, seed)
+        print(f"{scenario.name:57}" + "".join(f"{show(count, n):25}" for count in counts.values()), flush=True)
 
 
 def main() -> None:

@@ -682,12 +682,7 @@ def test_cache_that_cannot_be_written_costs_only_a_warning(audit, leaking, tmp_p
 @pytest.mark.parametrize(
     ("overrides", "kilobytes", "status", "message"),
     [
-        (
-            "data.cache_dir={disk}",
-            1084,
-            0,
-            "cannot be written",
-        ),  # just the pixels at two sizes and their index, no findings
+        ("data.cache_dir={disk}", 1084, 0, "cannot be written"),  # pixels at two sizes and their index, no findings
         ("hydra.run.dir={disk}", 32, 2, "audit.html: no space left on the disk"),
     ],
     ids=["cache", "run folder"],

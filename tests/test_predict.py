@@ -121,7 +121,6 @@ def test_own_images_get_the_probabilities_of_the_run_bit_for_bit(make_folder, tr
         np.testing.assert_allclose([close[name] for name in ours], list(ours.values()), rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_net_of_a_run_that_was_stopped_is_known_to_be_of_simulated_images(train):
     counts = "data.simulated.counts={train: [4, 4], val: [4, 4]}"
     done = train(*TINY, "data=bone", counts, "logger=none", "audit=none", "epochs=1")

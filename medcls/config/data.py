@@ -92,8 +92,9 @@ def one_group(pattern: str) -> str:
     return pattern
 
 
-# Environment variables that conf/data/ reads for default_root, each the path of a folder.
-ROOT_VARIABLES = ("MEDCLS_DATA", "MEDCLS_SKIN", "MEDCLS_BONE", "MEDCLS_XRAY")
+# Environment variables that conf/data/ reads for default_root, each the path of a folder: of a data set, and of all.
+ROOTS = {"skin": "MEDCLS_SKIN", "bone": "MEDCLS_BONE", "xray": "MEDCLS_XRAY"}
+ROOT_VARIABLES = ("MEDCLS_DATA", *ROOTS.values())
 GroupPattern = Annotated[str, AfterValidator(one_group)]
 
 

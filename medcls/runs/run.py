@@ -68,7 +68,7 @@ class Run:
     @property
     def simulated(self) -> bool:
         """Whether it was, or is, trained on simulated images."""
-        return bool(self.metrics.get("simulated") or self.images.get("simulated"))
+        return bool((self.metrics or self.images).get("simulated"))
 
     @property
     def log(self) -> Path | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medcls.config import Config
+from medcls.config.data import ROOTS
 from medcls.config.knobs import changeable
 from medcls.errors import UserError
 from medcls.quoting import in_grammar
@@ -16,7 +17,6 @@ from medcls.sweep.plan import Plan, plan_sweep
 from medcls.sweep.sweep_folder import SweepFolder, flat
 
 Identity = tuple[tuple[str, str], ...]
-ROOTS = {"skin": "MEDCLS_SKIN", "bone": "MEDCLS_BONE", "xray": "MEDCLS_XRAY"}  # as conf/data/ reads them
 OURS = ("experiment", "hydra.sweep.dir", "data.root", "resume")  # decided by the study
 
 
