@@ -76,14 +76,13 @@ def first_step(arguments: list[str]) -> None:
 
     The hook needs the classifier's module, so that its imports happen a little earlier than otherwise, but only once.
     """
-    from medcls.process import tune_process, without_collections
+    from medcls.process import tune_process
 
     tune_process()
     from medcls.host.lean_import import import_lightning
 
-    with without_collections():
-        import_lightning()
-        from medcls.training.classifier import Classifier
+    import_lightning()
+    from medcls.training.classifier import Classifier
 
     def end(*_: object) -> None:
         print(time.process_time(), time.monotonic(), flush=True)

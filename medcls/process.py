@@ -1,7 +1,6 @@
 """What a command changes in its process: before PyTorch is imported and for good, or for the length of a block."""
 
 import ctypes
-import gc
 import logging
 import os
 import sys
@@ -49,23 +48,6 @@ def wait_briefly() -> None:
     the library.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-
-
-@contextmanager
-def without_collections() -> Iterator[None]:
-    """Collect no garbage while the block imports, nor look at what it imported ever after.
-
-    Libraries of this size make millions of objects, all of which stay: going through them again and again took a
-    sixth of their import.
-    """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if collects:
-            gc.enable()
 
 
 @contextmanager

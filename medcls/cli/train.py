@@ -12,7 +12,7 @@ from medcls.cli.page import Option, Page
 from medcls.cli.words import Words
 from medcls.conf_folder import CONF
 from medcls.errors import UserError
-from medcls.process import forgiving_logs, without_collections
+from medcls.process import forgiving_logs
 from medcls.quoting import unquoted
 
 KEYS = (
@@ -46,13 +46,12 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Train, score and report one run in its folder, or several with -m."""
-    with without_collections():
-        import hydra
-        from hydra.core.hydra_config import HydraConfig
-        from omegaconf import DictConfig
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig
 
-        from medcls.composition.compose import VERSION, as_typed, prepare_hydra, readable_composition
-        from medcls.config import check_config
+    from medcls.composition.compose import VERSION, as_typed, prepare_hydra, readable_composition
+    from medcls.config import check_config
 
     check_resumed(given.others, several="multirun" in given.options)
     typed = sys.argv
@@ -67,9 +66,8 @@ def run(given: Words) -> int:
                 check_place(Path(HydraConfig.get().runtime.cwd, config.resume), folder)
             from medcls.host.lean_import import import_lightning
 
-            with without_collections():  # takes seconds: not before the configuration is right
-                import_lightning()
-                from medcls.run import run
+            import_lightning()  # takes seconds: not before the configuration is right
+            from medcls.run import run
 
             return run(config, folder, as_typed(HydraConfig.get().overrides.task))
 
