@@ -10,12 +10,12 @@ from medcls.runs.folder import RunFolder
 
 
 def report_side_by_side(folders: Sequence[Path]) -> None:
-    """Write one report on several sweeps into a folder of its own beside the first; print their answers and where.
+    """Write one report on several sweeps into a folder of its own beside the first; print their answers and its path.
 
     Raises UserError for a folder that cannot be reported on, or is named twice.
     """
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise UserError(f"report: found a folder twice in {', '.join(map(str, folders))}. Expected several sweeps.")
+        raise UserError(f"report: found a folder twice in {', '.join(map(str, folders))}. Name each sweep once.")
     from medcls.sweep_report.side_by_side import write_side_by_side  # matplotlib takes seconds to import
 
     names = [folder.resolve().name for folder in folders]
@@ -25,7 +25,7 @@ def report_side_by_side(folders: Sequence[Path]) -> None:
 
 
 def report(folder: Path, columns: Sequence[Target] = ()) -> None:
-    """Write the report on a folder of runs, print its answer and where it lies; columns: of the user's own.
+    """Write the report on a folder of runs, print its answers and its path; columns: the user's own.
 
     Raises UserError where there is no folder or nothing to report on.
     """

@@ -1,6 +1,6 @@
-"""What PyTorch, code of the user's own and the images say of jobs before the first starts.
+"""Checks of all jobs before the first starts: their nets, the user's own code, the images, this machine.
 
-Imported within the functions: sweep.py has children call them, which have all that already, and need not wait for it.
+Imports are inside the functions: sweep.py runs these in children that have imported it all, and need not wait itself.
 """
 
 import os
@@ -12,7 +12,7 @@ from medcls.errors import UserError
 
 
 def mistakes_of(configs: Mapping[str, Config]) -> dict[str, str]:
-    """Message by job, for those whose net cannot take such images or that name code which cannot be used."""
+    """Error message by job, for jobs whose net cannot take such images or that name code which cannot be used."""
     import torch
 
     from medcls.models import check_network
@@ -30,7 +30,7 @@ def mistakes_of(configs: Mapping[str, Config]) -> dict[str, str]:
 
 
 def check_metric(name: str) -> None:
-    """Raise UserError for a metric that is not compared."""
+    """Raise UserError for a metric that variants cannot be compared by."""
     from medcls.evaluation.metrics import METRICS
 
     if name not in (compared := [metric.name for metric in METRICS.values() if metric.measure]):
@@ -66,7 +66,7 @@ def check_here(configs: Mapping[str, Config]) -> None:
 
 
 def visible_gpus() -> dict[str, str]:
-    """Names of the GPUs for CUDA_VISIBLE_DEVICES, with those by which nvidia-smi knows them for certain."""
+    """Names of the GPUs for CUDA_VISIBLE_DEVICES -> their UUIDs, by which nvidia-smi cannot confuse them."""
     import torch
 
     count = torch.cuda.device_count()

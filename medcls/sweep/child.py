@@ -22,7 +22,8 @@ Result = TypeVar("Result")
 def start_server() -> None:
     """Have a process begin to import what children need; returns at once."""
     FORKS.set_forkserver_preload(["medcls.sweep.preloaded"])
-    # It inherits the folder, whose modules Python would take before the standard library's; Ctrl-C is for this process.
+    # The server starts in /, since modules of the working folder would shadow the standard library's; it ignores
+    # Ctrl-C, which this process handles.
     working, handler = os.getcwd(), signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.chdir(os.sep)
     try:
@@ -44,7 +45,7 @@ def _same_path(working: str) -> AbstractContextManager[None]:
 class Child:
     """A process that calls ``function(*arguments)``; output: file for what it prints, else where this process prints.
 
-    It gets SIGTERM when it is let go of or this process dies, however that happens: the pipe between them closes.
+    It gets SIGTERM when it is released or this process dies, however that happens: the pipe between them closes.
     """
 
     def __init__(

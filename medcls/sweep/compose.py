@@ -15,7 +15,7 @@ from medcls.sweep.variants import FOLD
 class Composer:
     """Hydra's composition of conf/config.yaml, with readable errors.
 
-    What the choices of groups make is kept and the plain keys are set in a copy, which Hydra does in that order too:
+    The composition of each choice of groups is cached, and plain keys are set in a copy, which is Hydra's order too:
     composing anew takes a tenth of a second for each job.
     """
 
@@ -36,7 +36,7 @@ class Composer:
 
 
 def folds_left_open(composed: DictConfig, overrides: Sequence[str]) -> list[list[str]]:
-    """An override for each fold of a cross-validation, of which none was chosen: one alone would be no such thing.
+    """An override for each fold of a cross-validation where the command chooses none: one alone is no cross-validation.
 
     A single empty list where there is nothing to add.
     """

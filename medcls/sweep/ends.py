@@ -58,7 +58,7 @@ def record_exit(run: RunFolder, code: int) -> None:
 
 
 def record_silent_end(run: RunFolder) -> None:
-    """Record the failure of a job that ended without saying so, once no process works on it any more."""
+    """Record the failure of a job that left no record of its end, once no process works on it any more."""
     wait_until_free(run)
     status = read_status(run)
     if status["state"] in ("done", "failed"):

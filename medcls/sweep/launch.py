@@ -62,7 +62,7 @@ def launch_once(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSetting
 
 
 def silence_submitit() -> None:
-    """Hide its warning at each poll of a cluster without job accounting, which it does not need."""
+    """Hide submitit's warning at each poll of a cluster without job accounting, which it does not need."""
     import submitit  # noqa: F401  it sets the level of its messages
 
     logging.getLogger("submitit").setLevel(logging.ERROR)

@@ -43,7 +43,7 @@ class LaunchSettings:
 def choose_launch_settings(
     overrides: Sequence[str], at_a_time: int | None, configs: Mapping[str, Config]
 ) -> LaunchSettings:
-    """What the command line says of where jobs run; overrides: those of Hydra's section; at_a_time: sweep.jobs.
+    """What the command line says about where jobs run; overrides: those of Hydra's section; at_a_time: sweep.jobs.
 
     Raises UserError for a launcher that is not installed or settings that it does not have.
     """
@@ -57,8 +57,8 @@ def choose_launch_settings(
         at_a_time = jobs_of_joblib(given.pop(N_JOBS, -1))
     if given:
         raise UserError(
-            f"{next(iter(given))}: found in a sweep on this machine, of which medcls runs the jobs itself.\n"
-            f"  Expected how many at a time: sweep.jobs=2, or as Hydra says it, hydra/launcher=joblib {N_JOBS}=2"
+            f"{next(iter(given))}: found in a sweep on this machine, whose jobs medcls runs itself.\n"
+            f"  Expected the number of jobs at a time: sweep.jobs=2, or as hydra/launcher=joblib {N_JOBS}=2"
         )
     slots = min(at_a_time or max(1, MOST_ON_A_GPU * len(gpus)), len(configs))
     threads = max(1, usable_cores() // slots)
@@ -69,7 +69,7 @@ def jobs_of_joblib(number: Any) -> int:
     """How many jobs at a time joblib's ``n_jobs`` means: -1 one per core, -2 one less. Raises UserError for others."""
     meant = number if not isinstance(number, int) or number > 0 else usable_cores() + 1 + number
     if not isinstance(meant, int) or isinstance(number, bool) or number == 0:
-        raise UserError(f"{N_JOBS}: found {number!r}, expected how many jobs at a time; -1: one per core.")
+        raise UserError(f"{N_JOBS}: found {number!r}, expected the number of jobs at a time; -1: one per core.")
     return max(1, meant)
 
 

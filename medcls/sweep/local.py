@@ -17,7 +17,7 @@ from medcls.sweep.launch_settings import MOST_ON_A_GPU, LaunchSettings
 from medcls.sweep.shared_gpu import VISIBLE, sharing
 from medcls.sweep.sweep_folder import SweepFolder, history_so_far
 
-EVERY = 1.0  # seconds between two looks whether the first job on a GPU has shown how much memory it needs
+EVERY = 1.0  # seconds between two checks whether the first job on a GPU has shown how much memory it needs
 
 
 def run_here(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) -> None:
@@ -38,7 +38,7 @@ def run_here(sweep: SweepFolder, jobs: Sequence[str], settings: LaunchSettings) 
 
 @dataclass
 class Running:
-    """A job at work; ``gpu``: "" where none is assigned; ``epochs``: how many were complete when it started."""
+    """A running job; ``gpu``: "" where none is assigned; ``epochs``: how many were complete when it started."""
 
     child: Child
     gpu: str
@@ -90,7 +90,7 @@ class Crew:
         return min(free, key=counts.__getitem__) if free and len(self.running) < self.settings.slots else None
 
     def start(self, name: str, gpu: str) -> None:
-        """Start a job; one that cannot be, for lack of memory, is recorded as failed."""
+        """Start a job; one that cannot start, for lack of memory, is recorded as failed."""
         run = self.sweep.run_folder(name)
         run.path.mkdir(parents=True, exist_ok=True)
         there = os.environ | self.sharing
@@ -108,9 +108,9 @@ class Crew:
             child.let_go()
 
     def end(self, name: str) -> None:
-        """Record how a job ended, unless it was asked to: then it says so itself."""
+        """Record how a job ended, unless it was asked to stop: then it records that itself."""
         job, run = self.running.pop(name), self.sweep.run_folder(name)
-        job.child.let_go()  # what the process of all forks, when it dies, leaves behind still runs
+        job.child.let_go()  # where the fork server has died, its children still run
         if not self.received:
             code = job.child.process.exitcode or 0
             record_exit(run, code)
@@ -118,7 +118,7 @@ class Crew:
                 self.begin_again(job.gpu)
 
     def begin_again(self, gpu: str) -> None:
-        """Kill the jobs that shared a GPU with one that was killed, and go on from what they saved before.
+        """Kill the jobs that shared a GPU with one that was killed, and resume them from what they saved before.
 
         NVIDIA leaves undefined what they compute from then on.
         """

@@ -35,7 +35,7 @@ from medcls.sweep.variants import (
     vary,
 )
 
-# Keys that are no part of what a job is.
+# Keys that do not define a job.
 OF_THE_WHOLE = {"experiment", *(name for name, field in Config.model_fields.items() if field.exclude)}
 
 
@@ -92,7 +92,7 @@ def plan_sweep(arguments: Sequence[str]) -> Plan:
 def add_jobs(plan: Plan, composer: Composer, fixed: list[str], asked: Iterable[tuple[Variant, Values]]) -> None:
     """Add the jobs of every variant and repetition. Raises UserError that lists the mistakes of all."""
     mistakes = Mistakes()
-    told: dict[str, list[str]] = {}  # what tells a job from the others
+    told: dict[str, list[str]] = {}  # overrides that distinguish a job from the others
     for variant, repetition in asked:
         own = in_overrides(variant.values | repetition)
         with mistakes.collected(own):
@@ -121,7 +121,7 @@ def check_hydra_overrides(parsed: Sequence[Override]) -> None:
         if override.key_or_group == "resume":
             raise UserError("resume: found in a sweep. To resume a sweep, re-run the same command without it.")
         if override.is_sweep_override() and override.key_or_group.partition(".")[0] in OF_THE_WHOLE:
-            raise UserError(f"{override.input_line}: of the whole sweep, not of its jobs. Expected one value.")
+            raise UserError(f"{override.input_line}: a key of the whole sweep, not of its jobs. Expected one value.")
 
 
 def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[str]) -> str:
@@ -138,9 +138,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     if known is None:
         plan.variants.append({"name": name, "values": values})
     elif known != values:
-        raise UserError(
-            f"two variants are called {name}. Give them names of their own: sweep.variants.<name>.<key>=..."
-        )
+        raise UserError(f"two variants are called {name}. Give each its own name: sweep.variants.<name>.<key>=...")
     full = Variant(name, {key: values[key.lstrip("+")] for key in plan.keys})
     part = folder_part(full, plan.keys, bool(plan.sweep.variants)) or slug(name)
     split = config.data.split

@@ -1,6 +1,6 @@
-"""Jobs that share a GPU at the same moment, through NVIDIA's Multi-Process Service (MPS), one of this sweep's own.
+"""Jobs that use one GPU at the same time, through an NVIDIA Multi-Process Service (MPS) of this sweep's own.
 
-Without it a GPU works for its processes in turns, and the kernels of one small net leave most of it idle: eight at once
+Without it a GPU serves its processes in turn, and the kernels of one small net leave most of it idle: eight at once
 then take six times as long as one.
 """
 
@@ -19,7 +19,7 @@ from medcls.sweep.child import Child
 
 CONTROL = "nvidia-cuda-mps-control"
 PIPES, LOGS, VISIBLE = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", "CUDA_VISIBLE_DEVICES"
-USUAL = Path("/tmp/nvidia-mps")  # where the pipes of a service for all of the machine are, and stay when it ends
+USUAL = Path("/tmp/nvidia-mps")  # where the pipes of a machine-wide service are, and stay when it ends
 READY = "guarded"  # file beside the pipes: from now on the service ends with the sweep
 PATIENCE = 60.0  # seconds until the service must have computed something
 
@@ -28,7 +28,7 @@ PATIENCE = 60.0  # seconds until the service must have computed something
 def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
     """Variables of the environment by which jobs share GPUs while the block runs; ``gpus``: their UUIDs.
 
-    Empty where there are no GPUs to share, there is no such service, it does not work here, or the user has seen to it.
+    Empty where there are no GPUs to share, there is no such service, it does not work here, or the user has set one up.
     """
     if not gpus or shutil.which(CONTROL) is None or is_chosen_already():
         yield {}
@@ -50,12 +50,12 @@ def sharing(gpus: Collection[str]) -> Iterator[dict[str, str]]:
 
 
 def is_chosen_already() -> bool:
-    """Whether the user names a service, or a place without one, or there is one for all of the machine."""
+    """Whether the user names a service, or a place without one, or there is a machine-wide one."""
     return PIPES in os.environ or (USUAL.exists() and control([], {}, "get_server_list\n"))
 
 
 def control(arguments: Collection[str], variables: Mapping[str, str], command: str = "") -> bool:
-    """Whether the program that starts and ends the service did as it was told."""
+    """Whether the program that starts and ends the service carried out the command."""
     try:
         ended = subprocess.run(
             [CONTROL, *arguments],
@@ -81,14 +81,14 @@ def can_compute(variables: Mapping[str, str]) -> bool:
 
 
 def compute() -> None:
-    """Compute something on a GPU, in a process that may fail at it."""
+    """Compute something on a GPU, in a process that may fail."""
     import torch
 
     torch.ones(1, device="cuda").add_(1).item()
 
 
 def end_with_the_sweep(variables: Mapping[str, str]) -> None:
-    """End the service when the process of the sweep dies, which the caller, then told by SIGTERM, outlives."""
+    """End the service when the sweep's process dies, which the caller outlives and learns of by SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     (Path(variables[PIPES]) / READY).touch()
     try:

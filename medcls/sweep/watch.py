@@ -21,7 +21,7 @@ STYLES = {"done": "green", "failed": "bold red", "running": "bold", "waiting": "
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is; ``left``: estimated seconds to its end, None before the first epoch."""
+    """Progress of a job; ``left``: estimated seconds to its end, None before the first epoch."""
 
     name: str
     state: str
