@@ -120,5 +120,5 @@ def test_a_sweep_over_parts_is_answered_with_what_more_would_give(sweep):
     report = (result.folder / "report.md").read_text()
     section = report.partition("## More training images")[2].partition("\n## ")[0]
     assert "| 8 | 2 |" in section
-    assert "With twice the training images (64)" in section or "cannot be told" in section
+    assert "With twice the training images (64)" in section or "cannot be estimated" in section
     assert (result.folder / "pictures/more_data.svg").is_file()

@@ -186,7 +186,7 @@ def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_fol
     assert float(row["auroc"]) == pytest.approx(honest)
     interval = f"{honest:.3f} [{float(row['auroc_low']):.2f}, {float(row['auroc_high']):.2f}]"
     report = (result.folder / "report.md").read_text().replace("\\", "")
-    assert f"{interval} where the choice is made anew in each fold" in report
+    assert f"{interval} when the choice is repeated in each fold" in report
 
 
 def test_sweep_leaves_the_contract_and_its_report(sweep):

@@ -144,7 +144,7 @@ def test_a_sweep_is_answered_in_words_that_follow_from_its_runs(tmp_path):
     assert f"accuracy: {names[2]} vs. {names[0]}: described, not tested." in text
     assert "Varied: lr (1e-3, 1e-5); model.n_base (8, 16). Each with seeds 0, 1, 2." in text
     # What holds for all comparisons is said once.
-    assert text.count("3 seeds each on the same 120 images: intervals are about other seeds and other images") == 1
+    assert text.count("3 seeds each on the same 120 images: intervals refer to other seeds and other images") == 1
     assert text.count("The smallest difference that this design shows with 80% power is about") == 2
     assert "adjusted for the 2 tests" in text
     results = list(csv.DictReader((tmp_path / "results.csv").open()))
@@ -328,7 +328,7 @@ def test_folds_are_pooled_and_neither_variants_nor_replications(tmp_path, seeds)
     assert "on validation images of all folds, compared within folds" in text
     each = "2 seeds each" if len(seeds) > 1 else "One seed each"
     unit = "other seeds and other patients" if len(seeds) > 1 else "other patients only"
-    assert f"{each} on the same 180 images of 60 patients: intervals are about {unit}" in text
+    assert f"{each} on the same 180 images of 60 patients: intervals refer to {unit}" in text
     assert text.count("patients as clusters, within folds)") == 2
     assert f"Varied: lr (1e-4, 1e-3). Each with seed{'s' if seeds[1:] else ''} {', '.join(map(str, seeds))}" in text
     per_seed = [[auroc_of(tmp_path / f"1_{seed}_{fold}") for fold in range(3)] for seed in seeds]
@@ -579,9 +579,9 @@ def test_the_answer_is_what_the_runs_say(tmp_path):
     assert sentence.startswith(
         f"# {best.replace('=', ' ').replace(', ', ' with ')} ranks first: AUROC {mean[best]:.3f} ["
     )
-    difference = re.search(r"against lr 1e-3 with n_base 8 ([+-][\d.]+) \[", sentence)[1]
+    difference = re.search(r"vs. lr 1e-3 with n_base 8 ([+-][\d.]+) \[", sentence)[1]
     assert float(difference) == pytest.approx(mean[best] - mean[names[0]], abs=0.006)
-    assert sentence.endswith("; lr matters, n_base does not show.")
+    assert sentence.endswith("; lr matters, n_base is not shown to matter.")
     ranked = list(csv.DictReader((tmp_path / "tables/ranking.csv").open()))
     assert [row["variant"] for row in ranked] == sorted(names, key=lambda name: -mean[name])
     assert "\\begin{tabular}" in (tmp_path / "tables/ranking.tex").read_text()
@@ -669,7 +669,7 @@ def test_nets_that_answer_the_same_for_every_image_are_named_everywhere(tmp_path
     assert row_of(text, "## Ranking", names[3])[-1] == "0 of 3"
     effect = next(line for line in text.splitlines() if line.startswith("| lr=1e-5 vs. lr=1e-3 |"))
     assert effect.endswith("| 3 of 12 |")
-    assert "3 of its 12 nets say nothing of the images." in text
+    assert "3 of its 12 nets carry no information about the images." in text
 
 
 @pytest.mark.slow

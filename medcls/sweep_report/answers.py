@@ -19,7 +19,7 @@ _COLUMNS, _LINES = 80, 10  # of the terminal
 _LONGEST = 60  # characters of a variant's name in the sentence
 _WORTH_SAYING = 0.005  # of optimism
 _MATTERS = "matters", "matter"
-_SEEDS = 3  # fewer cannot tell variants from seeds
+_SEEDS = 3  # with fewer, a difference between variants cannot be told from one between seeds
 _USUAL = 0.05  # a difference that is worth finding, where no margin was named
 _UNKNOWN = ("", "no reason recorded")
 
@@ -75,9 +75,9 @@ def answer(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, validated: Sequen
     nested = [one.intervals[sweep.metric] for one in validated if one.trial.variant == CHOSEN and one.intervals]
     if nested:
         again = show_interval(nested[0], 2) if len(nested) == 1 else f"{fmean(one.value for one in nested):.2f}"
-        sentence += f", {again} where the choice is made anew in each fold"
+        sentence += f", {again} when the choice is repeated in each fold"
     elif ranking.choice and ranking.choice.optimism >= _WORTH_SAYING:
-        sentence += f", about {ranking.choice.optimism:.2f} of it because it was chosen"
+        sentence += f", about {ranking.choice.optimism:.2f} of it from choosing the best"
     if held:
         sentence += f"; {held}"
     if effects:
@@ -108,7 +108,7 @@ def _held(verdicts: Verdicts, known: Sequence[Ranked], best: Ranked) -> tuple[st
     found = asked[0] if asked else verdicts.between(best.name, other) if other else None
     if found is None:
         return "", False
-    text = f"against {in_words(found.a)} {show_difference(found, 2)}"
+    text = f"vs. {in_words(found.a)} {show_difference(found, 2)}"
     tested = verdicts.tests(found)
     nets = ", for these nets only" if found.comparison.shown and not found.comparison.pairing.covers_seeds else ""
     word = f" ({found.word}{nets})" if tested else ""
@@ -130,7 +130,7 @@ def _effects(verdicts: Verdicts) -> tuple[str, bool]:
 
 
 def _matters(words: set[str]) -> tuple[str, str]:
-    """What is said of a setting with such verdicts, and of several settings."""
+    """What is said about a setting with such verdicts, and about several settings."""
     shown = {word for word in words if word.startswith(("higher", "lower"))}
     if any("equivalent" not in word for word in shown):
         return _MATTERS
@@ -141,7 +141,7 @@ def _matters(words: set[str]) -> tuple[str, str]:
     if all(word.startswith("equivalent") for word in words):
         within = words.pop()
         return f"does not matter ({within})", f"do not matter ({within})"
-    return "does not show", "do not show"
+    return "is not shown to matter", "are not shown to matter"
 
 
 def causes(sweep: Sweep) -> list[str]:
@@ -169,14 +169,14 @@ def _cause(reason: str) -> str:
 def next_step(sweep: Sweep, verdicts: Verdicts) -> str:
     """What to do where runs are missing or the design was too small to show a difference; empty otherwise."""
     if states := [run.state for run in sweep.runs if not run.done]:
-        first = "mend what failed, or leave that value out, and " if "failed" in states else ""
+        first = "fix what failed, or leave that value out, and " if "failed" in states else ""
         return f"Next: {first}re-run the same command: {len(states)} of {len(sweep.runs)} runs are not finished."
     if len(sweep.variants) < 2:
         return "Next: sweep over a setting and seeds, such as lr=1e-3,1e-4 seed=0,1,2."
     seeds = {run.seed for run in sweep.runs}
     if len(seeds) < _SEEDS:
         command = f"seed={','.join(map(str, sorted({*seeds, *range(_SEEDS)})))}"
-        return f"Next: {command}. Fewer than {_SEEDS} seeds cannot tell settings from chance."
+        return f"Next: {command}. Fewer than {_SEEDS} seeds cannot tell an effect from chance."
     unshown = [v for v in verdicts.made if v.word in ("no difference shown", "not judgeable")]
     if not unshown:
         return ""

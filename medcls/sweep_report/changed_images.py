@@ -25,11 +25,11 @@ def changed_images(runs: Iterable[Run]) -> str:
     if not changed:
         return ""
     others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"The images changed between runs: {changed[0][0].name}{others} had others than {changed[0][1].name}."
+    return f"The images changed between runs: {changed[0][0].name}{others} had other images than {changed[0][1].name}."
 
 
 def other_images(runs: Iterable[Run]) -> str:
-    """The same of runs that are to judge the same images, wherever these lie: images of one name must be one image."""
+    """The same for runs that are to judge the same images, wherever these lie: one name must mean one image."""
     return changed_images(replace(run, values={}) for run in runs)
 
 
@@ -44,7 +44,7 @@ def _fingerprint(run: Run) -> str | None:
 def _asked(run: Run) -> str:
     """What decides which images a run has, equal for runs that should have the same."""
     config = run.config
-    # Where images lie, which a resumed run may change, says nothing of what they are; a sweep over places does.
+    # Where images lie, which a resumed run may change, does not say what they are; in a sweep over places it does.
     data = {key: value for key, value in config.get("data", {}).items() if not knob(f"data.{key}").on_resume}
     data["audit"], data["image_size"] = config.get("audit"), config.get("image_size")
     if data.get("train_fraction", 1) != 1:

@@ -20,7 +20,7 @@ def tests_section(sweep: Sweep, verdicts: Verdicts) -> Section | None:
     columns = ("comparison", f"difference in {title_of(sweep.metric)} [95% interval]", "adjusted p", "verdict")
     rows = [(*_row(v), *([f"{v.n_silent} of {v.n_nets}"] if doubted else [])) for v in verdicts.made]
     blocks: list[Block] = [Table((*columns, "nets that say nothing") if doubted else columns, tuple(rows))]
-    over = "Each value of a setting vs. the setting's first, over all values of the others. " if effects else ""
+    over = "Each value of a setting vs. the setting's first, averaged over all others. " if effects else ""
     blocks.append(Note(f"{over}{_family(sweep, verdicts)}"))
     return Section("Main effects" if effects else "Tests", tuple(blocks))
 
@@ -42,7 +42,7 @@ def _margin(margin: float, verdicts: Verdicts) -> str:
     """The margin, and how often designs like these find equal variants equivalent."""
     designs = [verdict.comparison.design for verdict in verdicts.made if verdict.comparison.design]
     found = [design.power_of_equivalence(margin) for design in designs]
-    text = f"Margin of equivalence: {margin:g}, named beforehand."
+    text = f"Equivalence margin: {margin:g}, specified beforehand."
     if not found:
         return text
     often = (
@@ -66,7 +66,7 @@ def in_words_section(sweep: Sweep, verdicts: Verdicts) -> Section:
         items = [Item(f"{of.b} vs. {of.a}", "not compared", f"{why}.") for of, why in verdicts.impossible]
         blocks.append(Items(tuple(items)))
     if verdicts.described:
-        blocks.append(Text("Not tested: other metrics and pairs, whose p-values are adjusted for nothing."))
+        blocks.append(Text("Not tested: other metrics and pairs; their p-values are not adjusted."))
         items = [describe(verdict, scope_said=True, tested=False) for verdict in verdicts.described]
         blocks.append(Items(tuple(items)))
     if sweep.remark:

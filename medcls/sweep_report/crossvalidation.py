@@ -58,7 +58,7 @@ def choose_in_folds(found: Sequence[Trial], metric: str) -> list[Trial]:
     """The choice of the best variant made anew in each fold, on its inner validation images: a trial for each seed.
 
     The best is that of the highest mean over the seeds that all variants have. None where there is no choice, or a fold
-    is missing: the fold that judges had no part in the choice, so that these trials are what the procedure is worth.
+    is missing: the fold that judges had no part in the choice, so that these trials estimate the procedure.
     """
     by_variant: dict[str, dict[int, Trial]] = {}
     for trial in found:
@@ -132,7 +132,7 @@ def _cells(one: Validated, metric: str, n_folds: int) -> tuple[str, ...]:
 
 
 def _what_is_pooled(validated: Sequence[Validated]) -> str:
-    how = "chosen on the images of the fold, which flatters"
+    how = "chosen on the images of the fold, which makes metrics optimistic"
     if validated[0].split == "test":
         how = "chosen on validation images of the other folds"
     text = f"At the best epoch of each fold's net, {how}. Each image is judged once, by"
@@ -148,17 +148,17 @@ def _what_is_pooled(validated: Sequence[Validated]) -> str:
 def _how_to_read(validated: Sequence[Validated]) -> str:
     grouped = any(one.pooled.n_patients for one in validated if one.pooled)
     text = (
-        "Metrics are measured within each fold and averaged, which is what to quote and what is compared (LeDell et "
-        "al., 2015): images of different folds were judged by nets that may be scaled differently. Intervals are about "
-        f"other {'patients' if grouped else 'images'}, not about retrained nets."
+        "Metrics are measured within each fold and averaged; these means are what to report and what is compared "
+        "(LeDell et al., 2015): images of different folds were judged by nets whose outputs may be scaled differently. "
+        f"Intervals refer to other {'patients' if grouped else 'images'}, not to retrained nets."
     )
     if nested := [one for one in validated if one.trial.variant == CHOSEN]:
         names = [run.variant for run in nested[0].trial.runs]
         counts = ", ".join(f"{name} in {names.count(name)}" for name in dict.fromkeys(names))
         text += (
             f" {CHOSEN[0].upper()}{CHOSEN[1:]}: the variant with the best metric on the validation images of the other "
-            f"folds ({counts} of {len(names)} folds). This is what the whole procedure is worth, its choice included."
+            f"folds ({counts} of {len(names)} folds). This estimates the whole procedure, its choice included."
         )
     if any(one.why for one in validated):
-        text += " Without every fold there is nothing to quote or to compare: re-run the same command."
+        text += " Without every fold there is nothing to report or to compare: re-run the same command."
     return text

@@ -51,7 +51,7 @@ class Sweep:
 
     @property
     def comparator(self) -> str:
-        """The variant that the best one is held against: the one that was named, else the first."""
+        """The variant that the best one is compared with: the one that was named, else the first."""
         return self.reference or next(iter(self.variants), "")
 
     @property
@@ -77,7 +77,7 @@ class Sweep:
 
     @property
     def notices(self) -> list[str]:
-        """What must be said wherever metrics are shown: of leaks, and of test images that served as validation."""
+        """What must be said wherever metrics are shown: about leaks, and test images that served as validation."""
         found = {str(run.metrics["notice"]) for run in self.runs if run.metrics.get("notice")}
         if any(run.metrics.get("test_validates") for run in self.runs):
             found.add("no validation split: the test images served as one, and validation here means these")

@@ -1,4 +1,4 @@
-"""Which comparisons a sweep tests: the family that the adjustment for their number allows for, decided beforehand."""
+"""Which comparisons a sweep tests: the family, decided beforehand, for whose size p-values are adjusted."""
 
 import math
 from collections.abc import Mapping, Sequence

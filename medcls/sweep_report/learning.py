@@ -25,7 +25,7 @@ def overfitting(sweep: Sweep) -> Section | None:
         gaps = (_gap(runs, part) for part in ("best", "last"))
         rows.append((name, *gaps, show_epochs(epochs_until_rise(runs))))
     note = (
-        "Gap: validation loss minus training loss, mean over runs; the more it grows, the more a net has memorised "
+        "Gap: validation loss minus training loss, mean over runs; the more it grows, the more a net has memorized "
         "its training images. It can be negative, since training loss is measured with dropout and augmentation "
         "on, and before the epoch's last updates. The loss rises from the minimum of its moving mean (over a "
         "twentieth of the epochs, at least five), where the last epochs are above that minimum by more than twice the "
@@ -54,7 +54,7 @@ def convergence(sweep: Sweep) -> Section | None:
 
 
 def show_epochs(epochs: Epochs) -> str:
-    """Median and range over runs, saying how many did not get there."""
+    """Median and range over runs, and how many runs did not get there."""
     never = f"not within {epochs.trained} epochs"
     reached = sorted(epoch for epoch in epochs.found if epoch is not None)
     if not reached:

@@ -23,7 +23,7 @@ def _tests(verdicts: Verdicts, margin: float | None) -> str:
             "of images (Obuchowski & Rockette, 1995; Hillis, 2014, for readers nested in tests), with covariances over "
             "images after DeLong et al. (1988) for AUROC, and of the images' correctness for accuracy. Where the seeds "
             "happen to differ so little that an interval would be narrower than one over images alone for these very "
-            "nets, the latter counts."
+            "nets, the latter is used."
         )
     # The shares are those of benchmarks/aa_nets.py, 200 pairs.
     if any(pairing.covers_seeds and min(len(pairing.a), len(pairing.b)) == 2 for pairing in pairings):
@@ -39,18 +39,18 @@ def _tests(verdicts: Verdicts, margin: float | None) -> str:
         )
     if any(pairing.by_patient for pairing in pairings):
         texts.append(
-            "Patients as clusters: what the images of a patient do to a metric is summed before variances are taken "
+            "Patients as clusters: influences of a patient's images on a metric are summed before variances are taken "
             "(Obuchowski, 1997, for AUROC; Rao & Scott, 1992, for accuracy, with a normal approximation in place of "
             "McNemar's test)."
         )
     texts.append(
-        "Each interval and its p-value are the more cautious of that and of limits recovered from those of each net "
-        "(MOVER: Zou & Donner, 2008), which hold near 1 too."
+        "Each interval and p-value is the more conservative of this method's and that of limits recovered from those "
+        "of each net (MOVER: Zou & Donner, 2008), which are valid near 1 too."
     )
     if margin is not None:
         texts.append(
             f"Equivalent: two one-sided tests at 5 % place the difference within {margin:g} (Schuirmann, 1987), a "
-            "margin that was named before the runs."
+            "margin that was specified before the runs."
         )
     texts.append(
         f"A difference is called shown when its p-value, adjusted for the {verdicts.n_tests} tests of this report "

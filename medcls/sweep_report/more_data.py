@@ -50,9 +50,9 @@ def more_data(sweep: Sweep, split: str) -> Section | None:
     picture = Picture("pictures/more_data.png", f"{title} over the number of training images, extrapolated to twice")
     left_out = f" {mute} nets that say nothing are left out." if mute else ""
     note = Note(
-        "From curves of several bends through the log error, each counting as much as it explains; the interval holds "
-        "the mean of as many nets, on these validation images, with images like these added. Each seed draws "
-        f"parts of its own, each within the next larger.{left_out}"
+        "From curves of different curvature fitted to the log error, weighted by how well they fit; the interval is "
+        "for the mean of as many nets, on these validation images, if images like these are added. Each seed draws "
+        f"its own parts, each contained in the next larger.{left_out}"
     )
     return Section("More training images", (*said, picture, Table(columns, tuple(rows)), note))
 
@@ -93,19 +93,19 @@ def _said(sweep: Sweep, twice: Extrapolation, title: str) -> str:
     """What twice the images would give, in a sentence."""
     if math.isnan(twice.value.value):
         return (
-            f"It cannot be told what more training images would give: that takes nets on {FEWEST_SIZES} parts of them "
-            f"or more, {FEWEST_SIZES + 2} nets in all, such as {KEY}=0.1,0.25,0.5,1 with seed=0,1,2."
+            f"What more training images would give cannot be estimated: that takes nets on {FEWEST_SIZES} or more "
+            f"parts of them, {FEWEST_SIZES + 2} nets in all, such as {KEY}=0.1,0.25,0.5,1 with seed=0,1,2."
         )
     margin, gain = sweep.margin or _MATTERS, twice.gain
     if gain.low >= margin:
         verdict = "more images would help"
     elif gain.high < margin:
-        verdict = f"less than {margin:g} is to be had from them"
+        verdict = f"the gain is below {margin:g}"
     else:
-        verdict = f"it cannot be told whether they would give {margin:g} or more"
+        verdict = f"whether the gain reaches {margin:g} is open"
     return (
         f"With twice the training images ({twice.n:,.0f}), {title} {show_interval(twice.value)} is expected, "
-        f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}] over all there are: {verdict}."
+        f"{signed(gain.value)} [{signed(gain.low)}, {signed(gain.high)}] compared with all present images: {verdict}."
     )
 
 
@@ -124,7 +124,7 @@ def _plot(sweep: Sweep, curves: Mapping[str, Curve], n_validation: int, title: s
     if len(curves) > 1:
         axes.legend(fontsize=9)
     axes.set(xscale="log", xlabel="training images", ylabel=f"{'SIMULATED ' if sweep.simulated else ''}{title}")
-    figure.suptitle(f"dotted: expected of more images, band: its {LEVEL:.0%} interval", fontsize=9.5)
+    figure.suptitle(f"dotted: expected with more images, band: its {LEVEL:.0%} interval", fontsize=9.5)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     write_picture(figure, sweep.folder / "pictures/more_data.png")

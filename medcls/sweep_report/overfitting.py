@@ -53,7 +53,7 @@ def rises_from(run: Run) -> int | None:
 
 
 def moving_mean(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """Mean (E,) over ``reach`` neighbours on either side, fewer on both sides alike towards the ends."""
+    """Mean (E,) over ``reach`` neighbors on either side, fewer on both sides alike towards the ends."""
     sides = [min(reach, i, len(values) - 1 - i) for i in range(len(values))]
     return np.array([values[i - side : i + side + 1].mean() for i, side in enumerate(sides)])
 

@@ -24,7 +24,7 @@ _PANELS = tuple(column for columns in QUANTITIES.values() if len(columns) > 1 fo
 
 
 def plot_overlay(sweep: Sweep, title: str, path: Path) -> None:
-    """PNG of training and validation curves, one colour per variant: mean over runs, their range as a band.
+    """PNG of training and validation curves, one color per variant: mean over runs, their range as a band.
 
     A diamond marks the best epoch of each run. Nothing is written where no run is finished.
     """

@@ -36,7 +36,7 @@ class OwnColumn:
 
 
 def own_columns(sweep: Sweep, targets: Sequence[Target]) -> list[OwnColumn]:
-    """What the functions (run, **arguments) -> number or text that ``targets`` name say of every finished run.
+    """Results of the functions (run, **arguments) -> number or text that ``targets`` name, for every finished run.
 
     run: a ``medcls.runs.run.Run``. An argument ``name`` is the column's name, by default the function's. None, and a
     number that is not finite, leave a cell empty.

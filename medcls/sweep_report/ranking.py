@@ -99,9 +99,9 @@ def ranking_table(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Table:
 def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture: Block | None) -> Section:
     """The ranked table, the forest plot, and what the choice of the best is worth."""
     where = images_of(sweep, verdicts.split)
-    text = f"Mean over seeds on {where}; intervals are about other seeds and images, the training images held fixed."
+    text = f"Mean over seeds on {where}; intervals refer to other seeds and images, the training images held fixed."
     if any(one.n_seeds == 1 for one in ranking.variants):
-        text = f"On {where}; with one seed intervals are about other images only, the training images held fixed."
+        text = f"On {where}; with one seed, intervals refer to other images only, the training images held fixed."
     blocks: list[Block] = [ranking_table(sweep, verdicts, ranking), Note(text), *([picture] if picture else [])]
     if ranking.choice:
         blocks.append(Note(choice_in_words(sweep, ranking.choice, verdicts.split)))
@@ -111,9 +111,9 @@ def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture:
 def choice_in_words(sweep: Sweep, choice: Choice, split: str) -> str:
     """What taking the best of the variants is worth on other images."""
     title, (name, share) = title_of(sweep.metric), max(choice.won.items(), key=lambda item: item[1])
-    epochs = " That each epoch was chosen on these images comes on top." if split == "val" else ""
+    epochs = " The choice of each epoch on these images adds to this." if split == "val" else ""
     return (
         f"Chosen as the best of {len(choice.won)}, the winner shows {signed(choice.optimism)} {title} more than such a "
-        f"choice reaches on images that it was not made on: {show_interval(choice.honest)} (bootstrap of the whole "
+        f"choice reaches on images that had no part in it: {show_interval(choice.honest)} (bootstrap of the whole "
         f"choice, Tsamardinos et al., 2018). {name} wins on {share:.0%} of the resamples.{epochs}"
     )

@@ -18,7 +18,7 @@ from medcls.sweep_report.design import Sweep
 
 @dataclass(frozen=True)
 class Page:
-    """What stands above the sections: the head, what must be said of the data, and what the report is on."""
+    """What stands above the sections: the head, notices about the data, and what the report is on."""
 
     head: Head
     simulated: bool

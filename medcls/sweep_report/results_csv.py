@@ -17,14 +17,14 @@ from medcls.sweep_report.own_columns import OwnColumn
 def write_results(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> None:
     """Write one row per run, by variant and seed; what a run does not have is left empty.
 
-    Everything but the seconds is the same again when the sweep is.
+    Re-running the sweep reproduces everything but the seconds.
     Raises UserError for a column of the user's own that is named like one of the others.
     """
     write_table(sweep.folder / "results.csv", result_rows(sweep, own))
 
 
 def result_rows(sweep: Sweep, own: Sequence[OwnColumn] = ()) -> list[dict[str, Any]]:
-    """One row per run, in the order of ``sweep.runs``; "" where a run has nothing to say."""
+    """One row per run, in the order of ``sweep.runs``; "" where a run has no value."""
     return [_row(sweep, run) | _own(sweep, run, own) for run in sweep.runs]
 
 

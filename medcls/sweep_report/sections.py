@@ -32,7 +32,7 @@ def build_sections(
     validated: Sequence[Validated],
     own: Sequence[OwnColumn] = (),
 ) -> list[Section]:
-    """Every section that has something to say; draws its pictures into the folder's pictures/."""
+    """Every section that has content; draws its pictures into the folder's pictures/."""
     first = [
         ranking_section(sweep, verdicts, ranking, plot_forest(sweep, ranking)),
         tests_section(sweep, verdicts),
@@ -63,7 +63,7 @@ def _curves(sweep: Sweep) -> Section | None:
         "best epochs. Training metrics are averages over an epoch's batches while the weights change, dropout and "
         "augmentation on."
     )
-    alt = "Training and validation loss and accuracy over the epochs, one colour per variant"
+    alt = "Training and validation loss and accuracy over the epochs, one color per variant"
     return Section("Learning curves", (Picture("pictures/curves.png", alt), Note(text)))
 
 

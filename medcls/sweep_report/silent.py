@@ -1,4 +1,4 @@
-"""The nets of a sweep that say nothing of their images, and best epochs that are no better than a constant answer."""
+"""Nets of a sweep that carry no information about their images, and best epochs no better than a constant answer."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Silent(NamedTuple):
 
 
 def silent_nets(sweep: Sweep, split: str) -> list[Silent]:
-    """The finished runs whose nets say nothing of the images of a split."""
+    """The finished runs whose nets carry no information about the images of a split."""
     done = [run for run in sweep.runs if run.done and split in run.predictions]
     found = [Silent(run, says_nothing(run.predictions[split], run.metrics["classes"])) for run in done]
     return [one for one in found if one.does]

@@ -19,7 +19,7 @@ from medcls.sweep_report.trials import trials
 class Verdict:
     """What a comparison says; margin: the difference from which on one matters, or None.
 
-    n_silent: how many of the ``n_nets`` nets in it say nothing of the images.
+    n_silent: how many of the ``n_nets`` nets in it carry no information about the images.
     """
 
     pair: Pair
@@ -38,9 +38,10 @@ class Verdict:
 
     @property
     def doubt(self) -> str:
-        """That nets in it say nothing of the images; empty where all do."""
-        says = "says" if self.n_silent == 1 else "say"
-        return f"{self.n_silent} of its {self.n_nets} nets {says} nothing of the images." if self.n_silent else ""
+        """That nets in it carry no information about the images; empty where all do."""
+        carry = "carries" if self.n_silent == 1 else "carry"
+        text = f"{self.n_silent} of its {self.n_nets} nets {carry} no information about the images."
+        return text if self.n_silent else ""
 
     @property
     def word(self) -> str:
@@ -199,10 +200,10 @@ def smallest_shown(c: Comparison) -> str:
 
 
 def scope(c: Comparison) -> str:
-    """What the intervals are about, and what was paired, in words."""
+    """What the intervals refer to, and what was paired, in words."""
     pairing = c.pairing
     a, b = pairing.a[0], pairing.b[0]
-    apart = "what they share is allowed for" if pairing.overlapping else "so unpaired"
+    apart = "their overlap is accounted for" if pairing.overlapping else "so unpaired"
     images = f"different images ({len(b.names)} and {len(a.names)}), {apart}"
     if pairing.same_images:
         images = f"the same {len(a.names)} images" + (f" of {a.n_patients} patients" if a.n_patients else "")
@@ -211,8 +212,8 @@ def scope(c: Comparison) -> str:
     if pairing.covers_seeds:
         equal = len(pairing.a) == len(pairing.b)
         seeds = f"{len(pairing.b)} seeds each" if equal else f"{len(pairing.b)} and {len(pairing.a)} seeds"
-        return f"{seeds} on {images}: intervals are about other seeds and {others} of the same kind{held}"
-    return f"One seed each on {images}: intervals are about {others} only; other seeds may differ more{held}"
+        return f"{seeds} on {images}: intervals refer to other seeds and {others} of the same kind{held}"
+    return f"One seed each on {images}: intervals refer to {others} only; other seeds may differ more{held}"
 
 
 def signed(value: float, digits: int = 3) -> str:
