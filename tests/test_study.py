@@ -229,7 +229,7 @@ def test_runs_that_tasks_share_are_trained_once_with_the_numbers_of_runs_alone(c
     assert alone.status == 0, alone.err
     assert histories(study / "5d") == histories(alone.folder / "alone")
     page = (study / "study.md").read_text()
-    assert "4 of 4 runs are, or go on from, those of task 5c" in page
+    assert "4 of 4 runs are, or continue, those of task 5c" in page
     assert "4 runs: 8 epochs trained" in page
     again = command(SWEEP, "study", "report=study", "study.page=again.md")
     assert again.status == 0, again.err

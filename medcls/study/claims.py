@@ -1,4 +1,4 @@
-"""Whether a claim of the study holds, by its experiment's finished runs."""
+"""Whether a claim of the study holds, judged by its experiment's finished runs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -62,12 +62,12 @@ def _tested(claim: ClaimConfig, verdicts: Verdicts) -> Answer:
     c = seen.comparison
     values = f"{title_of(c.metric)} {c.b:.3f} vs. {c.a:.3f}, {show_difference(seen)}"
     values += f", adjusted p {show_p(c.adjusted)}" if math.isfinite(c.adjusted) else ""
-    more = [c.reason, "" if c.pairing.covers_seeds else "one seed each: of these nets only", seen.doubt.rstrip(".")]
+    more = [c.reason, "" if c.pairing.covers_seeds else "one seed each: for these nets only", seen.doubt.rstrip(".")]
     return Answer(_word(claim.direction, seen), "; ".join([values, *filter(None, more)]))
 
 
 def _word(direction: str, seen: Verdict) -> Word:
-    """What a verdict on the second of two says of the claim."""
+    """What a verdict on the second of two says about the claim."""
     c, margin = seen.comparison, seen.margin
     if not c.pairing.covers_seeds or not math.isfinite(c.p):
         return "not judgeable"
@@ -118,7 +118,10 @@ def _reached(claim: ClaimConfig, sweep: Sweep) -> Answer:
     best = np.nanmin if column(curve).lower_is_better else np.nanmax
     tops = [spread([float(best(_values(run, claim))) for run in sweep.done(name)]) for name in claim.of]
     top = _each(claim.of, [show_spread(of, 3) for of in tops])
-    return Answer(_all(agree), f"epoch of {_title(claim)} {value:g}: {_each(claim.of, texts)}; best of any epoch {top}")
+    return Answer(
+        _all(agree),
+        f"first epoch reaching {_title(claim)} {value:g}: {_each(claim.of, texts)}; best of any epoch {top}",
+    )
 
 
 def _sooner(claim: ClaimConfig, sweep: Sweep) -> Answer:
@@ -130,9 +133,9 @@ def _sooner(claim: ClaimConfig, sweep: Sweep) -> Answer:
     epochs = [dict(zip(_runs(sweep, name), of.found, strict=True)) for name, of in zip(claim.of, found, strict=True)]
     both = _both(*epochs)
     agree = [end is not None and (start is None or end < start) for start, end in both if (start, end) != (None, None)]
-    numbers = f"epoch of {_title(claim)} {value:.3f}: {show_epochs(found[1])} vs. {show_epochs(found[0])}"
+    numbers = f"first epoch reaching {_title(claim)} {value:.3f}: {show_epochs(found[1])} vs. {show_epochs(found[0])}"
     if not agree:
-        return Answer("not judgeable", f"{_title(claim)} {value:.3f} is reached by neither")
+        return Answer("not judgeable", f"neither reaches {_title(claim)} {value:.3f}")
     undecided = len(both) - len(agree)
     word = _all(agree) if not undecided else "not shown"
     return Answer(word, f"{numbers}; {_count(agree)}{f', {undecided} with neither' if undecided else ''}")
@@ -185,7 +188,7 @@ def _count(agree: Sequence[bool]) -> str:
 
 
 def _all(agree: Sequence[bool]) -> Word:
-    """Held where all agree, not held where none does; of one alone nothing is said."""
+    """Held where all agree, not held where none does; one alone is not judgeable."""
     if len(agree) < FEWEST:
         return "not judgeable"
     return "held" if all(agree) else "not shown" if any(agree) else "not held"

@@ -18,7 +18,7 @@ _PROCESSORS = ("x86_64", "AMD64", "arm64", "aarch64")  # as platform.platform() 
 
 
 class Effort(NamedTuple):
-    """Of the runs of a task: epochs that were trained for it, their seconds, and whose the others are.
+    """The runs of a task: epochs that were trained for it, their seconds, and which task the other epochs are from.
 
     each: median seconds of an epoch, which a pause of the machine does not lengthen.
     """
@@ -47,7 +47,7 @@ def in_words(effort: Effort, n_runs: int) -> str:
     if effort.epochs:
         text += f", {effort.each:.2f} s each (median)"
     shared = [
-        f"{count} of {n_runs} runs are, or go on from, those of task {task}" for task, count in effort.shared.items()
+        f"{count} of {n_runs} runs are, or continue, those of task {task}" for task, count in effort.shared.items()
     ]
     return "; ".join([text, *shared])
 
@@ -94,5 +94,5 @@ def to_do(task: PlannedTask, done: Mapping[str, int], seconds: Mapping[str, floa
     missing = [job for job in missing if epochs[job["name"]]]
     known = [epochs[job["name"]] * seconds[job["cost"]] for job in missing if job["cost"] in seconds]
     if len(known) < len(missing):
-        return f"{text}; seconds unknown, since no epoch of {'such nets' if not known else 'all of them'} was measured"
+        return f"{text}; seconds unknown: {'only some' if known else 'none'} of these nets have been timed"
     return f"{text}, about {duration(sum(known))} one after another, by the epochs measured in this study"

@@ -27,7 +27,7 @@ from medcls.sweep_report.contract import read_contract
 def packs_in(folder: Path) -> list[Path]:
     """The packs of tasks in a folder, in the order of the study. Raises UserError for a pack of something else."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: found a file, expected a folder: of packs, or where they are to go.")
+        raise UserError(f"{folder}: found a file, expected a folder: with packs, or to write them to.")
     found = {file.stem: file for file in sorted(folder.glob("*.zip"))}
     if strange := [str(found[name]) for name in found if name not in TASKS]:
         raise UserError(f"{strange[0]}: not the pack of a task. Expected {', '.join(f'{name}.zip' for name in TASKS)}.")
@@ -48,7 +48,7 @@ def as_study(folder: Path) -> Iterator[Path]:
 def unpack(packs: Path, folder: Path, epochs: Mapping[str, Mapping[str, int]]) -> None:
     """Add finished runs of the packs to the folder of a study; runs that have begun there stay as they are.
 
-    epochs: of the jobs of tasks that are to be run: without its net a run of another length is of no use to them.
+    epochs: of the jobs of tasks that are to be run: they cannot use a run of another length without its net.
     Raises UserError for a file that is no pack or was changed, as medcls verify does.
     """
     files = packs_in(packs)
@@ -110,7 +110,7 @@ def replace_pack(folder: Path, task: str, packs: Path, done: Mapping[str, int]) 
             return  # made when the images were at hand, which another one may have to do without
         if lost := [job for job, epochs in before.items() if epochs > done.get(job, 0)]:
             raise UserError(
-                f"{file}: kept as it is, for it has more of {len(lost)} runs than {folder / task}, such as {lost[0]}.\n"
+                f"{file}: kept as it is: of {len(lost)} runs it holds more than {folder / task}, such as {lost[0]}.\n"
                 "  Name another folder: study.packs=<folder>"
             )
     with TemporaryDirectory(prefix=".medcls_", dir=packs) as part:

@@ -29,18 +29,18 @@ NOT_RUN = "not run"
 HEAD = """\
 # The study, run again
 
-What the study claimed, and what the same experiments find here, from the folders of their runs alone. A claimed
-difference is judged by the test that its experiment names beforehand (docs/statistics.md): held where it is shown, not
-held where the opposite or equivalence is shown, else not shown. A claim about curves is held where runs of all seeds
-agree, not held where all disagree, else not shown. Not judgeable: too few runs, or nothing to compare. Values are means
-± standard deviations over seeds, of the best epoch where the last is not named; "[ ]" are 95 % intervals of differences
-over other seeds and other images; p is adjusted for all tests of that experiment (Holm). Values on other images are not
-comparable with the study's own, effects are."""
+What the study claimed, and what the same experiments find here, computed from the folders of their runs alone. A
+claimed difference is judged by the test that its experiment specifies beforehand (docs/statistics.md): held where it is
+shown, not held where the opposite or equivalence is shown, else not shown. A claim about curves is held where runs of
+all seeds agree, not held where all disagree, else not shown. Not judgeable: too few runs, or nothing to compare. Values
+are means ± standard deviations over seeds, of the best epoch unless the last is named; "[ ]" are 95 % intervals of
+differences over other seeds and other images; p is adjusted for all tests of that experiment (Holm). Values on other
+images are not comparable with the study's own, effects are."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A task as its folder tells; sweep, verdicts: None where it was not begun; done: epochs complete, by job."""
+    """A task according to its folder; sweep, verdicts: None where it was not begun; done: epochs complete, by job."""
 
     name: str
     task: PlannedTask
@@ -95,7 +95,7 @@ def answers_of(found: Found) -> list[Answer | None]:
 
 
 def warnings(found: list[Found]) -> list[str]:
-    """What must be said before anything else."""
+    """What must be stated before anything else."""
     said = []
     if any(task.sweep and task.sweep.simulated for task in found):
         said.append(

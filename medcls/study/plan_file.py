@@ -22,7 +22,7 @@ CHEAP = ("dropout", "spatial_dropout")
 
 
 class PlannedJob(TypedDict):
-    """A run: its length, how much of it another task trains, and what runs with epochs as long have in common."""
+    """A run: its length, how much of it another task trains, and its cost, equal for runs whose epochs take as long."""
 
     name: str
     epochs: int
@@ -52,7 +52,7 @@ class StudyFile(TypedDict):
 
 
 def write_plan(folder: Path, tasks: Mapping[str, Task], before: Mapping[str, PlannedTask]) -> None:
-    """Write study.json; before: what it said of tasks that are not run now, and says on."""
+    """Write study.json; before: its tasks that are not run now, which are kept."""
     content = {name: planned(tasks, tasks[name]) if name in tasks else before[name] for name in TASKS}
     plain = {name: _plain(task) for name, task in content.items()}
     known = read_seconds(folder) if (folder / FILE).is_file() else {}

@@ -49,7 +49,7 @@ def _audit(run: Run) -> str:
 
 
 def _intervals(sweep: Sweep, verdicts: Verdicts) -> str:
-    """The metric of each variant with its interval and what the seeds alone make of it."""
+    """The metric of each variant with its interval, and its spread over seeds alone."""
     said = []
     for one in rank(sweep, verdicts).variants:
         if math.isfinite(one.value.value):

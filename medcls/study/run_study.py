@@ -61,7 +61,7 @@ def conclude(config: StudyConfig, task: str) -> None:
 
 
 def plan_others(config: StudyConfig, tasks: Collection[str]) -> dict[str, PlannedTask]:
-    """The tasks that are not run now: as they were when they were, else as the study has them."""
+    """The tasks that are not run now: as they were last run, else as the study defines them."""
     before = read_plan(config.folder) if (config.folder / FILE).is_file() else {}
     for name, task in before.items():
         if not SweepFolder(config.folder / name).file.is_file():
@@ -117,7 +117,7 @@ def pack_task(folder: Path, task: str, packs: Path) -> None:
 
 
 class Running:
-    """The sweeps of a study at work; checked: folder and launch settings of each chosen task."""
+    """The running sweeps of a study; checked: folder and launch settings of each chosen task."""
 
     def __init__(
         self, folder: Path, tasks: dict[str, Task], checked: dict[str, tuple[SweepFolder, LaunchSettings]], again: str
@@ -169,7 +169,7 @@ class Running:
             for job, source in shared.items():
                 take_over(self.folder, source, run := folder.run_folder(job))
                 if not is_finished(run, task.plan.configs[job]):
-                    mark_for_resuming(run)  # lest a stop takes the shorter run for this one
+                    mark_for_resuming(run)  # so that, if stopped here, the shorter run is not taken for this one
             run_missing(folder, task.plan, settings, jobs, self.again)
 
     def is_finished(self, source: Source) -> bool:

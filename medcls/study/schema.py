@@ -1,4 +1,4 @@
-"""The part of the schema that only medcls study has: which tasks, on which images, and what they are told besides."""
+"""The part of the schema that only medcls study has: which tasks, on which images, with which further overrides."""
 
 from typing import Annotated
 

@@ -31,9 +31,9 @@ class Shared(TypedDict):
 def finished_source(
     folder: Path, found: Sequence[Source], config: Config, wanted: Identity
 ) -> tuple[Source, Config] | None:
-    """The longest finished run that ``config`` can go on from, with its configuration; None where there is none.
+    """The longest finished run that ``config`` can continue, with its configuration; None where there is none.
 
-    A run that was unpacked without its nets is of use only where it is all of the run.
+    A run that was unpacked without its nets can be used only where it is the whole run.
     wanted: identity of ``config`` as it was composed, which may leave the number of threads open.
     """
     for source in found:
@@ -46,7 +46,7 @@ def finished_source(
             long_enough = stored.epochs == config.epochs or (stored.epochs < config.epochs and run.last.is_file())
             if same and long_enough and is_finished(run, stored):
                 return source, stored
-        except UserError:  # damaged, and so not to be built on
+        except UserError:  # damaged, so not usable
             continue
     return None
 

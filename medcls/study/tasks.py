@@ -24,7 +24,7 @@ OURS = ("experiment", "hydra.sweep.dir", "data.root", "resume")  # decided by th
 class Source:
     """A run of another task that is the beginning, or all, of a run.
 
-    awaited: it is trained first; else it is all of the run, of a later task, and of use once it is finished.
+    awaited: it is trained first; else it is the whole run, of a later task, and can be used once it is finished.
     """
 
     task: str
