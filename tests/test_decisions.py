@@ -424,7 +424,7 @@ def test_run_stores_the_threshold_of_its_validation_images_and_its_worth(make_fo
     assert stored["at_threshold"]["test"]["sensitivity"]["value"] == pytest.approx(called[positive].mean())
     assert stored["at_threshold"]["test"]["specificity"]["value"] == pytest.approx(1 - called[~positive].mean())
     assert f"At a threshold of {threshold.value:.4g} (threshold.sensitivity=0.8 on validation images)" in done.out
-    assert "PPV and NPV are those at a prevalence of 0.1 (threshold.prevalence)." in done.out
+    assert "PPV and NPV are at a prevalence of 0.1 (threshold.prevalence)." in done.out
 
 
 def test_default_leaves_the_other_files_and_the_table_as_they_are(make_folder, train):
@@ -446,7 +446,7 @@ def test_default_leaves_the_other_files_and_the_table_as_they_are(make_folder, t
         (
             "abc",
             "threshold.sensitivity=0.9",
-            "threshold.sensitivity: for two classes, of which one is positive;",
+            "threshold.sensitivity: found 3 classes, expected two, of which one is positive",
         ),
         ("ab", "threshold.sensitivity=0.9 threshold.rule=youden", "expected one of sensitivity, specificity, rule"),
         ("ab", "threshold.sensitivity=1.2", "threshold.sensitivity: found 1.2, expected less than or equal to 1"),

@@ -197,7 +197,7 @@ def test_folds_are_judged_beside_what_each_image_got_from_the_net_that_had_not_s
     right = [(float(row["p_a"]) > 0.5) == (row["label"] == "a") for row in unseen]
     assert internal["accuracy"]["value"] == pytest.approx(np.mean(right))
     assert internal["images"] == "images of 2 folds"
-    told = "judged by the mean of all 2 nets, each of the nets' own by those alone that have not seen it"
+    told = "judged by the mean of all 2 nets, each of the nets' own images only by those that have not seen it"
     assert told in " ".join(done.out.split())
     assert command(SWEEP, "report=out").status == 0
     assert told in (done.folder / "out/report.md").read_text().replace("\\", "")

@@ -28,7 +28,7 @@ def at_threshold(
 
 
 def predictive_values(sensitivity: Interval, specificity: Interval, prevalence: float) -> tuple[Interval, Interval]:
-    """PPV and NPV at a prevalence, from sensitivity and specificity, which are of different images.
+    """PPV and NPV at a prevalence, from sensitivity and specificity, which are measured on different images.
 
     Each is a function of one ratio, of false alarms over sensitivity and of misses over specificity; limits of a ratio
     from those of its parts: Donner & Zou (2012, Statistical Methods in Medical Research 21:347).

@@ -24,7 +24,7 @@ def in_words(rule: Mapping[str, float | str]) -> str:
 
 
 def on_images(rule: Mapping[str, float | str], images: str) -> str:
-    """A rule as it is typed, and what the images are called that it was kept on; a value is kept on none."""
+    """A rule as it is typed, and the images that it was met on; a value needs none."""
     return in_words(rule) + (f" on {images}" if images and "value" not in rule else "")
 
 
@@ -36,6 +36,7 @@ def check_classes(threshold: ThresholdConfig, classes: Sequence[str], *, trained
     given = threshold.model_dump(exclude_none=True)
     if given and given != {"rule": "argmax"} and len(classes) != 2:
         raise UserError(
-            f"threshold.{next(iter(given))}: for two classes, of which one is positive; found {len(classes)}. Of more, "
-            f"the most probable is chosen. Leave it out{'' if trained else ', or make two of them by data.classes'}."
+            f"threshold.{next(iter(given))}: found {len(classes)} classes, expected two, of which one is positive. "
+            "Leave it out: the most probable class is chosen"
+            f"{'' if trained else '; or merge the classes into two by data.classes'}."
         )

@@ -1,4 +1,4 @@
-"""Limits of a parameter of a likelihood that hold where few images tell of it."""
+"""Limits of a parameter of a likelihood that hold where few images carry information on it."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Score = Callable[[float], tuple[Float, float, float]]
 
 
 def few_misplaced(units: Units, labels: NDArray[np.int64]) -> str:
-    """In words that too few images are misplaced for an interval of calibration to hold; "" where enough are."""
+    """Why no interval of calibration would hold, in words: too few images are misplaced; "" where enough are."""
     unit = "patients" if units.clustered else "images"
     return f"fewer than five misplaced {unit}" if count_misplaced(units, labels) < LEAST else ""
 

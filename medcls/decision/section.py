@@ -62,8 +62,8 @@ def _fixed(decision: Decision) -> Iterator[str]:
         return
     limits = "" if temperature.low is None else f" [{temperature.low:.3g}, {temperature.high:.3g}]"
     yield (
-        f"Temperature {temperature.value:.3g}{limits}, fitted on {images}: their loss would be {temperature.nll:.4f} "
-        f"in place of {temperature.nll_before:.4f}. It is not in what follows."
+        f"Temperature {temperature.value:.3g}{limits}, fitted on {images}: with it their loss is {temperature.nll:.4f} "
+        f"instead of {temperature.nll_before:.4f}. It is not applied below."
     )
     if temperature.saturated:
         yield f"Do not trust it: {temperature.saturated} of {temperature.n} have probabilities rounded to 0 and 1."
@@ -76,7 +76,7 @@ def _how_to_read(decision: Decision) -> str:
     source = "threshold.prevalence" if decision.prevalence_stated else f"as in {decision.chosen_on}"
     return (
         f"{text} Calibration slope: below 1, probabilities are too extreme; intercept: below 0, too high on the whole. "
-        f"PPV and NPV are at a prevalence of {decision.prevalence:.4g} ({source}), at the threshold. The sensitivity "
-        "at a fixed specificity has its threshold from the same images, and its interval contains that. Whatever was "
-        f"fixed on {decision.chosen_on} is optimistic there."
+        f"PPV and NPV are at a prevalence of {decision.prevalence:.4g} ({source}), at the threshold. The threshold for "
+        "the sensitivity at a fixed specificity comes from the same images, which its interval accounts for. Whatever "
+        f"was fixed on {decision.chosen_on} is optimistic there."
     )

@@ -67,9 +67,9 @@ def print_quality(metrics: Mapping[str, Any]) -> None:
         )
     if how["rule"]:
         fixed = on_images(how["rule"], how["fixed_on"] or "")
-        console.print(f"Metrics are those at a threshold of {how['threshold']:.4g} ({fixed}).")
+        console.print(f"Metrics are at a threshold of {how['threshold']:.4g} ({fixed}).")
     if how["temperature"] is not None:
-        console.print(f"Probabilities are those at a temperature of {how['temperature']:.4g}.")
+        console.print(f"Probabilities are at a temperature of {how['temperature']:.4g}.")
 
 
 def _console() -> Console:
@@ -79,7 +79,7 @@ def _console() -> Console:
 
 
 def _at_prevalence(prevalence: float, source: str) -> str:
-    return f"PPV and NPV are those at a prevalence of {prevalence:.4g} ({source})."
+    return f"PPV and NPV are at a prevalence of {prevalence:.4g} ({source})."
 
 
 def _print_columns(console: Console, columns: Mapping[str, Mapping[str, Any]], positive: str | None) -> None:

@@ -33,7 +33,7 @@ class Threshold:
         return in_words(self.rule)
 
     def chosen_on(self, images: str) -> str:
-        """The rule as it is typed, and the images that it was kept on, but for a value, which is kept on none."""
+        """The rule as it is typed, and the images that it was met on, except for a value, which needs none."""
         return on_images(self.rule, images)
 
     def decide(self, probabilities: NDArray[np.floating[Any]], positive: int) -> NDArray[np.int64]:

@@ -110,9 +110,9 @@ def _variation(areas: Sequence[_Area], value: float, influence: Float, known: fl
 
 
 def ranks_alike(nets: Sequence[Predictions]) -> Float:
-    """How alike (J, J) the AUROCs of nets are, told from their order within a class of the images that they share.
+    """How alike (J, J) the AUROCs of nets are, estimated from their order within a class of the images that they share.
 
-    Even nets that misplace no image can be told to be alike by it, where influences are all 0.
+    It shows the likeness even of nets that misplace no image, whose influences are all 0.
     """
     classes = counted_classes(nets[0].probabilities.shape[1], nets[0].positive)
     folds, numbers = [Units.of(net).fold for net in nets], number_together([net.names for net in nets])

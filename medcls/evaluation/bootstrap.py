@@ -1,6 +1,6 @@
 """Intervals of the user's own metrics, of which nothing is known but their formula: a bootstrap of patients.
 
-The metrics of the house have methods of their own (``medcls.evaluation.intervals``), which hold near 0 and 1 too. A
+The built-in metrics have methods of their own (``medcls.evaluation.intervals``), which hold near 0 and 1 too. A
 bootstrap is too narrow there, and for a class with a handful of images.
 """
 
@@ -30,8 +30,8 @@ def bootstrap_interval(
     Images of no known patient are drawn alone. The number of images of a class is random, as for other images drawn
     like these; a resample without a class that the images have is drawn again. The tails are those of the t
     distribution: percentiles alone are too narrow by a factor of sqrt((n - 1) / n) and more (Hesterberg, 2015, doi
-    10.1080/00031305.2015.1089789), n being how many patients with equally many images would tell as much. No limits for
-    fewer than two of them, and where the formula fails or is undefined on a resample, or the same on all.
+    10.1080/00031305.2015.1089789), n being the effective number of patients. No limits for fewer than two patients,
+    and where the formula fails or is undefined on a resample, or gives the same on all.
     """
     value = formula(predictions.labels, predictions.probabilities, predictions.positive)
     units = Units.of(predictions)

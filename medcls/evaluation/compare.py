@@ -78,7 +78,7 @@ class Comparison:
 
     @property
     def reason(self) -> str:
-        """In words why nothing can be said; empty where something can."""
+        """Why nothing can be concluded, in words; empty where something can."""
         if self.why or not self.design:
             return self.why
         return "with so few seeds and images no difference could be shown" if math.isnan(self.smallest) else ""

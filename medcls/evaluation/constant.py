@@ -1,4 +1,4 @@
-"""Nets that say nothing: the same answer for every image, one class only, or a loss no better than a constant's."""
+"""Nets that carry no information: one answer for every image, one class only, or a loss no better than a constant's."""
 
 from collections.abc import Sequence
 

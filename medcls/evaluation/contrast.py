@@ -1,4 +1,4 @@
-"""Nets of two variants, or of groups of variants, set against each other: what a comparison is computed from."""
+"""Nets of two variants, or of groups of variants, contrasted: what a comparison is computed from."""
 
 import math
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ class Contrast:
     def correlation(self) -> Array:
         """Correlation of the metrics of all nets over images, from influences as far as they are to be trusted.
 
-        The rest is told from how alike the nets are. Where that cannot be told it is 0, which widens the interval of a
+        The rest is estimated from how alike the nets are. Where that is unknown it is 0, which widens the interval of a
         difference, or 1 where there is none but a mean.
         """
         scale = np.sqrt(np.diag(self.covariance))

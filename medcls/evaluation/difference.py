@@ -18,7 +18,7 @@ from medcls.evaluation.variation import Variation
 
 Array = NDArray[np.float64]
 _ROUNDING = 1e-6  # a single disagreement on a hundred thousand images makes a larger error
-_FARTHEST = 6.0  # standard normal deviate beyond which p, 2e-9, is not told from 0
+_FARTHEST = 6.0  # standard normal deviate beyond which p, 2e-9, is not distinguished from 0
 
 
 class Estimate(Protocol):

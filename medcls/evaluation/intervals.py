@@ -1,7 +1,7 @@
 """Intervals of the metrics of one net: about other images, or patients where known, drawn like these.
 
-How many of them are of which class is random too, as it is for whoever draws images anew. So accuracy is sure to
-as many images as there are, and not better known where the classes are.
+The number of images in each class counts as random too, as it would be in a new sample. So the interval of accuracy is
+that of a share of all images, not the narrower one of fixed class sizes.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def intervals(
     """Every metric by name with its interval, from predictions of images or of the folds of a cross-validation.
 
     predicted: the class (N,) that each image is taken for, where that is not the most probable one; metrics of the
-    user's own are not told of it.
+    user's own do not get it.
     Limits are NaN, and ``why`` says so, where no method holds; never of zero width. docs/statistics.md has the methods,
     and how often they cover. Raises ValueError as ``scores`` does, UserError where a metric of the user's own fails.
     """

@@ -1,8 +1,8 @@
 """What more training images would give, from nets trained on parts of them: an extrapolation with its uncertainty.
 
 The error, 1 minus the metric, of most nets falls as a power of the number of training images until it levels off
-(Hestness et al., 2017, arXiv:1712.00409; Viering & Loog, 2023, doi 10.1109/TPAMI.2022.3220744). How soon it does is the
-least that few parts tell. So curves of several bends are fitted, and each counts as much as it explains.
+(Hestness et al., 2017, arXiv:1712.00409; Viering & Loog, 2023, doi 10.1109/TPAMI.2022.3220744). How soon it does is
+what a few parts show least. So curves of several bends are fitted, each weighted by how well it explains them.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from medcls.evaluation.interval import LEVEL, Interval
 Array = NDArray[np.float64]
 
 FEWEST_SIZES = 3  # two lie on every curve
-# Of the fall of the log error: 0 is a pure power law, 2 has levelled off after a doubling, below 0 it still steepens.
+# Of the fall of the log error: 0 is a pure power law, 2 has leveled off after a doubling, below 0 it still steepens.
 _BENDS = (-0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0)
 _DRAWS = 20_000
 _RNG = 0
@@ -27,7 +27,7 @@ _RNG = 0
 class Extrapolation:
     """The metric expected of as many nets trained on ``n`` images, on the same validation images, and its gain.
 
-    value: with the spread of nets, gain: over all images there are, of the means. Both NaN where it cannot be told.
+    value: with the spread of nets, gain: over all images there are, of the means. Both NaN for too few nets.
     """
 
     n: float

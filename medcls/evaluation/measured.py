@@ -90,7 +90,7 @@ class Units:
         return np.bincount(self.patient[images], minlength=self.n_patients).astype(np.float64)
 
     def alike(self, images: Mask) -> float:
-        """Number of patients with equally many images who would tell as much as those of ``images`` (Kish, 1965)."""
+        """Effective number of patients of ``images``: as if all had equally many images (Kish, 1965)."""
         sizes = self.sizes(images)
         return float(sizes.sum() ** 2 / (sizes**2).sum())
 

@@ -35,7 +35,7 @@ def own_metrics(targets: Sequence[Target]) -> list[Metric]:
         if name in METRICS or name in _TAKEN or names.count(name) > 1:
             raise UserError(
                 f"{KEY}: the name {name} is taken. Give yours another name: {{_target_: ..., name: my_{name}}}\n"
-                f"  Taken: {', '.join([*METRICS, *_TAKEN])}, and each of yours once."
+                f"  Taken: {', '.join([*METRICS, *_TAKEN])}, and any other name of yours that is used twice."
             )
     return found
 

@@ -37,7 +37,7 @@ class Pairing:
 
     @property
     def by_patient(self) -> bool:
-        """Whether a patient has several images, which are no independent ones then."""
+        """Whether a patient has several images, which are then not independent."""
         return any(run.n_patients < sum(map(bool, run.groups)) for run in (self.a[0], self.b[0]))
 
 

@@ -28,8 +28,8 @@ class Plateau(pl.Callback):
         lowest = min(row["val_loss"] for row in self.history.rows)
         if not beats(lowest, self.constant):
             log.info(
-                "epoch %d: no better yet than one answer for all images: lowest validation loss %.4f, that of the "
-                "class shares %.4f. If it stays so: another lr, or model.batch_norm=true",
+                "epoch %d: no better yet than a constant answer: lowest validation loss %.4f, that of answering the "
+                "class shares %.4f. If this persists, try another lr or model.batch_norm=true",
                 *(_PATIENCE, lowest, self.constant),
             )
 

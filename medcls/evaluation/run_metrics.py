@@ -32,9 +32,9 @@ def score_run(
     rows: Sequence[Row],
     own: Sequence[Metric] = (),
 ) -> Scored:
-    """Score the best and the last epoch on validation images and write predictions.csv; metrics.json is the caller's.
+    """Score the best and the last epoch on validation images and write predictions.csv; the caller writes metrics.json.
 
-    The test split, where there is one, is looked at here, once, with the weights of the best epoch.
+    The test split, where there is one, is used here, once, with the weights of the best epoch.
     own: metrics of the user's own. Raises UserError where one of them fails.
     """
     table, config = data.image_set.table, data.config

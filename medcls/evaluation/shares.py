@@ -67,7 +67,7 @@ def measure_share(units: Units, images: Mask, hit: Mask) -> Measured:
 
 
 def _mean(units: Units, cells: Sequence[Cell], *, needed: Sequence[Mask] | None = None, f1: bool = False) -> Measured:
-    """Mean of the shares of ``cells`` in each fold, by the effective number of images that its variance tells of.
+    """Mean of the shares of ``cells`` in each fold, with the effective number of images that its variance implies.
 
     needed: images without which a share means nothing, by default those it is of.
     Korn & Graubard (1998, Survey Methodology 24:193) do so for one share of clustered images.

@@ -1,4 +1,4 @@
-"""How far a metric moves from one sample of images to the next, at any true value: what intervals are made of.
+"""How far a metric moves from one sample of images to the next, at any true value: the basis of intervals.
 
 The error of a metric near 0 or 1 depends on the true value: an interval whose error is taken at the estimate is far too
 narrow there, down to a width of zero. Both models here take the error at the limit itself, as Wilson (1927) did

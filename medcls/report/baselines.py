@@ -20,7 +20,7 @@ _METHOD = (
     f"Baselines: logistic regressions fitted to the same training images, on small pixels and on levels and texture. "
     f"In brackets: {LEVEL:.0%} intervals."
 )
-_FLATTERED = "The net's epoch was chosen on these images, the baselines were not: the net is flattered."
+_FLATTERED = "The net's epoch was chosen on these images, the baselines were not: the comparison favors the net."
 
 
 def print_baselines(content: Mapping[str, Any], file: Path) -> None:
@@ -48,7 +48,7 @@ def print_baselines(content: Mapping[str, Any], file: Path) -> None:
 def baselines_section(folder: Path) -> Section | None:
     """What ``medcls baseline`` left in the folder of a run or of a sweep; None where it was not run.
 
-    Of earlier nets it says just that. Raises UserError where the file is damaged.
+    Of earlier nets there is only a note that says so. Raises UserError where the file is damaged.
     """
     if (content := read_baselines(folder)) is None:
         return None

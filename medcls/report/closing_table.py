@@ -17,7 +17,7 @@ CLASS_COLUMNS = ("auroc", "sensitivity")  # more do not fit 80 columns; metrics.
 
 
 def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
-    """Print the metrics of metrics.json with their intervals, what they are worth, and where the run lies.
+    """Print the metrics of metrics.json with their intervals, what they are worth, and the run's folder.
 
     metrics: the content of metrics.json; "test" may be missing, a value null or NaN.
     """
@@ -53,7 +53,7 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
     if metrics.get("positive_guessed"):
         console.print(f"The positive class is {metrics['positive']}, the last one, since data.positive names none.")
     others = "patients" if metrics.get("n_val_patients") else "images"
-    about = f"{LEVEL:.0%} intervals, about other {others} drawn like these{_bootstrapped(metrics['best']['val'])}"
+    about = f"{LEVEL:.0%} intervals for other {others} drawn like these{_bootstrapped(metrics['best']['val'])}"
     console.print(f"In brackets: {about}.")
     for line in _without_interval(metrics):
         console.print(line)
@@ -65,15 +65,15 @@ def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
 
 
 def _doubts(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """That the net says nothing of the images, or no more than their class shares; and what may help."""
+    """That the net carries no information about the images, or none beyond the class shares; and what may help."""
     nothing, constant, best = metrics.get("says_nothing"), metrics.get("constant_loss"), metrics["best"]
     advice = "Try another lr, model.batch_norm=true or more epochs."
     if nothing:
-        yield f"This net {nothing}: its metrics say nothing. {advice}"
+        yield f"This net {nothing}: its metrics carry no information. {advice}"
     if constant is not None and not beats(best["val"]["loss"], constant):
         yield (
-            f"Epoch {best['epoch']}, the best, is no better than one answer for all images: loss "
-            f"{best['val']['loss']:.4f}, that of the class shares {constant:.4f}.{'' if nothing else f' {advice}'}"
+            f"Epoch {best['epoch']}, the best, is no better than a constant answer: loss {best['val']['loss']:.4f}, "
+            f"that of answering the class shares {constant:.4f}.{'' if nothing else f' {advice}'}"
         )
 
 

@@ -27,7 +27,7 @@ def plot_confusion(found: Predictions, classes: Sequence[str], title: str, path:
     side = min(max(5.2, 3.4 + 0.72 * len(classes)), 20)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.subplots()
-    figure.suptitle(fill(title, int(side * 10)), fontsize=12)  # of the figure: an axes' own runs over the colour bar
+    figure.suptitle(fill(title, int(side * 10)), fontsize=12)  # of the figure: an axes' own runs over the color bar
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the true class")
     size = 13 if len(classes) == 2 else 9

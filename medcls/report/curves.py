@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medcls.report.png import COLOURS, write_picture
 from medcls.runs.history import QUANTITIES
 
-# Dashes besides colours, for a grey print.
+# Dashes as well as colors, for grayscale prints.
 _STYLES = {"training": (COLOURS[0], "--"), "validation": (COLOURS[1], "-")}
 
 

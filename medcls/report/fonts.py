@@ -37,7 +37,7 @@ def fonts_for(letters: Iterable[str]) -> list[str]:
             families.append(name)
             missing -= has
     if missing:
-        log.warning("no font of this system has %s: boxes in pictures", " ".join(map(chr, sorted(missing)[:20])))
+        log.warning("no font on this system has %s: boxes in pictures", " ".join(map(chr, sorted(missing)[:20])))
     return families
 
 

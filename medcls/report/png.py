@@ -1,4 +1,4 @@
-"""What all pictures share: colours, dashes, resolution, and how one is written."""
+"""What all pictures share: colors, dashes, resolution, and how one is written."""
 
 from io import BytesIO
 from pathlib import Path
@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from medcls.atomic import write_bytes
 from medcls.report.fonts import as_text
 
-# Told apart with any colour vision (Okabe & Ito, 2008), without its yellow, too pale for a line on white.
+# Distinguishable with any color vision (Okabe & Ito, 2008), without its yellow, too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
-# Beside the colours, for a grey print: solid, dashed, dotted, dash-dotted.
+# As well as the colors, for grayscale prints: solid, dashed, dotted, dash-dotted.
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 DPI = 140  # pixels of a picture per inch
@@ -53,5 +53,5 @@ def _write(canvas: FigureCanvasBase, path: Path, **how: Any) -> None:
 
 
 def line_style(i: int) -> dict[str, Any]:
-    """Colour and dashes of the i-th line of a picture, told apart without colours too; the same again after 28."""
+    """Color and dashes of the i-th line of a picture, distinguishable without color too; they repeat after 28."""
     return {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i % len(DASHES)]}

@@ -78,7 +78,7 @@ def _one_panel(found: Predictions, positive: str, curve: Curve | None) -> Figure
 def _panel_of_each(
     found: Predictions, classes: Sequence[str], known: Mapping[int, Curve], shown: Sequence[int]
 ) -> Figure:
-    """The mean of all classes, and each of those shown before the others in grey."""
+    """The mean of all classes, and each of those shown before the others in gray."""
     rows = -(-(len(shown) + 1) // _COLUMNS)
     figure = Figure(figsize=(3.1 * _COLUMNS, 3.2 * rows + 0.7), layout="constrained")
     first, *others = figure.subplots(rows, _COLUMNS, squeeze=False).flat

@@ -36,7 +36,7 @@ def print_side_by_side(metrics: Mapping[str, Any]) -> None:
     for name in names:
         table.add_row(row_name(name, metrics["positive"]), *(cell(scored[name]) for scored in columns.values()))
     console.print(table)
-    console.print(f"\nIn brackets: {LEVEL:.0%} intervals, about other images or patients drawn like these.")
+    console.print(f"\nIn brackets: {LEVEL:.0%} intervals for other images or patients drawn like these.")
     for why, titles in _reasons(columns, names).items():
         console.print(f"No interval of {', '.join(titles)}: {why}.")
     if metrics["internal"] is None:
@@ -53,8 +53,8 @@ def unlike_nets(metrics: Mapping[str, Any]) -> str:
     if own is None or not own["images"].endswith(" folds"):
         return ""
     return (
-        f"External images are judged by the mean of all {n} nets, each of the nets' own by those alone that have not "
-        "seen it: that too may make them differ."
+        f"External images are judged by the mean of all {n} nets, each of the nets' own images only by those that have "
+        "not seen it: this alone may make metrics differ."
     )
 
 

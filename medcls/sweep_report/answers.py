@@ -42,7 +42,7 @@ def head_of(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, validated: Seque
         doubts.append(count_silent(silent, n_nets))
     if flat := no_better_than_constant(sweep):
         doubts.append(
-            f"The best epoch of {len(flat)} of {n_nets} runs is no better than one answer for all images, by its loss."
+            f"The best epoch of {len(flat)} of {n_nets} runs is no better than a constant answer, by its loss."
         )
     said = answer(sweep, verdicts, ranking, validated)
     return Head(said, tuple(causes(sweep)), tuple(doubts), next_step(sweep, verdicts))
