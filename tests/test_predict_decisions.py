@@ -160,7 +160,7 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
         ("run={alone} calibrate=true", "calibrate=true: a net is of no finished run"),
         ("run={run} threshold.cost=2 threshold.value=0.2", "expected one of sensitivity, specificity, rule, cost"),
         ("run={other}", "threshold.cost=3: no threshold, as planted. Choose another rule"),
-        ("run={run},{other} calibrate=true", "have other thresholds (threshold.rule=argmax and threshold.cost=3)"),
+        ("run={run},{other} calibrate=true", "have different thresholds (threshold.rule=argmax and threshold.cost=3)"),
         ("run={run},{stopped} threshold.value=0.3", ""),
         ("run={stopped}", "threshold.cost=3: a net is of no finished run"),
         ("run={other}/checkpoints/last.ckpt", "last.ckpt is not the net of its run's best epoch"),

@@ -102,7 +102,7 @@ def asked(config: ConfigWithPredict) -> Asked:
             raise UserError(f"{RunFolder(run.folder).config}: missing or damaged. Restore it from a copy.")
         return Asked(sweep, tuple(sweep.variants), (only,))
     sweep, wanted = read_sweep(path), [config.variant]
-    if config.variant is None:  # where none is done, it is told why
+    if config.variant is None:  # where none is done, this says why
         wanted = [name for name in sweep.variants if sweep.done(name)] or [None]
     ensembles = tuple(find_nets([path], name, allowed) for name in wanted)
     return Asked(sweep, tuple(name for name in wanted if name is not None), ensembles)
@@ -116,7 +116,7 @@ class Fitting:
         self.known: dict[Any, dict[str, Fitted]] = {}
 
     def of(self, run: Run, split: str) -> dict[str, Fitted]:
-        """What each baseline says of the images that the run's net judged."""
+        """Predictions of each baseline on the images that the run's net judged."""
         net, names = self.nets[run.folder.resolve()], run.predictions[split].names
         key = net.images.get("fingerprint"), tuple(net.how), names
         if key not in self.known:

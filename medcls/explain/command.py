@@ -151,7 +151,9 @@ def _page(
     if failed:
         answer = f"These maps say nothing about this net: {'; '.join(check.text for check in failed)}."
     else:
-        answer = f"These maps pass {len(checks)} checks, which says that they depend on the net, not that it is right."
+        answer = (
+            f"These maps pass {len(checks)} checks, which shows that they depend on the net, not that the net is right."
+        )
     rows = tuple((check.name, "fails" if check.failed else "passes", check.text) for check in checks)
     layers = tuple((name, f"{value:.2f}") for name, value in course)
     sections = [

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def with_shuffled_labels(images: ImageSet, seed: int) -> ImageSet:
-    """The image set with the labels of its training images dealt anew, as many of each class as before."""
+    """The image set with the labels of its training images shuffled, as many of each class as before."""
     at, samples = images.indices("train"), list(images.table.samples)
     dealt = np.random.default_rng(seed).permutation(images.labels("train"))
     for i, label in zip(at.tolist(), dealt.tolist(), strict=True):
@@ -35,15 +35,15 @@ def with_shuffled_labels(images: ImageSet, seed: int) -> ImageSet:
 
 
 def to_train_on(net: Net, config: Config, allowed: Collection[str]) -> TrainingImages:
-    """What the net was trained on. Raises UserError where it cannot be had."""
+    """What the net was trained on. Raises UserError where it is not available."""
     found = training_images(net, cache_folder(config.data.cache_dir), allowed)
     if isinstance(found, str):
-        raise UserError(f"explain.retrain: the run's own images cannot be had: {found}.\n  Leave it out.")
+        raise UserError(f"explain.retrain: the run's own images are not available: {found}.\n  Leave it out.")
     return found
 
 
 def trained_on_shuffled_labels(trained: TrainingImages, asked: Config) -> tuple[nn.Module, float]:
-    """The net after the last epoch of such a training, and the share of the dealt labels that it has learnt.
+    """The net after the last epoch of such a training, and the share of the shuffled labels that it has learned.
 
     trained: images and configuration of the net's own training, whose loggers and callbacks are left out; asked: its
     ``trainer.accelerator`` and the ``seed`` of the shuffling. Nothing of it is kept. Raises Stopped on a signal.

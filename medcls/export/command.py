@@ -75,7 +75,11 @@ def temperature_of(ensemble: Ensemble) -> Temperature | None:
         log.info("no calibrated probabilities: no temperature could be fitted: %s", found.why)
         return None
     if found.saturated:
-        log.warning("temperature: do not trust it: %d of %d probabilities are rounded", found.saturated, found.n)
+        log.warning(
+            "temperature: do not trust it: %d of %d images have probabilities rounded to 0 and 1",
+            found.saturated,
+            found.n,
+        )
     return found
 
 

@@ -37,7 +37,7 @@ def traced(graph: Graph, shape: tuple[int, int, int]) -> ExportedProgram:
             program = torch.export.export(graph, (images,), dynamic_shapes={INPUT: {0: Dim("N")}}, strict=False)
     except Exception as error:  # a net of the user's own may raise anything
         raise not_exported(error) from error
-    for node in program.graph.nodes:  # where on this machine the code lies is nobody else's business
+    for node in program.graph.nodes:  # paths of this machine do not belong in the file
         node.meta.pop("stack_trace", None)
     return program
 
@@ -47,7 +47,7 @@ def not_exported(error: Exception) -> UserError:
     why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return UserError(
         f"run: the net cannot be exported ({why}).\n  Its forward must not branch on the values of pixels, nor depend "
-        "on how many images there are."
+        "on the number of images."
     )
 
 

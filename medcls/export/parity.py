@@ -1,4 +1,4 @@
-"""Whether a file that is handed over gives the probabilities of the nets that it was made of."""
+"""Whether a file that is handed over gives the probabilities of the nets that it was made from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +63,8 @@ def check_parity(found: Outputs, wanted: Outputs, how: Deciding, which: str) -> 
     largest = max(float(np.abs(found[name] - wanted[name]).max()) for name in wanted if name != "chosen")
     if not largest <= WITHIN:  # NaN too
         raise UserError(
-            f"format: the exported net differs from the run's by {largest:.2g} on {which}, at most {WITHIN:g} is "
-            "expected. Nothing was written; the other format may do better."
+            f"format: the exported net differs from the run's by {largest:.2g} on {which}, expected at most "
+            f"{WITHIN:g}. Nothing was written; the other format may do better."
         )
     p = wanted["probabilities"]
     highest = np.sort(p, axis=1)[:, -2:]

@@ -1,1 +1,1 @@
-"""Trained nets put to use on any images: their probabilities, how far to trust them, what the nets are worth there."""
+"""Trained nets applied to any images: their probabilities, how far to trust them, and the nets' performance there."""

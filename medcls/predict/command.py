@@ -86,7 +86,7 @@ def judged_so_far_and_now(
 
 
 def never_seen(inputs: Inputs, trained: Sequence[TrainingImages | str], config: Config) -> tuple[Inputs, str | None]:
-    """The images to judge, and what must be said beside their metrics; only labelled ones are looked at.
+    """The images to judge, and what must be said beside their metrics; unlabelled images are not compared.
 
     Raises UserError for images that the nets were trained on, unless ``audit.on_leak`` says otherwise.
     """
@@ -112,7 +112,7 @@ def finish(
     notice: str | None,
     how: Deciding,
 ) -> dict[str, Any]:
-    """Write what the folder is for; returns the summary. Raises UserError where no file can be read."""
+    """Write the results; returns the summary. Raises UserError where no file can be read."""
     unreadable = {name: why for name, why in zip(inputs.names, judged.reasons, strict=True) if why}
     told = listing([f"{name}   {why}" for name, why in unreadable.items()])
     if len(unreadable) == len(inputs.names):
@@ -180,7 +180,7 @@ def metrics_of_own(ensemble: Ensemble, allowed: Collection[str]) -> list[Metric]
     if not named:
         return []
     if unknown := sorted(targets_in(named) - set(allowed)):
-        log.warning("metrics of your own are left out; to have them: allow=[%s]", ",".join(unknown))
+        log.warning("your own metrics are left out; to include them: allow=[%s]", ",".join(unknown))
         return []
     config = ensemble.nets[0].config(allowed)
     return [] if config is None else own_metrics(config.metrics)

@@ -88,7 +88,7 @@ def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str
         what, instead = (in_words(rule_of(asked)), ARGMAX) if needed else ("calibrate=true", "Or leave it out.")
         raise UserError(
             f"{what}: {ensemble.unjudged}, and only the best epoch of a finished run has predictions of validation "
-            f"images, to fix it on. Name such a run: run=runs/<run>. {instead}"
+            f"images to fix it on. Name such a run: run=runs/<run>. {instead}"
         )
     if not needed and not calibrate:
         prevalence = asked.prevalence or common_prevalence(runs, ensemble.unjudged)
@@ -144,7 +144,7 @@ def check_fixed(fixed: Decision, calibrate: bool) -> None:
     log.info("temperature %.4g, fitted on %d %s", temperature.value, temperature.n, fixed.chosen_on)
     if temperature.saturated:
         log.warning(
-            "calibrate: do not trust the temperature: of %d of %d images that it was fitted on, the probabilities are "
+            "calibrate: do not trust the temperature: %d of the %d images that it was fitted on have probabilities "
             "rounded to 0 and 1.",
             *(temperature.saturated, temperature.n),
         )
@@ -167,7 +167,7 @@ def common_rule(runs: Sequence[Run], command: ThresholdConfig) -> ThresholdConfi
         if (rule_of(rule), rule.prevalence) != (rule_of(rules[0]), rules[0].prevalence):
             first, other = (in_words(one.model_dump(exclude_none=True)) for one in (rules[0], rule))
             raise UserError(
-                f"run: {runs[0].folder} and {run.folder} have other thresholds ({first} and {other}). "
+                f"run: {runs[0].folder} and {run.folder} have different thresholds ({first} and {other}). "
                 f"Name one for all, such as threshold.sensitivity=0.95. {ARGMAX}"
             )
     return rules[0]

@@ -1,4 +1,4 @@
-"""What nets are worth on images from elsewhere, beside what they were worth on their own."""
+"""Performance of nets on images from elsewhere, beside that on their own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -72,7 +72,7 @@ class Classes:
             if (meant := unicode_form(name)) not in at:
                 where = "data.classes" if given else "config.yaml of the run"
                 raise UserError(
-                    f"{where}: {token!r} is to be {name!r}, which is not a class of the run."
+                    f"{where}: maps {token!r} to {name!r}, which is not a class of the run."
                     f"{_nearest(name, names)}\n  Classes of the run: {', '.join(names)}. "
                     "Expected data.classes={<class there>: <class of the run>, ...}"
                 )
@@ -96,7 +96,7 @@ class Classes:
         mapping = ", ".join(f"{name}: <class>" for name in wrong[:2])
         return UserError(
             f"{where}: {len(wrong)} {what} fit no class of the run, or several:\n{listing(lines)}\n"
-            f"  Classes of the run: {', '.join(self.names)}. Say which each one is: 'data.classes={{{mapping}}}'\n"
+            f"  Classes of the run: {', '.join(self.names)}. Give the class of each: 'data.classes={{{mapping}}}'\n"
             f"  {NOT_LABELLED}"
         )
 
@@ -121,7 +121,7 @@ def list_inputs(
     if not root.is_dir():
         raise UserError(f"data.root: no folder or file {root}. Name one: {typed('data.root', '/path/to/images')}")
     if config.classes is not None and labelled is None:
-        labelled = True  # else the map would be for nothing
+        labelled = True  # else the map would have no effect
     title = config.title if config.name != "folder" else root.resolve().name
     if manifests := find_manifests(config, root):
         with or_set_aside(config, manifests):
@@ -156,7 +156,7 @@ def _of_names(root: Path, names: Sequence[str], classes: Classes, labelled: bool
     else:
         of_files = [classes.of_file(path.stem) for path in inner]
         if not any(of_files) and not labelled:
-            log.info("%s: the file names say no classes of the run; the images are judged without", root)
+            log.info("%s: the file names contain no classes of the run; the images are judged without labels", root)
             return None
         if wrong := [name for name, of in zip(names, of_files, strict=True) if len(of) != 1]:
             raise classes.refused(where, wrong, "file names")
@@ -177,7 +177,7 @@ def _of_manifests(
     columns, has_labels = config.columns, all(_has_labels(one.file, config.columns, labelled) for one in manifests)
     if not has_labels:
         if labelled is None:
-            log.info("no column %r in each list; the images are judged without their classes", columns.label)
+            log.info("not every list has a column %r; the images are judged without their classes", columns.label)
         columns = columns.model_copy(update={"label": columns.path})  # stands in, unused
     rows = read_all(manifests, columns)
     source = ", ".join(str(manifest.file) for manifest in manifests)
@@ -198,7 +198,7 @@ def _of_manifests(
     if problems:
         raise UserError(
             f"{source}: {len(problems)} of {len(rows)} rows are wrong:\n{listing(problems)}\n"
-            f"  Expected paths below data.root={root} and classes {', '.join(classes.at)}; of other names: "
+            f"  Expected paths below data.root={root} and classes {', '.join(classes.at)}; for other names: "
             f"data.classes={{<class there>: <class of the run>, ...}}\n  {NOT_LABELLED}"
         )
     if config.group_pattern is not None:

@@ -1,4 +1,4 @@
-"""Nets at work on many files: decoded in threads while the nets compute, kept in parts so that nothing is lost."""
+"""Nets applied to many files: decoded in threads while the nets compute, kept in parts so that nothing is lost."""
 
 import logging
 import shutil
@@ -148,7 +148,7 @@ def _name(parts: Path, number: int) -> Path:
 def _judged(
     ensemble: Ensemble, looks: list[Future[Look]], batch_size: int, device: torch.device, progress: "Progress"
 ) -> Judged:
-    """A part; of each image the pixels are let go as soon as the nets have seen them."""
+    """A part; the pixels of each image are released as soon as the nets have seen them."""
     found: list[Look] = []
     logits: list[list[torch.Tensor]] = [[] for _ in ensemble.nets]
     batch: list[NDArray[np.uint8]] = []

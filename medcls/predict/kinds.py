@@ -11,7 +11,7 @@ GRAY_MODES = {"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"}
 
 
 class Kind(NamedTuple):
-    """Whether it is DICOM, of which modality; gray, colour or "" (unknown); the shorter side in pixels, 0: unknown."""
+    """Whether it is DICOM, of which modality; "gray", "colour" or "" (unknown); shorter side in pixels, 0: unknown."""
 
     dicom: bool
     modality: str

@@ -166,7 +166,7 @@ def find_nets(paths: Sequence[Path], variant: str | None, allowed: Collection[st
         ):
             if one != other:
                 raise UserError(
-                    f"run: {nets[0].checkpoint} and {net.checkpoint} cannot judge together, their {what} differ "
+                    f"run: {nets[0].checkpoint} and {net.checkpoint} cannot judge together: their {what} differ "
                     f"({one} and {other}).\n  Name runs on the same data, read in the same way."
                 )
     return Ensemble(nets)
@@ -210,17 +210,19 @@ def _of_variant(path: Path, variant: str | None) -> list[Run]:
         raise UserError(f"run: no run below {path} is finished.")
     if variant is None and len(names) > 1:
         raise UserError(
-            f"run: {path} has {len(names)} variants, of which one can judge:\n{listing(names, len(names))}\n"
+            f"run: {path} has {len(names)} variants, expected the name of one:\n{listing(names, len(names))}\n"
             f"  Name it: {typed('variant', names[0])}"
         )
     chosen = names[0] if variant is None else variant
     if chosen not in names:
         nearest = get_close_matches(chosen, names, n=1)
         hint = f" Did you mean {typed('variant', nearest[0])}?" if nearest else ""
-        raise UserError(f"variant: {chosen!r} is none of {path}.{hint} Variants:\n{listing(names, len(names))}")
+        raise UserError(
+            f"variant: found {chosen!r}, not a variant of {path}.{hint} Variants:\n{listing(names, len(names))}"
+        )
     runs = sweep.done(chosen)
     if missing := [run.name for run in sweep.runs if run.variant == chosen and not run.done]:
-        text = "%s: %d runs of %s are not finished and do not judge:\n%s"
+        text = "%s: %d runs of %s are not finished and are left out:\n%s"
         log.warning(text, path, len(missing), chosen, listing(missing))
     return runs
 
@@ -237,7 +239,7 @@ def _load(checkpoint: Path, run: Run | None, allowed: Collection[str]) -> Net:
 def mean_and_spread(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (N, C) over nets (K, N, C), in float64, and the standard deviation (N, C) between them, NaN of one net.
 
-    The mean of one net's probabilities are these, bit for bit.
+    The mean over a single net is its probabilities, bit for bit.
     """
     values = probabilities.astype(np.float64)
     spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)

@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 UNLIKE = "unlike"
 _MOST_HEADERS = 200  # DICOM headers read of training files
 _MEANING = {
-    "format": "DICOM where training had none, or the other way round",
-    "modality": "a modality of DICOM that training had none of",
-    "mode": "colour where training was gray, or the other way round",
+    "format": "DICOM where training had none, or vice versa",
+    "modality": "a DICOM modality that training did not have",
+    "mode": "color where training was gray, or vice versa",
     "size": "shorter side below half of image_size",
     UNLIKE: f"farther from the training images than {SHARE:.0%} of the validation images",
 }
@@ -45,7 +45,7 @@ class Ordinary:
         return dict(Counter(remark for remarks in self.remarks for remark in remarks))
 
     def warn(self, where: str) -> None:
-        """Say once how many images are out of the ordinary, and what could not be looked at."""
+        """Say once how many images are out of the ordinary, and what could not be checked."""
         if self.unavailable:
             log.warning("no distance to the training images is given: %s", self.unavailable)
         if not (counts := self.counts()):
@@ -53,7 +53,7 @@ class Ordinary:
         number = sum(bool(remarks) for remarks in self.remarks)
         lines = [f"  {count} {remark}: {_MEANING[remark]}" for remark, count in counts.items()]
         if self.limit is not None and set(counts) == {UNLIKE} and number <= 2 * (1 - SHARE) * len(self.remarks):
-            lines.append("  About as many are to be expected of images like those of training.")
+            lines.append("  About as many are expected even among images like those of training.")
         log.warning(
             "%s: %d of %d images are out of the ordinary for these nets (column out_of_range):\n%s",
             *(where, number, len(self.remarks), "\n".join(lines)),
@@ -87,7 +87,7 @@ def _audited_files(net: Net) -> Files | None:
     try:
         told: OfFiles = of_shape(audit, OfFiles, RunFolder(net.run.folder).data)
     except UserError as error:
-        log.warning("what kinds of files the net was trained on is not known: %s", error)
+        log.warning("the kinds of files that the net was trained on are not known: %s", error)
         return None
     return told.get("files")
 

@@ -57,7 +57,7 @@ class Overlap:
             of = [f"{inputs.names[i]}   {patient}" for i, patient in sorted(self.patients.items())]
             lines.append(
                 f"{len(self.patients)} are of patients with training images:\n{listing(of)}\n"
-                "  Where other patients only have the same numbers: data.columns.group=null, or data.group_pattern=null"
+                "  Where different patients only share numbers: data.columns.group=null, or data.group_pattern=null"
             )
         lines.append(
             "Judge the others alone: audit.on_leak=drop\n  Judge all, and do not trust the metrics: audit.on_leak=warn"

@@ -61,11 +61,9 @@ def report_elsewhere(folders: Sequence[Path]) -> None:
 def _read(folder: Path) -> Elsewhere:
     saved = PredictFolder(folder)
     if not is_predict_folder(folder):
-        raise UserError(
-            f"report: {folder} was not left by medcls predict. Expected such folders alone, or sweeps alone."
-        )
+        raise UserError(f"report: {folder} was not left by medcls predict. Expected only such folders, or only sweeps.")
     if saved.read_summary() is None:
-        raise UserError(f"report: {folder} is not complete. The command that began it finishes it.")
+        raise UserError(f"report: {folder} is not complete. Re-run the command that began it to finish it.")
     if not saved.metrics.is_file():
         raise UserError(
             f"report: {folder} holds no metrics, since its images have no labels. Expected labelled images."
@@ -78,7 +76,7 @@ def _answer(one: Elsewhere) -> str:
     name, there, own = COMPARED[0].name, one.metrics["external"], one.metrics["internal"]
     said = f"{title_of(name)} {cell(there[name])} on {one.metrics['data']}"
     if own is None:
-        return f"{said}; of the nets' own images there is none to compare with: {one.metrics['no_internal']}."
+        return f"{said}; there is none on the nets' own images to compare with: {one.metrics['no_internal']}."
     return (
         f"{said}, {cell(own[name])} on the nets' own {own['images']}: {_how_far(difference(there[name], own[name]))}."
     )
@@ -143,5 +141,5 @@ def _how_to_read(compared: bool) -> str:
         return text
     return (
         f"{text} Differences: these images minus the nets' own, of independent images, not adjusted for their number. "
-        "A net whose epoch or threshold was chosen on validation images is flattered there."
+        "Where a net's epoch or threshold was chosen on validation images, its metrics there are optimistic."
     )

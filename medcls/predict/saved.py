@@ -29,7 +29,7 @@ def check_folder(folder: PredictFolder, asked: Mapping[str, Any], inputs: Inputs
     """Raise UserError for a folder among the images, or one that holds anything but the same predictions."""
     check_outside_images("output", folder.path, data)
     if folder.path.resolve() == inputs.root.resolve():
-        raise UserError(f"output: {folder.path} holds the images, beside which nothing is written. Name another.")
+        raise UserError(f"output: {folder.path} holds the images; nothing is written beside them. Name another.")
     if folder.path.exists() and not folder.path.is_dir():
         raise UserError(f"output: {folder.path} is a file, expected a folder.")
     if not folder.path.is_dir():

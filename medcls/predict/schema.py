@@ -65,7 +65,9 @@ def check_images(keys: Collection[str]) -> None:
     own = ("data.cache_dir", "data.max_pixels")
     useless = [key for key in sorted(keys) if key.startswith(("data.", "audit")) and key not in own]
     if useless and not names_images(keys):
-        raise UserError(f"{useless[0]}: says how to read images of data.root, which is missing: data.root=...")
+        raise UserError(
+            f"{useless[0]}: says how to read images of data.root, which is missing. Name the images: data.root=..."
+        )
 
 
 def names_images(keys: Collection[str]) -> bool:

@@ -26,12 +26,14 @@ Images = NDArray[np.uint8]
 def own_images(net: Net, config: Config, allowed: Collection[str], root: Path | None, what: str) -> TrainingImages:
     """Images of the net's run, of all splits; ``root``: the folder where they are now, None where they were.
 
-    Raises UserError where they cannot be had; ``what``: what data.root should name then, in words.
+    Raises UserError where they are not available; ``what``: what data.root should name then, in words.
     """
     found = training_images(net, cache_folder(config.data.cache_dir), allowed, root)
     if isinstance(found, str):
         key = "missing, and" if root is None else f"found {root}, where"
-        raise UserError(f"data.root: {key} the run's own images cannot be had: {found}.\n  Name {what}: data.root=...")
+        raise UserError(
+            f"data.root: {key} the run's own images are not available: {found}.\n  Name {what}: data.root=..."
+        )
     return found
 
 

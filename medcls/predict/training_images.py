@@ -24,7 +24,7 @@ class TrainingImages:
 def training_images(
     net: Net, cache_dir: Path, allowed: Collection[str], moved_to: Path | None = None
 ) -> TrainingImages | str:
-    """The images of the net's run; or why they cannot be had: moved, changed, simulated, or a checkpoint alone.
+    """The images of the net's run; or why they are not available: moved, changed, simulated, or a checkpoint alone.
 
     moved_to: the folder where they are now; None where they were.
     """

@@ -2,7 +2,7 @@
 
 With one covariance for all classes, shrunk as Ledoit & Wolf (2004, doi 10.1016/S0047-259X(03)00096-4) do; the distance
 to the nearest class mean is that of Lee et al. (2018, arXiv 1807.03888), here of pixels and not of features, so that it
-is the same for every net. It tells another scanner, exposure, sharpness or frame, not another organ that looks alike.
+is the same for every net. It detects another scanner, exposure, sharpness or frame, not another organ that looks alike.
 """
 
 from dataclasses import dataclass

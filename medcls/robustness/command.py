@@ -33,7 +33,7 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
     use_device(config.trainer)
     grades = grades_of(config.robustness)
     if not grades:
-        raise UserError("robustness: no grade of any edit. Expected some, such as robustness.noise=[8,16].")
+        raise UserError("robustness: found no grade of any edit, expected some, such as robustness.noise=[8,16].")
     allowed = {*config.own_code, *config.allow}
     ensemble = find_nets(config.run, config.variant, allowed)
     folder = new_folder(config.output, f"robustness_{ensemble.title}", config.data, ensemble.runs)
@@ -45,7 +45,7 @@ def robustness(config: ConfigWithRobustness, keys: Collection[str]) -> Path:
     page = Page(Head(answer, (), ensemble.doubts, ""), ensemble.simulated, judged.notices, title, subject="Robustness")
     with writing_folder(folder) as hidden:
         (hidden / "pictures").mkdir()
-        with quiet(("fontTools",), logging.WARNING):  # which tells what it makes of each letter
+        with quiet(("fontTools",), logging.WARNING):  # which logs every letter
             draw_curves(points, title, hidden / "pictures/curves.png")
         draw_strip(*judged.example, grades, config.seed, title, hidden / "pictures/strip.png")
         write_table(hidden / "robustness.csv", as_rows(points))

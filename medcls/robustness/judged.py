@@ -95,7 +95,7 @@ def judge(
 
 
 def _moved_to(root: Path, config: ConfigWithRobustness, ensemble: Ensemble, allowed: set[str]) -> bool:
-    """Whether the runs' own images are no more where they were, and are what lies in ``root``."""
+    """Whether the runs' own images are no longer where they were, but in ``root``."""
     net, cache = ensemble.nets[0], cache_folder(config.data.cache_dir)
     if isinstance(training_images(net, cache, allowed), TrainingImages):
         return False

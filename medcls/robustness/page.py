@@ -60,11 +60,11 @@ def sections_of(points: Sequence[Point], judged: Judged) -> list[Section]:
 
 def _how(points: Sequence[Point], judged: Judged) -> str:
     n_seeds = points[0].of_seeds.n
-    about = "Intervals are about other images, by this very net."
+    about = "Intervals refer to other images, judged by this very net."
     if n_seeds > 1:
         about = (
-            f"Mean over {n_seeds} nets or seeds; intervals of metrics are about other seeds and images, those of "
-            "differences about other images, by these very nets."
+            f"Mean over {n_seeds} nets or seeds; intervals of metrics refer to other seeds and images, those of "
+            "differences to other images, judged by these very nets."
         )
     chosen = " Epochs and thresholds were chosen on these very images, unchanged." if judged.chosen_on else ""
     tests = sum(point.change is not None and math.isfinite(point.change.p) for point in points)

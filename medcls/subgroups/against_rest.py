@@ -1,7 +1,7 @@
 """Whether AUROC in a subgroup differs from that in all other images, with an interval of the difference.
 
 Both are of two independent samples, from the limits of each (MOVER: Zou & Donner, 2008; docs/statistics.md), so that
-they never disagree. Permutation tests were tried: dealing patients anew is exact where subgroup and rest differ in
+they never disagree. Permutation tests were tried: permuting patients is exact where subgroup and rest differ in
 nothing, but finds scores of another shape with the same AUROC different in up to 17 % of data sets; divided by
 DeLong's error (Chung & Romano, 2013; Pauly, Asendorf & Konietschke, 2016), in up to 35 % where few images are
 misplaced. Levels of this test: benchmarks/subgroup_levels.py.

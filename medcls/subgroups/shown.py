@@ -132,5 +132,5 @@ def _remarks(told: Mapping[str, Any]) -> Sequence[str]:
         remarks.append(f"Left out, with fewer than {FEWEST} patients (images where unknown): {', '.join(small)}.")
     if told["left_out"]:
         columns = ", ".join(f"{column} ({why})" for column, why in told["left_out"].items())
-        remarks.append(f"Columns that make no subgroups: {columns}.")
+        remarks.append(f"Columns not used for subgroups: {columns}.")
     return remarks

@@ -57,7 +57,7 @@ def errors(config: ConfigWithErrors, keys: Collection[str]) -> Path:
 def _images(
     config: ConfigWithErrors, ensemble: Ensemble, wanted: Sequence[str], allowed: set[str]
 ) -> Mapping[str, Images]:
-    """Images of these names as the nets took them. Raises UserError where they cannot be had."""
+    """Images of these names as the nets took them. Raises UserError where they are not available."""
     found: dict[str, Images] = {}
     for net in ensemble.nets:
         if missing := {*wanted} - {*found}:
@@ -68,7 +68,7 @@ def _images(
                 sample.name: own.images[i] for i, sample in enumerate(own.table.samples) if sample.name in missing
             }
     if missing := {*wanted} - {*found}:
-        raise UserError(f"run: the runs' data hold no image {min(missing)}, of which predictions.csv tells.")
+        raise UserError(f"run: the runs' data hold no image {min(missing)}, which predictions.csv lists.")
     return found
 
 

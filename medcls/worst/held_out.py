@@ -80,7 +80,9 @@ def _collect(rows: dict[str, tuple[str, int, str]], run: Run, split: str) -> Non
     for name, label, patient in zip(found.names, found.labels, found.patients, strict=True):
         known = rows.setdefault(name, (split, int(label), patient))
         if known[1] != label:
-            raise UserError(f"run: {name} has another label in {run.folder} than in the others. Name runs on one data.")
+            raise UserError(
+                f"run: {name} has another label in {run.folder} than in the others. Name runs on the same data."
+            )
 
 
 def _names(runs: Sequence[Run]) -> tuple[str, ...]:

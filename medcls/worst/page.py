@@ -21,7 +21,7 @@ from medcls.worst.ranked import SURE, Positions
 _COLUMNS = 6  # of tiles
 _DOUBT = (
     "Doubtful by confident learning (Northcutt et al., 2021): another class is as probable as it usually is among "
-    f"images labelled so, or {SURE:g}, where that is less. The nets may be wrong, and not the label: look at them."
+    f"images labelled so, or {SURE:g}, where that is less. The nets may be wrong, not the label: look at the images."
 )
 _NOT_ALL = (
     " Labels of training images cannot be judged by nets that were trained on them, so only held-out images are "
