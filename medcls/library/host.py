@@ -19,7 +19,7 @@ from medcls.process import environment_kept
 _training = threading.Lock()
 _FORMAT = "%(asctime)s %(message)s"  # of train.log, as in conf/hydra/job_logging
 _VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")  # that Lightning sets with the seed
-_LOGGERS = ("pytorch_lightning", "lightning_fabric")  # that a training quietens
+_LOGGERS = ("pytorch_lightning", "lightning_fabric")  # that a training quiets
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def prediction_rows(run: Run) -> list[dict[str, Any]]:
 def read_sweep(folder: Path | str) -> list[dict[str, Any]]:
     """One row per run of a sweep, or of the runs below any folder, by variant, seed and fold.
 
-    Columns: those of results.csv, the varied keys with their values; None where a run has nothing to say. ``run`` is
+    Columns: those of results.csv, the varied keys with their values; None where a run has no value. ``run`` is
     its folder below ``folder``. Raises UserError when there is no run.
 
     >>> import medcls
@@ -86,8 +86,8 @@ def compare_runs(a: Run, b: Run, split: str = "val") -> list[dict[str, Any]]:
     """AUROC and accuracy of two finished runs on the images of a split, and whether they differ.
 
     One row per metric: its value of ``a`` and ``b``, ``difference`` (b - a) with its 95 % interval ``low`` to ``high``,
-    ``p`` after Holm over the rows, the name of the test, and a remark where there is none, and why, or only a part of
-    the images was seen by both.
+    ``p`` after Holm over the rows, the name of the test, and a remark that says why there is none, or that both judged
+    only some of the images.
     Over images, or patients where these are known; what other seeds would have given, two runs cannot tell: sweep over
     at least three seeds for that.
     Raises UserError for runs that cannot be compared.

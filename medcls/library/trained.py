@@ -1,4 +1,4 @@
-"""A trained net put to use: probabilities of arrays and image files, preprocessed as its training images were."""
+"""A trained net applied: probabilities of arrays and image files, preprocessed as its training images were."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Runs handed over: one file from which another machine recomputes their table, and which names nothing of this one."""
+"""Runs packed into one file, from which another machine recomputes their table and which names nothing of this one."""

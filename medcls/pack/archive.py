@@ -139,12 +139,12 @@ def _extract(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder
             to.write(chunk)
             digest.update(chunk)
     if left:
-        raise _refused(path, f"{info.filename!r} has other than the {info.file_size:,} bytes that it declares")
+        raise _refused(path, f"{info.filename!r} does not have the {info.file_size:,} bytes that it declares")
     return digest.hexdigest()
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raise UserError for a checkpoint, itself a zip file, that would be larger unpacked than it is."""
+    """Raise UserError for a checkpoint, itself a zip file, whose content is compressed or larger than the file."""
     try:
         with zipfile.ZipFile(path) as records:
             infos = records.infolist()
@@ -153,7 +153,9 @@ def check_checkpoint(path: Path) -> None:
     if any(info.compress_type != zipfile.ZIP_STORED for info in infos) or (
         sum(info.file_size for info in infos) > path.stat().st_size
     ):
-        raise UserError(f"{path}: not a checkpoint of medcls (it is larger unpacked than it is).")
+        raise UserError(
+            f"{path}: not a checkpoint of medcls (its content is compressed, or larger unpacked than the file)."
+        )
 
 
 def _refused(path: Path, why: str) -> UserError:

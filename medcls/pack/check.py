@@ -25,7 +25,7 @@ from medcls.sweep_report.design import read_sweep
 
 @dataclass(frozen=True)
 class Part:
-    """A run or the report of a sweep: its name in the pack, its numbers, what is to be said of it besides."""
+    """A run or the report of a sweep: its name in the pack, its numbers, a remark on it."""
 
     name: str
     numbers: tuple[Number, ...]
@@ -62,7 +62,7 @@ def checked_run(name: str, run: Run, images: Images | None, allowed: Collection[
     """
     has_net = RunFolder(run.folder).best.is_file()
     if images and not has_net:
-        raise UserError(f"{name}: packed without its nets, which could judge images. Expected no data.root.")
+        raise UserError(f"{name}: packed without its nets, which judging images needs. Expected no data.root.")
     named = code_of_own(run) - set(allowed) if has_net else set[str]()
     if named and images:
         raise UserError(

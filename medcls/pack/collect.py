@@ -1,4 +1,4 @@
-"""What of runs and sweeps goes into a pack, with nothing of this machine in it."""
+"""What goes into a pack from runs and sweeps, with nothing of this machine in it."""
 
 import csv
 import io
@@ -166,7 +166,7 @@ def add_nets(found: Collected, inside: str, run: Run, stripper: Stripper) -> Non
 
 
 def stripped(file: Path, stripper: Stripper, patients: Mapping[str, str]) -> bytes:
-    """Content of a file of a run, written anew."""
+    """Content of a file of a run, rewritten."""
     if file.suffix == ".csv":
         return table(file, stripper, patients)
     if file.suffix == ".yaml":

@@ -107,7 +107,7 @@ def tell_differences(parts: Sequence[Part]) -> None:
     if other:
         lines = listing([f"{part.name}: {one.where}" for part, one in other])
         log.warning(
-            "%d numbers are other ones now than the run has, and medcls verify will say so:\n%s", len(other), lines
+            "%d numbers now differ from those of the run, and medcls verify will report them:\n%s", len(other), lines
         )
 
 
@@ -117,14 +117,16 @@ def is_of_images(number: Number) -> bool:
 
 
 def say_what_is_inside(sources: Sequence[Source], files: int, *, nets: bool, images: bool) -> None:
-    """Say what was packed, and what of patients is in it."""
+    """Say what was packed, and what about patients is in it."""
     runs = sum(len(source.finished) for source in sources)
-    log.info("%d files of %d finished runs, which name nothing of this machine", files, runs)
+    log.info("%d files of %d finished runs, none of which names anything of this machine", files, runs)
     for source in sources:
         if left := [run.name for run in source.runs if not run.done]:
             log.warning("%s: %d runs are not finished and are packed without their nets", source.folder, len(left))
     if not nets:
-        log.info("the nets are left out: the table follows from the predictions, and these from no file of the pack")
+        log.info(
+            "the nets are left out: the table follows from the predictions, but no file of the pack gives these again"
+        )
     if images:
         log.warning("the images are the original files: headers of DICOM and EXIF may name patients")
     log.info("names of images are as they are, patients are numbered: see docs/pack.md before you share it")

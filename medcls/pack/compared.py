@@ -45,7 +45,7 @@ def compared(stored: Any, found: Any, where: str, why: str = "it is not recomput
 
 
 class _Missing:
-    """Stands for what was not recomputed, of which None would be a value."""
+    """Stands for what was not recomputed, since None may be a value."""
 
 
 def is_interval(value: Any) -> bool:

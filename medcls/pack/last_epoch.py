@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def last_predictions(run: Run, allowed: Collection[str], within: float) -> Predictions | None:
-    """Of a finished run whose images are still there, and give the table of its last epoch; else None, and a warning.
+    """Predictions of a finished run whose images are there and give its last epoch's table; else None, and a warning.
 
     None too where the last epoch is the best one. Of a run that was unpacked without its nets: those of its pack.
     """
@@ -39,8 +39,8 @@ def last_predictions(run: Run, allowed: Collection[str], within: float) -> Predi
         table = measured(found, find_nets([run.folder], None, allowed).nets[0].module, ())
         if all(one.why or one.same(max(within, 1e-5)) for one in compared(run.metrics["last"]["val"], table, "")):
             return found
-        why = "its images, or the kind of machine, are others than in training"
-    log.warning("%s: of the last epoch the pack has the net, and no predictions: %s", run.folder, why)
+        why = "its images or the kind of machine are not those of training"
+    log.warning("%s: the pack has the net of the last epoch but not its predictions: %s", run.folder, why)
     return None
 
 

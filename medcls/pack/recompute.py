@@ -39,7 +39,7 @@ FACTS = (
     *("simulated", "notice", "test_validates", "test_is_fold", "data", "model", "classes", "positive"),
     *("positive_guessed", "n_train"),
 )
-NEEDS_IMAGES = "of the last epoch the pack has the net and no predictions; name the images: data.root=..."
+NEEDS_IMAGES = "the pack has the net of the last epoch but not its predictions; name the images: data.root=..."
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def table_of(run: Run, net: Classifier | None, own: Sequence[Metric]) -> dict[st
 
 
 def measured(predictions: Predictions, net: Classifier | None, own: Sequence[Metric]) -> dict[str, Any]:
-    """Metrics with intervals, and the loss where the probabilities say it."""
+    """Metrics with intervals, and the loss where the probabilities determine it."""
     loss = loss_of(predictions, net)
     found = measure(Outcome(predictions, 0.0 if loss is None else loss.value), own)
     return found if loss is not None else {name: value for name, value in found.items() if name != "loss"}
@@ -136,7 +136,11 @@ def within_rounding(number: Number, predictions: Predictions, net: Classifier | 
     """A loss as the same where it is by what single precision leaves open."""
     loss = loss_of(predictions, net)
     if number.why:
-        why = "the loss needs the net, or its own code" if net is None else "rounded probabilities do not say the loss"
+        why = (
+            "the loss needs the net, or its own code"
+            if net is None
+            else "rounded probabilities do not determine the loss"
+        )
         return replace(number, why=why)
     return number if loss is None else replace(number, open=loss.rounding)
 

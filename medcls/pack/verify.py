@@ -1,4 +1,4 @@
-"""Verifying a pack: its names, sizes and checksums, then every number anew, and what came of it in words."""
+"""Verifying a pack: its names, sizes and checksums, then every number recomputed, and the outcome in words."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ FULL = 3  # parts of which each number has its line; of more only those that dif
 
 
 def verify(config: ConfigWithVerify, given: Collection[str]) -> int:
-    """Say of each number whether it is the same anew; returns the exit status, 1 where one is not.
+    """Report of each number whether it is reproduced; returns the exit status, 1 where one is not.
 
     given: keys of the command. Raises UserError for a file that is no pack or was changed, before anything in it is
     used, and for images that are missing.
@@ -54,8 +54,9 @@ def line(number: Number, within: float) -> str:
         return f"same            {number.where}: {shown(number.stored)}" + (
             f"   (off by {number.off:.1g})" * (number.off > 0)
         )
-    how = f"off by {number.off:.2g}" if number.off < float("inf") else "of another kind"
-    return f"DIFFERS         {number.where}: {shown(number.stored)} in the pack, {shown(number.found)} anew   ({how})"
+    how = f"off by {number.off:.2g}" if number.off < float("inf") else "of a different kind"
+    both = f"{shown(number.stored)} in the pack, {shown(number.found)} recomputed"
+    return f"DIFFERS         {number.where}: {both}   ({how})"
 
 
 def count(numbers: Sequence[Number], within: float) -> str:

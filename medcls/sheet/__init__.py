@@ -1,1 +1,1 @@
-"""What finished runs know of the items of reporting checklists, and their model card."""
+"""What finished runs record for the items of reporting checklists, and their model card."""

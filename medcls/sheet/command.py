@@ -57,12 +57,12 @@ def _records(sweep: Sweep, path: Path) -> list[Record]:
     done = [run for run in runs if run.done]
     if not done:
         reason = f" ({runs[0].reason}).\n  Resume it: {RunFolder(path).resume_override}" if len(runs) == 1 else "."
-        raise UserError(f"run: {path} is not finished, and a sheet is of what a finished run leaves{reason}")
+        raise UserError(f"run: {path} is not finished, and a sheet describes finished runs{reason}")
     return [read_record(run, f"{run.name}/" if run.folder != path else "") for run in done]
 
 
 def _with_folders(records: Sequence[Record], config: ConfigWithSheet) -> list[Record]:
-    """The records with the folders that were made with their nets, which all of them then tell of."""
+    """The records with the folders that were made with their nets, on which all of them then report."""
     digests = [digest(record.run) for record in records]
     found: dict[str, Any] = {"external": tuple(read_external(path.expanduser(), digests) for path in config.external)}
     if config.maps:
@@ -76,6 +76,6 @@ def _with_folders(records: Sequence[Record], config: ConfigWithSheet) -> list[Re
 
 def _page(sweep: Sweep, name: str, answer: str, filled: Sequence[Filled]) -> Page:
     open_items = [f"{one.checklist.name} {', '.join(of)}" for one in filled if (of := one.numbers(NOT_RECORDED))]
-    next_step = f"Not recorded, though a run can know it: {'; '.join(open_items)}." if open_items else ""
+    next_step = f"Not recorded, though a run can record it: {'; '.join(open_items)}." if open_items else ""
     head = Head(answer, (), (), next_step)
     return Page(head, sweep.simulated, tuple(sweep.notices), name, subject="Sheet of")

@@ -113,13 +113,13 @@ def partition(record: Record) -> Fact:
 
 
 def disjoint(record: Record) -> Fact | None:
-    """Whether splits share no patients, or only no images; None where nobody looked for copies."""
+    """Whether splits share no patients, or only no images; None where copies were not searched for."""
     if (audit := record.audit) is None:
         return None
     patients, files = record.metrics["n_val_patients"], ["metrics.json"]
     level = "Images: no patient is known." if patients is None else "Patients, as far as they are known."
     leaks = audit["leaks"]
-    left = "left out" if leaks.get("dropped") else "used all the same"
+    left = "left out" if leaks.get("dropped") else "used nonetheless"
     text = (
         f"{level} {len(audit['patients']['in_several_splits'])} patients in several splits, "
         f"{audit['copies']['across_splits']} pairs of copies across splits; {len(leaks['training'])} training images "
@@ -148,7 +148,7 @@ def class_shares(record: Record) -> Fact:
 
 
 def characteristics(record: Record) -> Fact | None:
-    """What the manifest says of the judged images besides, by split."""
+    """What else the manifest says about the judged images, by split."""
     parts = []
     for split, found in record.run.predictions.items():
         if (read := read_columns(record.run.folder, found.names)) is None:

@@ -60,8 +60,8 @@ def overview(filled: Sequence[Filled]) -> Section:
     states = (FILLED, NOT_RECORDED, YOURS)
     rows = tuple((one.checklist.name, *(_listed(one, state) for state in states)) for one in filled)
     note = (
-        "Filled: read from the files that are named; what no file can know of such an item stands beside it. Not "
-        "recorded: a run can know it, this one's files do not say it. TRIPOD+AI has 27 items, 52 with their parts."
+        "Filled: read from the files that are named; what no file can contain stands beside it. Not recorded: a run "
+        "can record it, but this one's files do not contain it. TRIPOD+AI has 27 items, 52 with their parts."
     )
     return Section("At a glance", (Table(("", *states), rows, words=True), Note(note)))
 

@@ -1,4 +1,4 @@
-"""Folders that other commands left, as far as a sheet tells of them, and whether they are of the run's own nets."""
+"""Folders that other commands left, as far as a sheet uses them, and whether they were made with the run's own nets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,13 +108,13 @@ def read_robustness(path: Path, digests: Sequence[str]) -> Robustness:
 
 def _made_by_older(key: str, path: Path, command: str) -> UserError:
     return UserError(
-        f"{key}: {path} does not say of which nets it is; an older medcls made it.\n  Make it again: {command}"
+        f"{key}: {path} does not say with which nets it was made; an older medcls wrote it.\n  Make it again: {command}"
     )
 
 
 def _check_nets(key: str, path: Path, nets: Sequence[str], digests: Sequence[str]) -> None:
     if not nets or not set(nets) <= set(digests):
-        raise UserError(f"{key}: {path} is of other nets than those of run. Name a folder that was made with this run.")
+        raise UserError(f"{key}: {path} was made with other nets than those of run. Name a folder made with this run.")
 
 
 def expected(path: Path, shape: type[Shape]) -> Shape:

@@ -1,4 +1,4 @@
-"""A finished run as its files tell of it, for the items of checklists to be answered from; nothing is computed here."""
+"""A finished run as its files describe it, from which the items of checklists are answered; nothing is computed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,8 +120,8 @@ def read_images(folder: RunFolder) -> Images:
     images = expected(folder.data, Images)
     if "unreadable" not in images:
         raise UserError(
-            f"run: {folder.path} is of a pack, which leaves out what a sheet tells of the images: the audit, and files "
-            "that could not be read.\n  Make the sheet of the run that was packed."
+            f"run: {folder.path} was unpacked from a pack, which leaves out what a sheet says about the images: the "
+            "audit, and files that could not be read.\n  Make the sheet of the run that was packed."
         )
     return images
 

@@ -1,4 +1,4 @@
-"""What a run's files say of what its net is worth."""
+"""What a run's files say about the performance of its net."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -47,9 +47,9 @@ def uncertainty(record: Record) -> Fact | None:
     patients = record.run.predictions[record.judged].n_patients
     about = "other patients, with all their images," if patients else "other images"
     text = (
-        f"{LEVEL:.0%} intervals about {about} drawn like these: score limits, for shares Wilson's (1927) or mid-p's, "
-        "for AUROC on the variance of DeLong et al. (1988), with patients Obuchowski's (1997); the predictions give "
-        "them again. One net: nothing is said of other seeds."
+        f"{LEVEL:.0%} intervals for {about} drawn like these: score limits, for shares Wilson's (1927) or mid-p's, for "
+        "AUROC with the variance of DeLong et al. (1988), with patients Obuchowski's (1997); the predictions reproduce "
+        "them. One net: they do not cover other seeds."
     )
     return record.fact(text, "metrics.json", "predictions.csv")
 
@@ -137,8 +137,8 @@ def recalibration(record: Record) -> Fact | None:
         return record.fact(f"No temperature could be fitted: {found.why}.", "decision.json")
     limits = "" if found.low is None else f" [{found.low:.3g}, {found.high:.3g}]"
     text = (
-        f"Temperature {found.value:.3g}{limits}, fitted on {decision.chosen_on}: their loss would be {found.nll:.4f} "
-        f"in place of {found.nll_before:.4f}. No metric of this run uses it."
+        f"Temperature {found.value:.3g}{limits}, fitted on {decision.chosen_on}: with it their loss is {found.nll:.4f} "
+        f"instead of {found.nll_before:.4f}. No metric of this run uses it."
     )
     return record.fact(text, "decision.json")
 
@@ -200,7 +200,7 @@ def _doubts(record: Record) -> Iterator[str]:
     if metrics.get("notice"):
         yield f"{metrics['notice']}."
     if metrics.get("says_nothing"):
-        yield f"At the more probable class this net {metrics['says_nothing']}."
+        yield f"Where the more probable class is chosen, this net {metrics['says_nothing']}."
     yield f"One net of one seed ({record.config['seed']}): another seed would give another net."
     if record.judged == "val":
         yield "No test images: the epoch was chosen on the images that metrics are computed on."

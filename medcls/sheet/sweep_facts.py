@@ -49,7 +49,7 @@ def selection(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Fact:
 
 
 def ensembling(sweep: Sweep) -> Fact:
-    """That nets do not judge together."""
+    """That nets are not used as an ensemble."""
     return Fact(f"None: metrics are means over {sweep.replications}, each net alone.", ("*/checkpoints/best.ckpt",))
 
 

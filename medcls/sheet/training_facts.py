@@ -21,7 +21,7 @@ def technology(record: Record) -> Fact:
 def predictors(record: Record) -> Fact:
     """What the net is given."""
     height, width, channels = record.images["shape"]
-    text = f"The {width} x {height} x {channels} pixels of one image, and nothing else of the patient."
+    text = f"The {width} x {height} x {channels} pixels of one image, and nothing else about the patient."
     return record.fact(text, "data.json")
 
 
@@ -57,7 +57,7 @@ def hardware(record: Record) -> Fact:
 
 
 def initialisation(record: Record) -> Fact:
-    """Where weights start from."""
+    """How weights are initialized."""
     model = record.config["model"]
     files = ["config.yaml"]
     if model["family"] in ("torchvision", "frozen"):
@@ -70,10 +70,10 @@ def initialisation(record: Record) -> Fact:
             how = f"from torchvision's weights {model['weights']}"
         how += ", and only the head is trained" if model["family"] == "frozen" else ""
     elif model["family"] == "own":
-        how = f"as {model['_target_']} starts them"
+        how = f"as {model['_target_']} initializes them"
     else:
         how = f"at random ({model['init']}), biases at zero" if model["init"] == "glorot" else "as PyTorch draws them"
-    return record.fact(f"Weights start {how}.", *files)
+    return record.fact(f"Weights are initialized {how}.", *files)
 
 
 def training(record: Record) -> Fact:
@@ -107,10 +107,12 @@ def augmentation(record: Record) -> Fact:
 
 
 def imbalance(record: Record) -> Fact:
-    """Whether classes are weighted."""
+    """Whether the loss weights classes."""
     weights = record.config["loss"]["class_weights"]
-    text = "The loss weighs all images alike" if weights is None else f"The loss weighs classes: {in_grammar(weights)}"
-    return record.fact(f"{text}; none is drawn more often than another.", "config.yaml")
+    text = (
+        "The loss weights all images equally" if weights is None else f"The loss weights classes: {in_grammar(weights)}"
+    )
+    return record.fact(f"{text}; no image is drawn more often than another.", "config.yaml")
 
 
 def selection(record: Record) -> Fact:
@@ -126,7 +128,7 @@ def selection(record: Record) -> Fact:
 
 
 def ensembling(record: Record) -> Fact:
-    """Whether nets judge together."""
+    """Whether nets are used as an ensemble."""
     text = "None: all metrics are of one net, checkpoints/best.ckpt."
     together = [f"{one.name}: {one.n_nets} nets, by their mean" for one in record.external if one.n_nets > 1]
     return record.fact(" ".join([text, *together]), "checkpoints/best.ckpt")
