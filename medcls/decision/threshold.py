@@ -40,7 +40,7 @@ class Threshold:
         """The class (N,) of images with probabilities (N, C)."""
         if self.value is None:
             return np.asarray(probabilities.argmax(axis=1), np.int64)
-        # Compared in single precision, a threshold between two neighbouring probabilities would be rounded to one.
+        # Compared in single precision, a threshold between two neighboring probabilities would be rounded to one.
         own = probabilities[:, positive].astype(np.float64)
         return np.where(own >= self.value, positive, 1 - positive).astype(np.int64)
 

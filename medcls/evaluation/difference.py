@@ -138,7 +138,7 @@ class PairedShares:
         )
 
     def _score(self, difference: float) -> float:
-        """Standardised distance of the estimate from a true ``difference``, falling in it."""
+        """Standardized distance of the estimate from a true ``difference``, falling in it."""
         distance = self.only_b - self.only_a - self.n * difference
         if distance == 0:
             return 0.0

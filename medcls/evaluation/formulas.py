@@ -32,7 +32,7 @@ def accuracy(labels: Array, probabilities: Array, positive: int) -> float:
 
 
 def balanced_accuracy(labels: Array, probabilities: Array, positive: int) -> float:
-    """Mean over all classes of the share of their images that is recognised."""
+    """Mean over all classes of the share of their images that is recognized."""
     return float(_recall(labels, probabilities).mean())
 
 
@@ -43,7 +43,7 @@ def auroc(labels: Array, probabilities: Array, positive: int) -> float:
 
 
 def sensitivity(labels: Array, probabilities: Array, positive: int) -> float:
-    """Share of a class's images that is recognised."""
+    """Share of a class's images that is recognized."""
     return float(over_classes(_recall(labels, probabilities), positive))
 
 

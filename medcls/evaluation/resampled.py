@@ -38,7 +38,7 @@ class Resamples:
 
     @cached_property
     def hits(self) -> Float:
-        """Number of images (R, C) of each class that are recognised."""
+        """Number of images (R, C) of each class that are recognized."""
         return self._drawn(self.labels, self.guesses == self.labels)
 
     @cached_property
@@ -59,18 +59,18 @@ class Resamples:
 
     @property
     def recall(self) -> Float:
-        """Share (R, C) of each class's images that is recognised; NaN for a class without images."""
+        """Share (R, C) of each class's images that is recognized; NaN for a class without images."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.hits / self.true)
 
 
 def accuracy(drawn: Resamples) -> Float:
-    """Share of images that are recognised."""
+    """Share of images that are recognized."""
     return np.asarray(drawn.hits.sum(axis=1) / drawn.true.sum(axis=1))
 
 
 def balanced_accuracy(drawn: Resamples) -> Float:
-    """Mean over all classes of the share that is recognised."""
+    """Mean over all classes of the share that is recognized."""
     return np.asarray(drawn.recall.mean(axis=1))
 
 
@@ -82,7 +82,7 @@ def auroc(drawn: Resamples) -> Float:
 
 
 def sensitivity(drawn: Resamples) -> Float:
-    """Share of a class's images that is recognised."""
+    """Share of a class's images that is recognized."""
     return over_classes(drawn.recall, drawn.positive)
 
 

@@ -1,6 +1,6 @@
 """The difference between variants that were each trained with several seeds, both seeds and images being samples.
 
-Obuchowski & Rockette (1995) analyse readers who read cases; here seeds are the readers and images the cases, so that
+Obuchowski & Rockette (1995) analyze readers who read cases; here seeds are the readers and images the cases, so that
 an interval is about other seeds and other images of the same kind. The readers are nested in the tests (Hillis, 2014):
 a reader is the same person under both tests, but seed 0 of one variant has no more to do with seed 0 of another than
 with its seed 1. Of 1,000 simulated pairs of identical variants with three seeds, and with two, 8 and 12 % were declared

@@ -30,7 +30,7 @@ def measure_accuracy(
 def measure_sensitivity(
     predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
 ) -> Measured:
-    """Share of a class's images that is recognised, the mean over ``classes``."""
+    """Share of a class's images that is recognized, the mean over ``classes``."""
     units = units or Units.of(predictions)
     labels, predicted = predictions.labels, units.predicted
     return _mean(units, [(labels == k, predicted == k) for k in _classes(predictions, classes)])
@@ -48,7 +48,7 @@ def measure_specificity(
 def measure_balanced_accuracy(
     predictions: Predictions, classes: Sequence[int] | None = None, units: Units | None = None
 ) -> Measured:
-    """Mean over all classes of the share that is recognised."""
+    """Mean over all classes of the share that is recognized."""
     return measure_sensitivity(predictions, range(predictions.probabilities.shape[1]), units)
 
 

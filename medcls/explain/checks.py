@@ -81,7 +81,7 @@ def check_labels(maps: Maps, images: Images, method: str, other: nn.Module, lear
     maps, images = maps[:_MOST], images[:_MOST]
     alike = float(np.median(similarity(maps, draw_maps(other, images, method))))
     text = (
-        f"trained on shuffled labels, of which it learnt {learnt:.0%}, such a net has maps that correlate {alike:.2f} "
+        f"trained on shuffled labels, of which it learned {learnt:.0%}, such a net has maps that correlate {alike:.2f} "
         f"with these (below {ALIKE} expected)"
     )
     return Check("labels", text, alike >= ALIKE)
@@ -117,7 +117,7 @@ def _above(values: NDArray[np.float64]) -> bool:
 
 
 def _agreement(nets: Sequence[nn.Module], maps: Sequence[Maps], images: Images, method: str, seed: int) -> Check:
-    """Whether nets of several seeds look at the same, more than at what such nets look at without having learnt."""
+    """Whether nets of several seeds look at the same, more than at what such nets look at without having learned."""
     pairs = [(i, j) for i in range(len(nets)) for j in range(i)]
     among = np.mean([similarity(maps[i], maps[j]) for i, j in pairs], axis=0)
     unlearnt = []

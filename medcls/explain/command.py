@@ -33,7 +33,7 @@ from medcls.training.device import use_device
 log = logging.getLogger(__name__)
 
 STAMP = "SAYS NOTHING ABOUT THIS NET"
-_HEAT = 0.5  # largest share of the colour in an overlay
+_HEAT = 0.5  # largest share of the color in an overlay
 _COLUMNS = 4
 
 
@@ -184,7 +184,7 @@ def _chosen(ensemble: Ensemble, images: Images) -> list[tuple[str, float]]:
 
 
 def overlaid(image: Images, of: Maps) -> Images:
-    """The image (H, W, C) in RGB below its map (H, W) in colour, which is as strong as the map is high."""
+    """The image (H, W, C) in RGB below its map (H, W) in color, which is as strong as the map is high."""
     share = of / of.max() if of.max() > 0 else of
     heat: NDArray[Any] = matplotlib.colormaps["inferno"](share)[..., :3] * 255
     weight = (_HEAT * share)[..., None] + 0.15

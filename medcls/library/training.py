@@ -36,7 +36,7 @@ def build_net(config: Config, n_outputs: int) -> nn.Module:
 
 
 def build_classifier(config: Config, images: ImageSet) -> Classifier:
-    """The LightningModule that ``train`` would begin with: net, loss, optimiser and schedule for these images.
+    """The LightningModule that ``train`` would begin with: net, loss, optimizer and schedule for these images.
 
     Its initial weights are drawn from ``config.seed``. It maps images (N, image_size, image_size, channels) of uint8
     to logits. Raises UserError where the configuration does not fit the images.

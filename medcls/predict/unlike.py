@@ -20,7 +20,7 @@ _FRAME = 16  # the outermost 1 / _FRAME on each side is the frame
 
 
 def pixel_statistics(image: NDArray[np.uint8]) -> Features:
-    """Statistics (F,) of an image (H, W, C) of uint8: level, contrast, tails, saturation, detail, frame, colours."""
+    """Statistics (F,) of an image (H, W, C) of uint8: level, contrast, tails, saturation, detail, frame, colors."""
     planes = [image[..., i].astype(np.int16) for i in range(image.shape[2])]
     gray: NDArray[np.int16] = np.stack(planes).sum(axis=0, dtype=np.int16) // len(planes)
     counts = np.bincount(gray.reshape(-1), minlength=256) / gray.size  # all that follows from levels is quick from here

@@ -78,7 +78,7 @@ def blurred(image: Pixels, sigma: float) -> Pixels:
 
 
 def compressed(image: Pixels, quality: int) -> Pixels:
-    """What is left after JPEG of ``quality``, colours at half the resolution, as Pillow writes and reads it."""
+    """What is left after JPEG of ``quality``, colors at half the resolution, as Pillow writes and reads it."""
     content = BytesIO()
     Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(content, "JPEG", quality=quality)
     with Image.open(content) as found:

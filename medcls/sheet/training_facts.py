@@ -77,7 +77,7 @@ def initialisation(record: Record) -> Fact:
 
 
 def training(record: Record) -> Fact:
-    """Optimiser, schedule, loss, batches, epochs, when it stops."""
+    """Optimizer, schedule, loss, batches, epochs, when it stops."""
     config = record.config
     two, name = len(record.metrics["classes"]) == 2, config["loss"]["name"]
     known = {"default": "binary cross-entropy" if two else "cross-entropy"}
@@ -90,7 +90,7 @@ def training(record: Record) -> Fact:
         else f"early stopping after {patience} epochs without a lower validation loss"
     )
     text = (
-        f"Optimiser {part(config['optimizer'])}; learning rate {config['lr']:g}; schedule {part(config['scheduler'])}; "
+        f"Optimizer {part(config['optimizer'])}; learning rate {config['lr']:g}; schedule {part(config['scheduler'])}; "
         f"loss {loss}; batches of {config['batch_size']}; {len(record.run.history)} of at most "
         f"{config['epochs']} epochs, {stop}. Hyperparameters as configured: this run searched none."
     )

@@ -12,7 +12,7 @@ tune_process()  # before PyTorch is loaded
 import_lightning()
 
 import PIL.JpegImagePlugin  # noqa: E402, F401
-import torch._dynamo  # noqa: E402  which every optimiser imports
+import torch._dynamo  # noqa: E402  which every optimizer imports
 import torch.utils.tensorboard  # noqa: E402, F401
 
 import medcls.evaluation.constant  # noqa: E402

@@ -29,7 +29,7 @@ def hparams(config: Config, title: str) -> dict[str, Value]:
     """Every knob by the name of its key, and the choice of every group by the group's; ``title``: of the data.
 
     Keys and their types are the same for all runs: TensorBoard leaves a run out of its parallel coordinates that lacks
-    a key, and reads a column of numbers and text as text. So a key that the chosen net or optimiser lacks is 0, false
+    a key, and reads a column of numbers and text as text. So a key that the chosen net or optimizer lacks is 0, false
     or "-", and one that may be null is always text.
     """
     plain = config.plain()
