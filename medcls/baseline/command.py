@@ -128,7 +128,7 @@ class Fitting:
 
 
 def fitted(name: str, images: ImageSet, split: str, names: Sequence[str]) -> Fitted:
-    """What a regression on the features ``name``, fitted to training images, says of the images that the net judged."""
+    """Predictions of a regression on the features ``name``, fitted to training images, on the images the net judged."""
     began = time.monotonic()
     samples = images.table.samples
     at = {sample.name: i for i, sample in enumerate(samples) if sample.split == split}
@@ -155,7 +155,7 @@ def judged(sweep: Sweep, variant: str, split: str, fitting: Fitting) -> Judged:
 
 
 def saying(run: Run, split: str, probabilities: NDArray[np.float64]) -> Run:
-    """The run as if its net had said something else."""
+    """The run as if its net had predicted something else."""
     return replace(run, predictions={split: replace(run.predictions[split], probabilities=probabilities)})
 
 

@@ -37,7 +37,7 @@ def fit(features: Features, labels: NDArray[np.int64], groups: Sequence[str]) ->
         parts = [] if folds < 2 else _parts(folds, labels, patient)
         if len(parts) < 2:
             return model.fit(features, labels)
-        # A part to judge may lack a class: the scorer is told of all that there are.
+        # A part to judge may lack a class: the scorer gets all that there are.
         loss = make_scorer(log_loss, response_method="predict_proba", greater_is_better=False, labels=np.unique(labels))
         search = GridSearchCV(model, {"logisticregression__C": STRENGTHS}, scoring=loss, cv=parts)
         return search.fit(features, labels).best_estimator_

@@ -1,1 +1,1 @@
-"""From probabilities to decisions: a threshold and a temperature fixed on validation images, and their worth."""
+"""From probabilities to decisions: a threshold and a temperature fixed on validation images, and how well they do."""

@@ -1,4 +1,4 @@
-"""What decisions are worth: the metrics at a threshold, and the predictive values at a stated prevalence."""
+"""How good decisions are: the metrics at a threshold, and the predictive values at a stated prevalence."""
 
 import math
 

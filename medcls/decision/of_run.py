@@ -36,6 +36,6 @@ def rule_of_run(run: Run) -> ThresholdConfig:
 
 
 def decision_of(run: Run) -> Decision:
-    """Content of decision.json; of a run older than that file, the same anew from its validation predictions."""
+    """Content of decision.json; of a run older than that file, the same computed from its validation predictions."""
     stored = read_decision(RunFolder(run.folder).decision)
     return stored or decide_on(run.predictions["val"], rule_of_run(run), validation_images(run.metrics))

@@ -1,4 +1,4 @@
-"""decision.json: what a run fixes on its validation images for all others, and what it is worth there and in test."""
+"""decision.json: what a run fixes on its validation images for all others, and how well it does there and in test."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -32,7 +32,7 @@ def score_limits(
 
     An error at the estimate would be far too small where nearly all images are told apart. score: at a value, that of
     each image (N,), whose sum falls with it, and what is expected of this sum: variance (the information) and third
-    cumulant; bounds: beyond which no limit is looked for. Where the sum is skewed, as by a few misplaced images, the
+    cumulant; bounds: beyond which no limit is sought. Where the sum is skewed, as by a few misplaced images, the
     quantile of its long side is moved by it (Cornish and Fisher, 1938).
     The variance over patients, relative to the information, is taken at the estimate, and drawn to that of images which
     are alike within patients where few are ``doubtful``, a number of images.

@@ -93,7 +93,7 @@ def _area(fold: Mask, is_class: Mask, score: NDArray[np.floating], units: Units)
 
 
 def _variation(areas: Sequence[_Area], value: float, influence: Float, known: float, clustered: bool) -> AreaVariation:
-    """The mean of areas, its model inflated by what influences say of the variance, as far as they are ``known``."""
+    """The mean of areas, its model inflated by what influences say about the variance, as far as they are ``known``."""
     m, n = np.array([area.images for area in areas], float).T
     prior = 1.0
     if clustered:

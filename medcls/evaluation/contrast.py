@@ -91,7 +91,7 @@ class Contrast:
         return np.asarray(mixed)
 
     def estimate(self) -> Estimate:
-        """The more cautious of two: what seeds and influences say of the error, and the limits of each net."""
+        """The more cautious of two: what seeds and influences say about the error, and the limits of each net."""
         variations = [one.variation for one in self.nets if one.variation is not None]
         recovered = Recovered(self.weights, self.values, variations, self.correlation)
         return Widest((recovered, self._normal()))

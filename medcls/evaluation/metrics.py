@@ -28,7 +28,7 @@ class Metric:
 
     name: its key in files; title: as shown. formula: of labels (N,), probabilities (N, C) and the positive class.
     resampled: its form for many resamples at once. measure: the same with influences and intervals; the user's own have
-    none, and a bootstrap in its place. alike: correlations (J, J) of nets on the same images, told from their ranks
+    none, and a bootstrap in its place. alike: correlations (J, J) of nets on the same images, from their ranks
     where none is misplaced. test: name of the comparison of single runs. compared: between variants, by default.
     per_class: shown for each class where there are more than two. in_report: a column of the report of a sweep;
     in_hparams: a column of TensorBoard's HPARAMS. names_positive: the closing table names the positive class with it.
@@ -106,7 +106,7 @@ COMPARED = tuple(metric for metric in reversed(_RECORDS) if metric.compared)
 
 
 def title_of(name: str) -> str:
-    """Title of a metric by name, also of one of the user's own, of which only a run's files are at hand."""
+    """Title of a metric by name, also of one of the user's own, of which only a run's files are available."""
     return METRICS[name].title if name in METRICS else name.replace("_", " ")
 
 

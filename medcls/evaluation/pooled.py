@@ -11,7 +11,7 @@ from medcls.runs.predictions import Predictions
 
 @dataclass(frozen=True)
 class CrossValidated(Predictions):
-    """What the nets of all folds say of the images that each was validated on; folds: number of each image's (N,).
+    """Predictions of the nets of all folds on the images that each was validated on; folds: each image's number (N,).
 
     Metrics of it are means over folds, each measured within itself: a pooled AUROC would compare images that
     different nets judged, and nets that are scaled differently lower it (Airola et al., 2011,

@@ -1,4 +1,4 @@
-"""What the net of a checkpoint says of a split's images."""
+"""Predictions of a checkpoint's net on the images of a split."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""metrics.json of a run: what its checkpoints are worth."""
+"""metrics.json of a run: the performance of its checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -47,7 +47,7 @@ def similarity(one: Maps, other: Maps) -> NDArray[np.float64]:
 def shuffled_layer_by_layer(net: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
     """The net with the weights of more and more layers shuffled, from the logits down (Adebayo et al., 2018).
 
-    Shuffled, not drawn anew, so that any net of anybody's keeps the scale of its weights.
+    Shuffled, not redrawn, so that any net keeps the scale of its weights.
     """
     net, rng = deepcopy(net), torch.Generator().manual_seed(seed)
     layers = [(name, module) for name, module in net.named_modules() if [*module.parameters(recurse=False)]]

@@ -1,4 +1,4 @@
-"""Explaining from the nets and images to the folder: maps, their checks, and a page that says what they are worth."""
+"""Explaining from the nets and images to the folder: maps, their checks, and a page that says whether to trust them."""
 
 import logging
 from collections.abc import Sequence

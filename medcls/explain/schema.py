@@ -12,7 +12,7 @@ _TAKEN = ("run", "variant", "output", "explain", "data", "allow", "trainer.accel
 class ExplainConfig(Section):
     """method: how maps are made; images: how many are shown at most, evenly spaced over all.
 
-    retrain: whether to train the net anew, on shuffled labels, as a check.
+    retrain: whether to retrain the net on shuffled labels, as a check.
     """
 
     method: Literal["hires_cam", "grad_cam", "integrated_gradients"]

@@ -47,7 +47,7 @@ def images_to_compare(ensemble: Ensemble, max_pixels: int) -> Images:
 
 
 def expected(ensemble: Ensemble, how: Deciding, graph: Graph, pixels: NDArray[np.uint8]) -> Outputs:
-    """What medcls itself says of the images, by name of the output."""
+    """What medcls itself computes for the images, by name of the output."""
     with torch.inference_mode():
         each = [probabilities(net.module(torch.from_numpy(pixels)), net.module.loss) for net in ensemble.nets]
     mean = mean_and_spread(torch.stack(each).numpy())[0]

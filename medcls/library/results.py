@@ -1,4 +1,4 @@
-"""What runs and sweeps have left, as plain lists and mappings; ``pandas.DataFrame(rows)`` takes each table as it is."""
+"""Results of runs and sweeps as plain lists and mappings; ``pandas.DataFrame(rows)`` takes each table as it is."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Images of a pack judged again by its nets, beside what predictions.csv says of them."""
+"""Images of a pack judged again by its nets, beside what predictions.csv says about them."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""An opened pack, checked: every number of its runs beside the same anew."""
+"""An opened pack, checked: every number of its runs beside the same recomputed."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -35,7 +35,7 @@ _NAMED_AS_WHOLE = ("environment.json", "status.json")  # a command line and a re
 
 
 class _Data(TypedDict):
-    """What a pack takes of data.json that is not as it is there."""
+    """What a pack takes from data.json in changed form."""
 
     audit: NotRequired[OfFiles | None]
 

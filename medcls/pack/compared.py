@@ -10,7 +10,7 @@ OF_INTERVAL = ("value", "low", "high")
 
 @dataclass(frozen=True)
 class Number:
-    """A number, or an interval, of the pack; found: the same anew; off: how far apart they are, absolute.
+    """A number, or an interval, of the pack; found: the same recomputed; off: how far apart they are, absolute.
 
     open: how far apart they may be, since what ``found`` follows from is rounded. why: in words why there is none; then
     it is neither the same nor another.

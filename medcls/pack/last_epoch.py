@@ -1,4 +1,4 @@
-"""What the net of a run's last epoch says of the validation images, which a run keeps of the best epoch alone."""
+"""Predictions of the net of a run's last epoch on validation images; a run keeps only those of the best epoch."""
 
 import logging
 from collections.abc import Collection

@@ -10,7 +10,7 @@ MANIFEST = "manifest.json"
 OF_RUN = (
     *("config.yaml", "environment.json", "data.json", "status.json", "history.csv", "metrics.json", "decision.json"),
     "predictions.csv",
-    "shared.json",  # of a study's run: whose run it goes on from
+    "shared.json",  # of a study's run: which run it continues
 )
 LAST = "last_predictions.csv"  # of the last epoch, where it is not the best one
 CHECKPOINTS = ("checkpoints/best.ckpt", "checkpoints/last.ckpt")

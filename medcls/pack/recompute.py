@@ -1,4 +1,4 @@
-"""What metrics.json and decision.json of a run say, anew from its predictions and its history."""
+"""What metrics.json and decision.json of a run say, recomputed from its predictions and its history."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from medcls.training.classifier import Classifier
 
 ROUNDING = 2.0**-23  # of a probability in single precision, relative to 1
 _FAR = 1e-3  # from which on a loss is not known from rounded probabilities
-# What metrics.json says of the run beside what its predictions say.
+# What metrics.json says about the run beyond what its predictions say.
 FACTS = (
     *("simulated", "notice", "test_validates", "test_is_fold", "data", "model", "classes", "positive"),
     *("positive_guessed", "n_train"),
@@ -157,7 +157,7 @@ def of_other_ties(predictions: Predictions | None) -> float:
 
 
 def decision_numbers(run: Run) -> Iterator[Number]:
-    """Threshold and temperature, and what they are worth; none of an older run without decision.json."""
+    """Threshold and temperature, and how well they do; none of an older run without decision.json."""
     if not (file := RunFolder(run.folder).decision).is_file():
         return
     stored = read_json(file, dict[str, Any])

@@ -19,7 +19,7 @@ _WITHIN = re.compile(
     r"(?<![\w.:/\\~-])(?:(?:file://)?(?:~[\w.-]*)?(?:/[^\s/'\",;:()\[\]{}<>=|]+){2,}/?|[A-Za-z]:[\\/][^\s'\",;]+)"
 )
 _SETTINGS = re.compile(r", [\w.]+=")  # the name of a variant
-_LONG = 6  # bytes from which on a name is looked for among tensors and pixels, where shorter ones stand by chance
+_LONG = 6  # bytes from which on a name is searched for among tensors and pixels, where shorter ones occur by chance
 
 
 class Machine:
@@ -53,7 +53,7 @@ class Machine:
         return found[0] if found else ""
 
     def found_among(self, content: bytes) -> str:
-        """The same of bytes that are no text, among which short names stand by chance."""
+        """The same of bytes that are no text, among which short names occur by chance."""
         long = (name for name in (*self.paths, *self.names) if len(name.encode()) >= _LONG)
         return next((name for name in long if name.encode() in content), "")
 

@@ -75,7 +75,7 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
 def judged_so_far_and_now(
     folder: PredictFolder, inputs: Inputs, ensemble: Ensemble, settings: Mapping[str, int], config: ConfigWithPredict
 ) -> Judged:
-    """What the nets say of all images, of which an earlier start may have judged some."""
+    """Predictions of the nets on all images, some of which an earlier start may have judged."""
     folder.parts.mkdir(exist_ok=True)
     device = device_of(config.trainer.accelerator)
     try:
@@ -147,7 +147,7 @@ def finish(
 
 
 def tell_end(folder: PredictFolder, summary: Mapping[str, Any]) -> None:
-    """Say how many images were judged, what the nets are worth on them, and where the folder is."""
+    """Say how many images were judged, how well the nets do on them, and where the folder is."""
     if folder.metrics.is_file():
         metrics = read_json(folder.metrics, dict[str, Any])
         print_side_by_side(metrics)

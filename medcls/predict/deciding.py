@@ -1,4 +1,4 @@
-"""What nets fixed on their validation images, put to use: the threshold, the temperature, the class of each image."""
+"""What nets fixed on their validation images, applied: the threshold, the temperature, the class of each image."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -63,7 +63,7 @@ class Deciding:
         return float(self.shown(pair)[self.positive])
 
     def described(self) -> dict[str, Any]:
-        """What metrics.json says of it."""
+        """What metrics.json says about it."""
         return {
             "threshold": self.shown_threshold,
             "rule": self.threshold.rule,
@@ -77,7 +77,7 @@ class Deciding:
 def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str], calibrate: bool) -> Deciding:
     """What the command's rule, else that of the runs, gives on the runs' validation images; stored by a single run.
 
-    given: keys of the command. Raises UserError where a rule or a temperature cannot be had.
+    given: keys of the command. Raises UserError where no threshold or temperature can be determined.
     """
     check_classes(command, ensemble.classes, trained=True)
     check_given(command, given)
@@ -174,7 +174,7 @@ def common_rule(runs: Sequence[Run], command: ThresholdConfig) -> ThresholdConfi
 
 
 def validation_of(runs: Sequence[Run]) -> Predictions:
-    """What the runs say of their validation images: of each the mean of the nets that it was a validation image of.
+    """Predictions of the runs on their validation images: for each the mean of the nets that validated on it.
 
     So no net judges an image that it was trained on, whether runs have the same images or each a fold's.
     Raises UserError for runs on different images.

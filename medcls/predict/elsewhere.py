@@ -28,7 +28,7 @@ def compared(
 ) -> dict[str, Any]:
     """Content of metrics.json: every metric with its interval, on the external images and on the nets' own.
 
-    own: metrics of the user's own; further: name -> what other columns say of an external image. Raises UserError where
+    own: metrics of the user's own; further: name -> other columns of an external image. Raises UserError where
     a metric fails.
     """
     inside, why = internal(ensemble)
@@ -55,7 +55,7 @@ def compared(
 def measured(
     predictions: Predictions, images: str, own: Sequence[Metric], how: Deciding
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of some images: metrics with intervals, and what probabilities and decisions are worth beyond these.
+    """Of some images: metrics with intervals, and how good probabilities and decisions are beyond these.
 
     With the metrics how many images there are, of how many patients (None where unknown).
     """

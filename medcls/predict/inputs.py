@@ -37,7 +37,7 @@ class Inputs:
     """Files ``root/name`` in a fixed order; labels (N,): indices of the nets' classes, None where unknown.
 
     groups: patient of each, "" where unknown; title: what reports call the images; further: name -> what other columns
-    of a list say of it.
+    of a list say about it.
     """
 
     root: Path

@@ -41,7 +41,7 @@ class Look(NamedTuple):
 
 @dataclass(frozen=True)
 class Judged:
-    """What K nets say of N files: probabilities (K, N, C) float32, statistics (N, F), both NaN where unreadable.
+    """Predictions of K nets on N files: probabilities (K, N, C) float32, statistics (N, F), both NaN where unreadable.
 
     reasons: why a file cannot be read, "" where it can.
     """
@@ -99,7 +99,7 @@ def look(path: Path, how: Preprocessing, max_pixels: int) -> Look:
 def judge_files(
     ensemble: Ensemble, paths: Sequence[Path], parts: Path, *, batch_size: int, max_pixels: int, device: torch.device
 ) -> Judged:
-    """What the nets say of all files, in batches of ``batch_size`` readable ones.
+    """Predictions of the nets on all files, in batches of ``batch_size`` readable ones.
 
     parts: a folder that keeps what is done, for a start after an interruption; what it holds must be of the same nets
     and files.

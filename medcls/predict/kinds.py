@@ -62,7 +62,7 @@ class Trained:
 
 
 def trained_kinds(files: Mapping[str, Any] | None, dicom_files: Sequence[Path]) -> Trained:
-    """Kinds of training files; files: what the audit in data.json says of them; dicom_files: some, where reachable."""
+    """Kinds of training files; files: from the audit in data.json; dicom_files: some, where reachable."""
     formats, modes = ((files or {}).get(part) or {} for part in ("formats", "modes"))
     return Trained(
         frozenset(name == "DICOM" for name in formats if name),

@@ -56,7 +56,7 @@ class Net:
 
     @property
     def images(self) -> dict[str, Any]:
-        """What data.json of its run says of the images; empty where there is none that can be read."""
+        """What data.json of its run says about the images; empty where there is none that can be read."""
         return {} if self.run is None else self.run.images
 
     @property
@@ -89,7 +89,7 @@ class Ensemble:
 
     @property
     def unjudged(self) -> str:
-        """Why predictions of a net are not at hand; "" where those of all are."""
+        """Why predictions of a net are not available; "" where those of all are."""
         return next(filter(None, (net.unjudged for net in self.nets)), "")
 
     @property

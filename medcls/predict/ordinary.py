@@ -61,7 +61,7 @@ class Ordinary:
 
 
 def ordinary(judged: Judged, ensemble: Ensemble, trained: TrainingImages | str) -> Ordinary:
-    """Distances and remarks of readable images; trained: images of the first net, or why they cannot be had."""
+    """Distances and remarks of readable images; trained: images of the first net, or why they are not available."""
     files = _audited_files(ensemble.nets[0])
     dicom = []
     if not isinstance(trained, str) and trained.images.table.root is not None:
@@ -80,7 +80,7 @@ def ordinary(judged: Judged, ensemble: Ensemble, trained: TrainingImages | str) 
 
 
 def _audited_files(net: Net) -> Files | None:
-    """What the audit in data.json of the net's run says of its files; None where it says nothing that can be read."""
+    """What the audit in data.json of the net's run says about its files; None where nothing can be read."""
     audit = net.images.get("audit")
     if net.run is None or not audit:
         return None

@@ -1,4 +1,4 @@
-"""A page on nets elsewhere: what they are worth on their own images and on others, side by side."""
+"""A page on nets elsewhere: their performance on their own images and on others, side by side."""
 
 import math
 import os

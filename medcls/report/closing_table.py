@@ -17,7 +17,7 @@ CLASS_COLUMNS = ("auroc", "sensitivity")  # more do not fit 80 columns; metrics.
 
 
 def print_closing_table(metrics: Mapping[str, Any], folder: Path) -> None:
-    """Print the metrics of metrics.json with their intervals, what they are worth, and the run's folder.
+    """Print the metrics of metrics.json with their intervals, caveats, and the run's folder.
 
     metrics: the content of metrics.json; "test" may be missing, a value null or NaN.
     """

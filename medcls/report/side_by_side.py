@@ -11,7 +11,7 @@ from medcls.report.closing_table import MOST_CLASSES, cell, empty_table, row_nam
 
 
 def print_side_by_side(metrics: Mapping[str, Any]) -> None:
-    """Print the metrics on external images and on the nets' own, and what they are worth; metrics: of metrics.json."""
+    """Print the metrics on external images and on the nets' own, with caveats; metrics: of metrics.json."""
     console = Console(markup=False, highlight=False, emoji=False)
     console.width = max(console.width, 80)
     columns = {"external": metrics["external"], "internal": metrics["internal"]}

@@ -1,1 +1,1 @@
-"""What nets are worth on their images under graded noise, blur, contrast, JPEG compression and rotation."""
+"""Performance of nets on their images under graded noise, blur, contrast, JPEG compression and rotation."""

@@ -1,4 +1,4 @@
-"""The images of nets, edited and judged: what each net says at each grade."""
+"""The images of nets, edited and judged: predictions of each net at each grade."""
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
@@ -42,7 +42,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Judged:
-    """What each net says of the images at each grade, ``CLEAN`` among them.
+    """Predictions of each net on the images at each grade, ``CLEAN`` among them.
 
     own: whether the images are those of the nets' runs, so that each fold has others; called: what they are, in words;
     chosen_on: whether epochs and thresholds were chosen on them, unchanged; notices: what must be said beside metrics;
@@ -124,7 +124,7 @@ def _called(ensemble: Ensemble, split: str) -> str:
 
 
 def _of_folder(config: ConfigWithRobustness, ensemble: Ensemble, allowed: set[str]) -> tuple[Labelled, str | None]:
-    """The labelled images of data.root, and what must be said of them."""
+    """The labelled images of data.root, and what must be said about them."""
     of_run = ensemble.nets[0].run.config if ensemble.nets[0].run else {}
     inputs = list_inputs(config.data, ensemble.classes, classes_of(of_run), None)
     if inputs.labels is None:

@@ -1,4 +1,4 @@
-"""What the page says of the points: the answer in a sentence, curves, and a table for each edit."""
+"""What the page says about the points: the answer in a sentence, curves, and a table for each edit."""
 
 import math
 from collections.abc import Sequence

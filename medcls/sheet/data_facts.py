@@ -1,4 +1,4 @@
-"""What a run's files say of its images: where they come from, how they are read, checked and divided."""
+"""What a run's files say about its images: where they come from, how they are read, checked and divided."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath

@@ -44,7 +44,7 @@ def fill(source: Source) -> list[Filled]:
 
 
 def answer(item: Item, source: Source) -> Answer:
-    """What the files say of one item."""
+    """What the files say about one item."""
     facts = {question: source.answer(question) for question in item.questions}
     known = [fact for fact in facts.values() if fact is not None]
     missing = [question for question, fact in facts.items() if fact is None]

@@ -7,7 +7,7 @@ from medcls.sheet.result_facts import has_interval
 
 
 def external(record: Record) -> Fact | None:
-    """What it is worth on images from elsewhere."""
+    """Its performance on images from elsewhere."""
     if not record.external:
         return None
     texts = []

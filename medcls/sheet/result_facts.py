@@ -163,7 +163,7 @@ def errors(record: Record) -> Fact:
 
 
 def subgroups(record: Record) -> Fact | None:
-    """Metrics by what the manifest says of patients, and whether differences are shown."""
+    """Metrics by what the manifest says about patients, and whether differences are shown."""
     if (section := subgroups_section(record.run)) is None:
         return None
     parts = []

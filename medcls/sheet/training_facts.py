@@ -1,4 +1,4 @@
-"""What a run's files say of its net and its training."""
+"""What a run's files say about its net and its training."""
 
 from collections.abc import Mapping
 from pathlib import PurePath

@@ -65,7 +65,7 @@ class GroupPatternsConfig(Section):
 class StudyConfig(Section):
     """Where the images are and the results go; also: by task, overrides of that one alone.
 
-    packs: a folder with the finished runs of earlier studies, each task in a file, which is written anew.
+    packs: a folder with the finished runs of earlier studies, each task in a file, which is rewritten.
     """
 
     skin: Location | None

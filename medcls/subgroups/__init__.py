@@ -1,1 +1,1 @@
-"""Who a net is wrong for: its metrics in subgroups of patients, by what a manifest says of them besides."""
+"""Who a net is wrong for: its metrics in subgroups of patients, by what else a manifest says about them."""

@@ -23,7 +23,7 @@ SHOWN = ("auroc", "sensitivity", "specificity")
 def subgroups_of(
     predictions: Predictions, predicted: NDArray[np.int64], further: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Any] | None:
-    """What metrics.json says of subgroups; further: name -> column -> value. None where nothing more is known."""
+    """What metrics.json says about subgroups; further: name -> column -> value. None where nothing more is known."""
     return _measured(predictions, predicted, *subgroup_columns(further, predictions.names)) if further else None
 
 

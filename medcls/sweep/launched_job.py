@@ -32,7 +32,7 @@ def run_child(sweep: SweepFolder, launched: DictConfig) -> int:
     """Run a job in a process of its own; returns how it exited."""
     folder = sweep.run_folder(launched.job)
     folder.path.mkdir(parents=True, exist_ok=True)
-    # Modules of the user's own lie in the sweep's working folder, which a cluster's machine does not know of.
+    # Modules of the user's own lie in the sweep's working folder, which a cluster's machine does not know.
     reached = dict.fromkeys([*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), launched.working])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(reached)}
     words = [str(sweep.path), launched.job, launched.launch, str(os.getpid()), *launched.allow]

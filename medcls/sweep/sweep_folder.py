@@ -91,7 +91,7 @@ def read_status(folder: RunFolder) -> dict[str, Any]:
 
 def history_so_far(folder: RunFolder) -> list[Row]:
     """Rows of history.csv; none if no epoch is complete. Raises UserError where it is damaged."""
-    done = read_status(folder)["epoch"]  # before the rows: a run that is at work writes it after them
+    done = read_status(folder)["epoch"]  # before the rows: a running run writes it after them
     try:
         rows = read_history(folder.history)
         if len(rows) < done:

@@ -55,7 +55,7 @@ def cross_validate(sweep: Sweep, split: str) -> list[Validated]:
 
 
 def choose_in_folds(found: Sequence[Trial], metric: str) -> list[Trial]:
-    """The choice of the best variant made anew in each fold, on its inner validation images: a trial for each seed.
+    """The choice of the best variant repeated in each fold, on its inner validation images: a trial for each seed.
 
     The best is that of the highest mean over the seeds that all variants have. None where there is no choice, or a fold
     is missing: the fold that judges had no part in the choice, so that these trials estimate the procedure.

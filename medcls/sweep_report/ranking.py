@@ -1,4 +1,4 @@
-"""The variants of a sweep from the best to the worst, and what is said of the choice among them."""
+"""The variants of a sweep from the best to the worst, and what is said about the choice among them."""
 
 import math
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The variants, the highest value of the sweep's metric first; choice: what the best of them is worth, if known."""
+    """The variants, the highest value of the sweep's metric first; choice: of the best of them, if known."""
 
     variants: tuple[Ranked, ...]
     choice: Choice | None
@@ -97,7 +97,7 @@ def ranking_table(sweep: Sweep, verdicts: Verdicts, ranking: Ranking) -> Table:
 
 
 def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture: Block | None) -> Section:
-    """The ranked table, the forest plot, and what the choice of the best is worth."""
+    """The ranked table, the forest plot, and the performance of choosing the best."""
     where = images_of(sweep, verdicts.split)
     text = f"Mean over seeds on {where}; intervals refer to other seeds and images, the training images held fixed."
     if any(one.n_seeds == 1 for one in ranking.variants):
@@ -109,7 +109,7 @@ def ranking_section(sweep: Sweep, verdicts: Verdicts, ranking: Ranking, picture:
 
 
 def choice_in_words(sweep: Sweep, choice: Choice, split: str) -> str:
-    """What taking the best of the variants is worth on other images."""
+    """The performance of choosing the best variant, on other images."""
     title, (name, share) = title_of(sweep.metric), max(choice.won.items(), key=lambda item: item[1])
     epochs = " The choice of each epoch on these images adds to this." if split == "val" else ""
     return (

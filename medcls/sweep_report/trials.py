@@ -38,7 +38,7 @@ class Trial:
         return bool(self.done) and not self.missing
 
     def predictions(self, split: str) -> Predictions:
-        """What its net says of a split or, cross-validated, its nets of all validation images pooled.
+        """Predictions of its net on a split or, cross-validated, of its nets on all validation images, pooled.
 
         Raises ValueError where the folds are not those of one cross-validation.
         """

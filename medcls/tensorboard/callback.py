@@ -26,7 +26,7 @@ class TensorBoard(pl.Callback):
     swept: keys that the sweep varies which the run belongs to; that page begins with them.
 
     Not Lightning's logger, which writes hyper-parameters with a metric of -1 at the start, and those of the best epoch
-    only into a second file. A resumed run starts its file anew from the history, so that no epoch appears twice.
+    only into a second file. A resumed run rewrites its file from the history, so that no epoch appears twice.
     """
 
     def __init__(self, folder: RunFolder, history: History, data: ImageDataModule, swept: Sequence[str] = ()) -> None:

@@ -76,7 +76,7 @@ def value_of(value: Any, kind: type[Value]) -> Value:
 def summaries(
     values: Mapping[str, Value], metrics: Iterable[str], first: Iterable[str], *, alone: bool = False
 ) -> list[Summary]:
-    """What an event file says of a finished run; ``first``: keys, as an override names them, that the page begins with.
+    """An event file's content on a finished run; ``first``: keys, as an override names them, that the page begins with.
 
     alone: no other keys get a column, so that metrics follow at once: TensorBoard shows five keys before the metrics,
     whatever there are, in the order of the alphabet. It takes columns, their order and ``metrics`` from one of the runs

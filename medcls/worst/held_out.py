@@ -1,4 +1,4 @@
-"""What nets say of images that they were not trained on, of all runs together."""
+"""Predictions of nets on images that they were not trained on, of all runs together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """N images and what K nets say of them: probabilities (K, N, C), NaN where an image was not held out for a net.
+    """N images and the predictions of K nets: probabilities (K, N, C), NaN where an image was not held out for a net.
 
     splits, patients: of each image, "" where a patient is unknown; nets: a name for each; folded: whether the nets are
     those of several folds, and judge each image by those that have not seen its patient.
@@ -38,7 +38,7 @@ class HeldOut:
 
     @property
     def judged(self) -> NDArray[np.bool_]:
-        """Images (N,) that errors are looked for among: those of the test split, else all."""
+        """Images (N,) that are searched for errors: those of the test split, else all."""
         test = np.array([split == "test" for split in self.splits])
         return test if test.any() else ~test
 

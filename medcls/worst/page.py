@@ -1,4 +1,4 @@
-"""What the page says of errors and doubtful labels: the answer, pictures, tables."""
+"""What the page says about errors and doubtful labels: the answer, pictures, tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def answer_of(findings: Findings, wrong: Found, doubtful: Found) -> str:
 
 
 def _called(findings: Findings) -> tuple[str, str]:
-    """What the images are called among which errors and doubtful labels are looked for."""
+    """Names of the images that are searched for errors and for doubtful labels."""
     images, run = findings.images, findings.ensemble.nets[0].run
     if images.folded:
         return ("held out by a fold",) * 2
