@@ -272,7 +272,7 @@ def test_run_takes_its_images_from_a_manifest_and_leaves_the_data_folder_as_it_w
         predicted = list(csv.DictReader(file))
     assert len(predicted) == 4
     assert all(row["group"] == f"P{row['sample'][2]}" for row in predicted)
-    assert "about other patients" in result.out
+    assert "for other patients" in result.out
 
 
 def table_of(*overrides):

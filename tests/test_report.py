@@ -143,7 +143,7 @@ def test_closing_table_has_class_counts_and_says_why_there_is_no_interval(printe
     assert row.split("  ", 1)[1].strip().startswith("0.910 [no interval]")
     text = " ".join(lines)
     assert "No interval of balanced accuracy, AUROC: fewer than five patients of a class." in text
-    assert "about other images drawn like these" in text
+    assert "for other images drawn like these" in text
 
 
 def test_closing_table_has_the_metrics_of_each_of_several_classes(printed):
