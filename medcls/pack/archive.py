@@ -154,7 +154,7 @@ def check_checkpoint(path: Path) -> None:
         sum(info.file_size for info in infos) > path.stat().st_size
     ):
         raise UserError(
-            f"{path}: not a checkpoint of medcls (its content is compressed, or larger unpacked than the file)."
+            f"{path}: not a checkpoint of medcls (it is compressed, or larger unpacked than the file itself)."
         )
 
 
