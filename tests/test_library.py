@@ -421,7 +421,9 @@ def test_runs_that_cannot_be_compared_are_readable_errors(config, tmp_path):
     other = Path(shutil.copytree(run.folder, tmp_path / "other"))
     data = json.loads((other / "data.json").read_text())
     (other / "data.json").write_text(json.dumps(data | {"fingerprint": "of others"}))
-    with pytest.raises(UserError, match="The images changed between runs: other had other images than run"):
+    with pytest.raises(
+        UserError, match="The images changed between runs: other had other images, labels or splits than run"
+    ):
         medcls.compare_runs(run, medcls.read_run(other))
     (tmp_path / "run/metrics.json").unlink()
     with pytest.raises(UserError, match="the run is not done: the run ended, but its files are incomplete"):

@@ -446,7 +446,8 @@ def test_predicting_killed_and_started_again_equals_uninterrupted(trained, comma
         ("run={run} data.root={images} labelled=false data.channels=3", "data.channels: not for predict"),
         ("run={run} data.root={images} labelled=false output={images}/out", "lies in the folder of the images"),
         ("run={run} data.root={images} labelled=false output={run}", "holds other files"),
-        ("run={run} data.root={images} labelled=false outptu=x", "Did you mean output?"),
+        ("run={run} data.root={images} labelled=false outptu=x", "Did you mean output? Expected run, variant, output,"),
+        ("run={run} data.root={images} labelled=false data.rot=x", "Did you mean data.root?"),
     ],
 )
 def test_mistake_gets_one_message_and_nothing_is_written(trained, command, elsewhere, shared, words, told):

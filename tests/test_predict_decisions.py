@@ -165,7 +165,10 @@ def test_folds_are_fixed_on_what_each_net_had_as_validation():
         ("run={stopped}", "threshold.cost=3: a net is of no finished run"),
         ("run={other}/checkpoints/last.ckpt", "last.ckpt is not the net of its run's best epoch"),
         ("run={other}/checkpoints/last.ckpt threshold.rule=argmax calibrate=true", "calibrate=true: {other}"),
-        ("run={run},{others} calibrate=true", "The images changed between runs: others had other images than"),
+        (
+            "run={run},{others} calibrate=true",
+            "The images changed between runs: others had other images, labels or splits than",
+        ),
         ("run={wrong}", "config.yaml: a wrong value.\nthreshold.sensitivity: found 9, expected"),
         ("run={empty}", "config.yaml: found NoneType, expected a mapping"),
     ],

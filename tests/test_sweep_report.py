@@ -285,7 +285,7 @@ def test_other_images_are_compared_unpaired_and_said_to_be(tmp_path):
 @pytest.mark.slow
 def test_images_that_changed_between_runs_are_told(tmp_path, command, train, make_folder):
     root, asked = make_folder(), [*TINY, "epochs=1", "logger=none", "audit=none", "data=folder"]
-    said = "The images changed between runs: third had other images than first."
+    said = "The images changed between runs: third had other images, labels or splits than first."
     for name, seed in (("first", 0), ("second", 1), ("third", 2)):
         where = f"hydra.run.dir={tmp_path / 'runs' / name}"
         done = train(*asked, f"data.root={root}", "data.split.seed=0", f"seed={seed}", where)

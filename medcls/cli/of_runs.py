@@ -31,8 +31,8 @@ def asked(
     from medcls.composition.compose import checked
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    config = checked(schema, config_name, overrides, config_name)
-    return config, check_keys(overrides)
+    keys = check_keys(overrides)
+    return checked(schema, config_name, overrides, config_name), keys
 
 
 @contextmanager

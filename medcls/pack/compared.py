@@ -27,7 +27,7 @@ class Number:
         return self.off <= max(within, self.open)
 
 
-def compared(stored: Any, found: Any, where: str, why: str = "it is not recomputed") -> Iterator[Number]:
+def compared(stored: Any, found: Any, where: str, why: str = "nothing in the pack gives it") -> Iterator[Number]:
     """Every number and text of ``stored`` beside that of ``found``, an interval as one; ``why``: of those it lacks."""
     if isinstance(stored, Mapping) and not is_interval(stored):
         for key, value in stored.items():

@@ -64,7 +64,7 @@ def packed_last(run: Run) -> Predictions | None:
     try:
         found = read_predictions(file, run.metrics)["val"]
     except (ValueError, KeyError) as error:
-        raise UserError(f"{file}: damaged ({error}).") from error
+        raise UserError(f"{file}: damaged ({error}). Get the pack again from where it came from.") from error
     if found.names != run.predictions["val"].names:
-        raise UserError(f"{file}: of other images than predictions.csv.")
+        raise UserError(f"{file}: of other images than predictions.csv. Get the pack again from where it came from.")
     return found

@@ -211,7 +211,7 @@ def table_numbers(file: Path, rows: Sequence[Mapping[str, str]], key: str) -> It
     try:
         stored = read_rows(file)
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({error}).") from error
+        raise UserError(f"{file}: damaged ({error}). Get the pack again from where it came from.") from error
     if len(stored) != len(rows):
         yield Number(f"{file.name} rows", len(stored), len(rows), float("inf"))
     for i, (one, other) in enumerate(zip(stored, rows, strict=False)):

@@ -1,6 +1,7 @@
 """The part of the schema that only medcls predict has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import Field
@@ -52,7 +53,11 @@ def check_taken(
     keys = {override.partition("=")[0].lstrip("+~") for override in overrides}
     for key in sorted(keys):
         if any(_within(key, one) for one in decided) or not any(_within(key, one) for one in taken):
-            raise UserError(f"{key}: not for {command}, where the run decides it. Expected {', '.join(taken)}{more}.")
+            why = f"not for {command}, where the run decides it."
+            if not any(_within(key, one) for one in Config.model_fields):
+                nearest = get_close_matches(key, taken, n=1)
+                why = f"not a key of {command}." + (f" Did you mean {nearest[0]}?" if nearest else "")
+            raise UserError(f"{key}: {why} Expected {', '.join(taken)}{more}.")
     return keys
 
 

@@ -25,7 +25,9 @@ def changed_images(runs: Iterable[Run]) -> str:
     if not changed:
         return ""
     others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"The images changed between runs: {changed[0][0].name}{others} had other images than {changed[0][1].name}."
+    run, earlier = changed[0]
+    had = f"{run.name}{others} had other images, labels or splits than {earlier.name}"
+    return f"The images changed between runs: {had}."
 
 
 def other_images(runs: Iterable[Run]) -> str:
