@@ -177,7 +177,7 @@ def test_pack_without_nets_reproduces_the_table_and_judges_no_image(root, tmp_pa
     assert "same            last val auroc" in caplog.text
     assert {line.split("(")[-1] for line in caplog.text.splitlines() if line.startswith("  not")} <= {
         "the loss needs the net, or its own code)",
-        "it is not recomputed)",
+        "nothing in the pack gives it)",
     }
     refused = command("medcls", "verify", "one.zip", f"data.root={root}")
     assert (refused.status, "packed without its nets" in refused.err) == (2, True), refused.err
