@@ -1,4 +1,4 @@
-"""What trains one network, put together: its net, its batches, the Trainer and all that watches it."""
+"""Assembles what trains one network: its net, its batches, the Trainer and all that watches it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def assemble(
     swept: Sequence[str],
     show: bool,
 ) -> Training:
-    """Put together what trains the network; ``late``: the callback that stops training on a signal."""
+    """Assemble what trains the network; ``late``: the callback that stops training on a signal."""
     with to_be_restored() if history.rows else nullcontext():
         classifier = build_classifier(config, image_set)
     if config.trainer.precision == "64-true":
@@ -71,7 +71,7 @@ def assemble(
     plateau = Plateau(history, constant_of(classifier, image_set.labels("val")))
     watching = [history, progress, late, plateau, *([board] if board else [])]
     keep = KeepBestAndLast(folder, history, config.trainer.patience, verify=bool(config.own_code))
-    callbacks = [SeedEpochs(config.seed), rates, *own_callbacks, *watching, keep]  # who logs before who keeps what is
+    callbacks = [SeedEpochs(config.seed), rates, *own_callbacks, *watching, keep]  # what is logged before what saves it
     trainer = build_trainer(config.trainer, config.epochs, callbacks, build_loggers(config, folder.path), folder.path)
     if isinstance(data, ChunkedImages):
         take_many_steps(trainer, classifier, data, rates)

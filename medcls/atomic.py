@@ -40,7 +40,7 @@ def telling_of_full_disk(path: Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{path}: no space left on the disk.\n  Nothing half-written was kept. Free some space and run the "
-            "command again (a training goes on with resume=<run folder>)."
+            "command again (to resume a training run: resume=<run folder>)."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Where medcls's own conf/ lies, and the folders searched for choices after it. Imports nothing, for a fast --help."""
+"""Where medcls's own conf/ lies, and the folders searched for choices after it. Fast to import, for --help."""
 
 import os
 from pathlib import Path

@@ -5,7 +5,7 @@ class UserError(Exception):
     """Says which key or file, what was found, what was expected and what to do; ends a command with status 2."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: the message, which names what to change, without the lines of ours that found it."""
+        """What a notebook shows: the message, which names what to change, without medcls's own stack frames."""
         return [f"{type(self).__name__}: {self}"]
 
 

@@ -15,7 +15,7 @@ MIB = 2**20
 
 
 def tune_process() -> None:
-    """Keep freed memory in the process, and let waiting threads soon give up their core: for small nets on a CPU."""
+    """Keep freed memory in the process, and make waiting threads yield their core soon: for small nets on a CPU."""
     keep_freed_memory()
     wait_briefly()
 
@@ -104,7 +104,7 @@ def environment_kept(names: Collection[str]) -> Iterator[None]:
 
 @contextmanager
 def forgiving_logs() -> Iterator[None]:
-    """Keep logging silent about a log file that it cannot write: a full disk must not hide the message that says so."""
+    """Keep logging silent about a log file that it cannot write: a full disk must not hide the message about it."""
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield

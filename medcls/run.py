@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: Config, path: Path, overrides: list[str], *, swept: Sequence[str] = (), show: bool = True) -> float:
-    """Train one network, score it and leave its run folder; with ``config.resume``, go on with the run there.
+    """Train one network, score it and write its run folder; with ``config.resume``, resume the run there.
 
     overrides: those of the command line that asked for it; swept: keys that its sweep varies; show: draw a progress bar
     and end with a table.
@@ -109,7 +109,10 @@ def weights_file(net: NetConfig) -> Path | None:
     """The file that a net's weights come from, None where there is none. Raises UserError where it is missing."""
     file = net.file if isinstance(net, TorchvisionNet) else None
     if file is not None and not file.is_file():
-        raise UserError(f"model.weights: there is no file {file}.\n  Expected a state_dict, or weights by name.")
+        raise UserError(
+            f"model.weights: there is no file {file}.\n  Expected the path of a state_dict, or the name of weights of "
+            "torchvision, such as DEFAULT."
+        )
     return file
 
 
@@ -146,12 +149,12 @@ def begin(folder: RunFolder, config: Config, image_set: ImageSet, audit: Audit |
 
 
 def describe(config: Config, classifier: Classifier, image_set: ImageSet, path: Path) -> None:
-    """Say on one line what is about to be trained on what."""
+    """Log in one line what is about to be trained on what."""
     called = {"val": "test (as validation)"} if image_set.table.test_validates else {}
     numbers = {split: sum(count.values()) for split, count in image_set.table.counts().items()}
     counts = ", ".join(f"{number} {called.get(split, split)}" for split, number in numbers.items())
     if aside := sum(sample.split == ASIDE for sample in image_set.table.samples):
-        log.info("%d test images are set aside: the folds are made of all others", aside)
+        log.info("%d test images are set aside: the folds contain all other images", aside)
     parameters = sum(parameter.numel() for parameter in classifier.net.parameters())
     log.info(
         "%s%s (%s images) with %s (%s parameters), %d epochs, in %s",
@@ -185,7 +188,7 @@ def train_and_score(training: Training, folder: RunFolder, own: "Sequence[Metric
         try:
             with asking_the_driver():
                 trainer.fit(classifier, data, ckpt_path=folder.last if history.rows else None)
-        except MisconfigurationException as error:  # of callbacks and loggers that do not go together
+        except MisconfigurationException as error:  # for callbacks and loggers that do not fit together
             hint = "" if config.loggers else "\n  Some callbacks need a logger: loggers=[csv]"
             raise UserError(f"Lightning cannot train with these parts: {error}{hint}") from error
         if not history.is_over(*length):  # Lightning takes StopIteration for the end, too
@@ -225,8 +228,8 @@ def record_end(folder: RunFolder, error: BaseException, epochs_done: int, epochs
     stopped = isinstance(error, Stopped)
     if stopped:
         command = f"{command_line('train')} {folder.resume_override}"
-        log.info("stopped after %d of %d epochs; go on: %s", epochs_done, epochs, command)
+        log.info("stopped after %d of %d epochs; to resume: %s", epochs_done, epochs, command)
     try:
         folder.write_status("stopped" if stopped else "failed", epochs_done, f"{type(error).__name__}: {error}")
     except UserError:
-        log.error("the status of the run could not be written either")
+        log.error("the status file of the run could not be written either")

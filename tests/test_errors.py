@@ -77,7 +77,7 @@ def check_message(result, *fragments):
         ("data.cache_dir=''", ["data.cache_dir: found no value"]),
         ("data.root=/archive(1)", ["data.root: /archive(1) cannot be read", "'data.root=\"/archive(1)\"'"]),
         (r"data.group_pattern=(\d+)[LR]\.png", [r"""'data.group_pattern="(\d+)[LR]\.png"'"""]),
-        ("data.root=/a,b", ["data.root: /a,b holds a comma", "'data.root=\"/a,b\"'"]),
+        ("data.root=/a,b", ["data.root: /a,b contains a comma", "'data.root=\"/a,b\"'"]),
         ("data.positive=true", ["data.positive: found True, expected a string", "'data.positive=\"true\"'"]),
         ("optimizer=sgd optimizer.momentum=0", ["optimizer.nesterov: found True", "optimizer.momentum=0"]),
         ("trainer.accelerator=cpu trainer.precision=16-mixed", ["trainer.precision: found '16-mixed'", "bf16-mixed"]),

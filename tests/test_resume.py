@@ -247,7 +247,7 @@ def test_signal_stops_a_run_in_order(number, status, images, background):
     out, err = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in out + err
-    assert re.search(rf"stopped after \d+ of 100000 epochs; go on: python \S*train.py resume={folder}\n", out)
+    assert re.search(rf"stopped after \d+ of 100000 epochs; to resume: python \S*train.py resume={folder}\n", out)
     state = status_of(folder)
     assert state["state"] == "stopped"
     assert state["epoch"] == epochs_in(folder) >= 2
@@ -270,7 +270,7 @@ def test_command_named_when_stopped_goes_on_with_the_run(images, train, signal_w
     signal_when(signal.SIGINT, lambda: epochs_in(folder) >= 1)
     stopped = train(*PLAIN, *images, "epochs=20", f"hydra.run.dir='{folder}'")
     assert stopped.status == 130
-    command = shlex.split(re.search(r"go on: (.*)", stopped.out)[1])
+    command = shlex.split(re.search(r"to resume: (.*)", stopped.out)[1])
     assert command[:2] == ["python", str(SCRIPT)]
     assert train(*command[2:]).status == 0
     assert epochs_in(folder) == 20

@@ -199,7 +199,7 @@ def test_a_page_is_not_replaced_by_one_that_says_nothing(tmp_path):
         (["study.tasks=[5e]"], "study.tasks"),
         (["study.tasks=[5c]", "lr=-1"], "task 5c: lr: found -1"),
         (["report=nowhere"], "nowhere is not the folder of a study"),
-        (["report=nowhere", "epochs=3"], "epochs=3: found beside report=nowhere"),
+        (["report=nowhere", "epochs=3"], "epochs=3: found with report=nowhere"),
     ],
 )
 def test_what_the_study_cannot_use_is_refused(command, words, message):

@@ -228,7 +228,7 @@ def test_all_bad_values_are_reported_before_anything_starts(sweep, folder):
         ("sweep.metric=auroc,accuracy", "of the whole sweep"),
         ("sweep.compare=[['lr=1e-3','lr=1e-3']]", "lr=1e-3 compared with itself"),
         ("resume=runs/a", "To resume a sweep, re-run the same command"),
-        ("report=runs/a", "expected a folder, and columns"),
+        ("report=runs/a", "expected one folder, such as runs/<sweep>, and"),
         ("sweep.jobs=0", "sweep.jobs: found 0"),
         ("hydra.launcher.verbose=10", "hydra.launcher.verbose: found in a sweep on this machine"),
         ("hydra/launcher=submitit_slurm", "not installed. Install it: pip install 'medcls[slurm]'"),

@@ -1,6 +1,6 @@
-"""The commands: ``medcls train`` and ``python train.py`` alike.
+"""The commands, called as ``medcls train`` or as ``python train.py``.
 
-A command is a module of this package with ``PAGE``, what --help says of it, and ``run``, and a word in ``COMMANDS``.
+A command is a word in ``COMMANDS`` and a module of this package with ``PAGE``, its --help text, and ``run``.
 """
 
 import sys
@@ -48,7 +48,7 @@ def command(name: str, words: list[str], called: str) -> None:
             return
         name_folders(given.config_dirs)
         if page.imports_torch and not given.asks_hydra:
-            print("loading PyTorch ...", file=sys.stderr, flush=True)  # seconds, in which nothing else would be seen
+            print("loading PyTorch ...", file=sys.stderr, flush=True)  # it takes seconds, with an empty terminal
         reach_working_folder()
         tune_process()
         sys.exit(module_of(name).run(given))
@@ -60,7 +60,7 @@ def module_of(name: str) -> Any:
 
 
 def page_of(name: str) -> Page:
-    """What --help says of a command. Raises UserError for one that does not exist."""
+    """Help page of a command. Raises UserError for one that does not exist."""
     if name in COMMANDS:
         page: Page = module_of(name).PAGE
         return page

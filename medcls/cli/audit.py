@@ -1,4 +1,4 @@
-"""medcls audit: what the images are worth, before anything is trained on them."""
+"""medcls audit: check the images before anything is trained on them."""
 
 import logging
 import sys
@@ -10,9 +10,9 @@ from medcls.cli.words import Words
 PAGE = Page(
     about=(
         "Find unreadable files, copies, patients in two splits and shortcuts.\n"
-        "Prints the findings and writes audit.json and audit.html. Exit status: 0, 1 where\n"
+        "Prints the findings and writes audit.json and audit.html. Exit status: 0; 1 if\n"
         "training images or their patients are also in validation or test (unless\n"
-        "audit.on_leak is warn or drop), 2 for a mistake in the command."
+        "audit.on_leak is warn or drop); 2 for a mistake in the command."
     ),
     keys=(
         *("data", "data.root", "data.manifest", "data.columns.path", "data.columns.label", "data.columns.split"),
@@ -22,7 +22,7 @@ PAGE = Page(
     ),
     own_options=[Option(("--folder",), "DIR", "where audit.json and audit.html go (runs/audit_<data>)")],
     examples=[
-        ("data=folder data.root=images", "a folder per class, below train/ and test/ where there is a split"),
+        ("data=folder data.root=images", "a folder per class, below train/ and test/ if the data come split"),
         ("data=folder data.root=images data.manifest=labels.csv", "classes, splits and patients from a CSV file"),
         (r'''data=folder data.root=images "data.group_pattern='(\d+)[LR]\.png'"''', "patients from the file names"),
     ],
@@ -45,7 +45,7 @@ def run(given: Words) -> int:
     named = given.options.get("folder")
     folder = Path(str(named)) if named else Path("runs") / f"audit_{config.data.title}"
     check_outside_images("--folder", folder, config.data)
-    # Files that cannot be read are a finding here, and no reason to stop.
+    # Files that cannot be read are a finding here, not a reason to stop.
     data = config.data.model_copy(update={"on_unreadable": "skip"})
     image_set = load_image_set(data, config.image_size)
     audit = audit_images(image_set, config.model_copy(update={"data": data}))

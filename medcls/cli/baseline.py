@@ -1,4 +1,4 @@
-"""medcls baseline: what a net must beat to be worth its while."""
+"""medcls baseline: what a net must beat to be worth training."""
 
 import logging
 import sys
@@ -10,15 +10,16 @@ from medcls.cli.words import Words
 TAKEN = ("run", "variant", "allow", "data.cache_dir")
 PAGE = Page(
     about=(
-        "Compare the net of a run, or those of a sweep, with logistic regressions that cost\n"
-        "seconds. They are fitted to the same training images and judged on the test images,\n"
-        "else on those of validation. Leaves baseline.json in the folder, which reports show."
+        "Compare nets with logistic regressions that take seconds to fit.\n"
+        "They are fitted to the training images of the run or sweep and evaluated on its test\n"
+        "images, else on its validation images. Writes baseline.json to its folder; reports\n"
+        "show it."
     ),
     config="predict",
     words="run=<run or sweep>",
     keys=TAKEN,
     examples=[
-        ("run=runs/<run>", "a finished run whose images are still there"),
+        ("run=runs/<run>", "a finished run whose images are still in place"),
         ("run=runs/<sweep>", "each of its variants, over all seeds and folds"),
     ],
 )

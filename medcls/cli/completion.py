@@ -12,7 +12,7 @@ PAGE = Page(
     about=(
         "Complete commands, keys and choices on Tab.\n"
         'In ~/.bashrc:  eval "$(medcls completion bash)"\n'
-        "For python train.py and python sweep.py too."
+        "Works for python train.py and python sweep.py too."
     ),
     words="bash",
     config=None,
@@ -20,7 +20,7 @@ PAGE = Page(
     imports_torch=False,
     examples=[("bash", "print the few lines that bash needs")],
 )
-# Bash takes = for the end of a word and replaces only what follows it.
+# To Bash a word ends at =, and only what follows is replaced.
 BASH = """\
 _medcls() {
     local line="${COMP_LINE:0:COMP_POINT}" IFS=$'\\n'
@@ -33,7 +33,7 @@ complete -o default -F _medcls medcls train.py sweep.py python python3
 
 
 def run(given: Words) -> int:
-    """Print the shell's part, or, for it, what completes a line."""
+    """Print the shell function or, when that asks, what completes a line."""
     if given.others[:1] == ["words"]:
         print("\n".join(completions("".join(given.others[1:]))))
     else:
@@ -42,7 +42,7 @@ def run(given: Words) -> int:
 
 
 def completions(line: str) -> list[str]:
-    """What the last word of a line may become; none where that is no word of a command's, or the name of a file."""
+    """Completions of the last word of a line; none where it is not a command's word, or names a file."""
     from medcls.cli import COMMANDS, page_of
 
     words = [*line.split(), ""] if line[-1:].isspace() else line.split()

@@ -1,4 +1,4 @@
-"""Keys, defaults and meanings as the files of conf/ say them. Imports no Hydra, for a fast --help."""
+"""Keys, defaults and meanings as the files of conf/ give them. Does not import Hydra, for a fast --help."""
 
 import re
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def groups() -> list[str]:
 
 
 def choices(group: str) -> list[str]:
-    """Names of the choices of a group, the user's own among them; what others only build on is none."""
+    """Names of the choices of a group, the user's own included, without ``base``, which others build on."""
     return sorted(name for name in files_of(group) if name != "base")
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from medcls.errors import Stopped, UserError
 
-READER_LEFT = 141  # what a shell says of a program that ended by SIGPIPE
-# What a folder of the user's can answer, and no mistake of ours.
+READER_LEFT = 141  # the status that shells report for a program ended by SIGPIPE
+# Errors that a folder of the user's can cause; others may be bugs, and keep their traceback.
 REFUSED = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST),
     *(errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG),
@@ -49,8 +49,8 @@ def readable_end() -> Iterator[None]:
 
 
 def explain_refused(error: OSError) -> str:
-    """Message for a file or folder that the system does not let us make, read or write."""
+    """Message for a file or folder that the system does not let us create, read or write."""
     return (
         f"{error.filename}: {error.strerror}.\n  Change its permissions or name another place: runs go to "
-        "hydra.run.dir (of a sweep hydra.sweep.dir), decoded images to data.cache_dir, images come from data.root."
+        "hydra.run.dir (sweeps to hydra.sweep.dir), decoded images to data.cache_dir; images are read from data.root."
     )

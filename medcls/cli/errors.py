@@ -1,4 +1,4 @@
-"""medcls errors: pictures of what nets are most wrong about, and of the most doubtful labels."""
+"""medcls errors: pictures of the worst errors of nets, and of the most doubtful labels."""
 
 from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
@@ -7,7 +7,7 @@ from medcls.cli.words import Words
 PAGE = Page(
     about=(
         "Show the worst errors of nets, and the most doubtful labels, among images not trained on.\n"
-        "Leaves errors.html and errors.csv. A sweep over folds judges every image and its label."
+        "Writes errors.html and errors.csv. A sweep over folds covers every image and its label."
     ),
     config="errors",
     words="run=<run> [key=value ...]",
@@ -16,8 +16,8 @@ PAGE = Page(
         *("threshold.rule", "threshold.cost", "threshold.value", "data.cache_dir", "allow"),
     ),
     examples=[
-        ("run=runs/<run>", "of the run's test images, else of those of validation"),
-        ("run=runs/<sweep> data.root=/path/to/images", "all seeds and folds; the images are elsewhere now"),
+        ("run=runs/<run>", "on the run's test images, else on its validation images"),
+        ("run=runs/<sweep> data.root=/path/to/images", "all seeds and folds; the images have moved since"),
     ],
 )
 

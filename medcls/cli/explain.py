@@ -1,4 +1,4 @@
-"""medcls explain: where nets look, and whether such maps say anything about them."""
+"""medcls explain: where nets look, and whether such maps can be trusted."""
 
 from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
@@ -6,8 +6,8 @@ from medcls.cli.words import Words
 
 PAGE = Page(
     about=(
-        "Draw where nets look, and check whether such maps say anything about them.\n"
-        "Leaves overlays, explain.json and report.html; a map that fails a check is stamped."
+        "Draw where nets look, and check whether such maps can be trusted.\n"
+        "Writes overlays, explain.json and report.html; a map that fails a check is stamped."
     ),
     config="explain",
     words="run=<run> [data.root=<images>] [key=value ...]",
@@ -26,9 +26,9 @@ PAGE = Page(
         *("seed", "trainer.accelerator", "trainer.threads", "allow"),
     ),
     examples=[
-        ("run=runs/<run>", "some of the run's validation images"),
-        ("run=runs/<run> data.root=images explain.method=integrated_gradients", "other images, finer"),
-        ("run=runs/<sweep>", "all seeds of a sweep: do they look at the same?"),
+        ("run=runs/<run>", "on some of the run's validation images"),
+        ("run=runs/<run> data.root=images explain.method=integrated_gradients", "on other images, with finer maps"),
+        ("run=runs/<sweep>", "all seeds of a sweep: do they look at the same places?"),
     ],
 )
 

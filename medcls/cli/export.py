@@ -8,7 +8,7 @@ PAGE = Page(
     about=(
         "Write trained nets as one file, for ONNX or for PyTorch alone.\n"
         "Pixels in, probabilities and the class out; threshold, temperature and names inside.\n"
-        "Nothing is written unless the file gives the probabilities of the run."
+        "Nothing is written unless the file reproduces the probabilities of the run."
     ),
     config="export",
     words="run=<run> [key=value ...]",
@@ -19,7 +19,7 @@ PAGE = Page(
     examples=[
         ("run=runs/<run>", "an ONNX file below runs/"),
         ("run=runs/<run> format=torch output=net.pt2", "a program of torch.export"),
-        ("run=runs/<sweep> threshold.sensitivity=0.95", "all seeds of a sweep together, at a threshold by rule"),
+        ("run=runs/<sweep> threshold.sensitivity=0.95", "all seeds of a sweep together, at a threshold by a rule"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""What the commands on trained nets have in common: words about runs, read into a typed configuration."""
+"""What the commands on trained nets share: words about runs, read into a typed configuration."""
 
 import logging
 import sys
@@ -24,7 +24,7 @@ def asked(
     schema: type[AnyConfig],
     check_keys: Callable[[Sequence[str]], set[str]],
 ) -> tuple[AnyConfig, set[str]]:
-    """Configuration of a command and the keys that its words name; what it says from now on goes to the terminal.
+    """Configuration of a command and the keys that its words name; from now on its log goes to the terminal.
 
     Raises UserError for a wrong value, and for a key that ``check_keys`` refuses since it would have no effect.
     """
@@ -49,7 +49,7 @@ def all_or_nothing() -> Iterator[None]:
 
 
 def overrides_of(words: Sequence[str]) -> list[str]:
-    """The words for Hydra, to which runs with commas between them would be a sweep. Raises UserError without a run."""
+    """The words for Hydra, which would take runs with commas between for a sweep. Raises UserError without a run."""
     runs = [word.partition("=")[2] for word in words if word.startswith("run=")]
     if len(runs) != 1:
         raise UserError(f"run: found {' '.join(runs) or 'none'}, expected one: run=runs/<run>, or run=runs/a,runs/b")

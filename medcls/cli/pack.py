@@ -17,7 +17,7 @@ PAGE = Page(
     examples=[
         ("run=runs/<run>", "a zip file below runs/"),
         ("run=runs/<sweep> output=sweep.zip", "all runs of a sweep, with what it compared"),
-        ("run=runs/<run> images=true", "with its validation and test images, to be judged anew"),
+        ("run=runs/<run> images=true", "with its validation and test images, so that its nets can be re-evaluated"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""What --help says of a command; keys, defaults and meanings are read from conf/."""
+"""The --help page of a command; keys, defaults and meanings are read from conf/."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class Option:
     meaning: str
 
 
-HELP = Option(("-h", "--help"), None, "show this")
+HELP = Option(("-h", "--help"), None, "show this help")
 CONFIG_DIR = Option(
-    ("--config-dir",), "DIR", "a folder of your own choices, such as DIR/model/mine.yaml; conf/ here is one"
+    ("--config-dir",), "DIR", "a folder of your own choices, such as DIR/model/mine.yaml; conf/ here is searched too"
 )
 
 
@@ -46,12 +46,12 @@ class Page:
         return [*self.own_options, *([CONFIG_DIR] if self.config else []), HELP]
 
     def text(self, called: str) -> str:
-        """The help of the command that was called so."""
+        """The help page; ``called``: what was typed to call the command."""
         parts = [f"usage: {called} {self.words}", self.about]
         if self.config is not None:
             known = keys_of(self.config)
             rows = [row(shown(key, known[key].default), known[key].meaning) for key in self.keys]
-            rest = f"All keys, and what they mean: {CONF / self.config}.yaml and the files that it names"
+            rest = f"All keys and their meanings: {CONF / self.config}.yaml and the files that it names"
             parts.append("\n".join(["Keys that matter, with their defaults:", *rows, "", rest]))
         rows = [row(f"{', '.join(option.flags)} {option.value or ''}", option.meaning) for option in self.options]
         parts.append("\n".join(["Options:", *rows]))

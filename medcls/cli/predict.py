@@ -1,4 +1,4 @@
-"""medcls predict: what trained nets say of any images, and what they are worth there."""
+"""medcls predict: apply trained nets to any images and, where labels are known, measure how well they do."""
 
 from medcls.cli.of_runs import asked, overrides_of
 from medcls.cli.page import Page
@@ -6,10 +6,10 @@ from medcls.cli.words import Words
 
 PAGE = Page(
     about=(
-        "Judge images by trained nets: a class and probabilities for each.\n"
-        "Leaves predictions.csv; of labelled images also the metrics, beside the nets' own.\n"
-        "Interrupted, the same command finishes what is missing. Exit status: 0, 1 where files\n"
-        "cannot be read (the others are judged), 2 for a mistake in the command."
+        "Classify images with trained nets: a class and probabilities for each.\n"
+        "Writes predictions.csv and, for labelled images, the metrics beside those of the runs.\n"
+        "If interrupted, run the same command again to finish. Exit status: 0; 1 if files\n"
+        "cannot be read (the others are classified); 2 for a mistake in the command."
     ),
     config="predict",
     words="run=<run> data.root=<images> [key=value ...]",
@@ -27,13 +27,13 @@ PAGE = Page(
         ("run=runs/<sweep> data.root=images output=judged", "all seeds and folds of a sweep, together"),
         ("run=runs/<run> data.root=images threshold.sensitivity=0.95", "at a threshold fixed on validation images"),
         ("run=runs/a,runs/b data.root=images", "two runs, together"),
-        ("run=runs/<run> data.root=images 'data.classes={benign: nevus}'", "what is called otherwise there"),
+        ("run=runs/<run> data.root=images 'data.classes={benign: nevus}'", "where the classes have other names"),
     ],
 )
 
 
 def run(given: Words) -> int:
-    """Judge the images; returns the exit status."""
+    """Classify the images; returns the exit status."""
     from medcls.predict.schema import ConfigWithPredict, check_keys
 
     config, keys = asked(overrides_of(given.others), "predict", ConfigWithPredict, check_keys)

@@ -17,8 +17,8 @@ PAGE = Page(
     about=(
         "Draw what transforms and augmentation do to an image.\n"
         "transforms.png: scale factors, angles, intensity percentiles. augmentation.png: the\n"
-        "image as training sees it, one epoch after the other. The image is any that training\n"
-        "can read; without one, a training image of the data set."
+        "image as training sees it, epoch after epoch. Any image that training can read will\n"
+        "do; without one, a training image of the data set is drawn."
     ),
     config="preview",
     words="[image] [key=value ...]",
@@ -46,7 +46,7 @@ def run(given: Words) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     images = [word for word in given.others if names_image(word)]
     if len(images) > 1:
-        raise UserError(f"found {len(images)} images ({', '.join(images)}), expected one.")
+        raise UserError(f"preview: found {len(images)} images ({', '.join(images)}), expected one.")
     overrides = [word for word in given.others if word not in images]
     config = checked(ConfigWithPreview, "preview", overrides, "preview")
     named = given.options.get("folder")
@@ -70,7 +70,7 @@ def preview(path: Path | None, config: "ConfigWithPreview", folder: Path | None)
     folder = folder or Path("runs") / f"preview_{shown.name}"
     check_outside_images("--folder", folder, config.data)
     if path is not None and folder.resolve() == path.resolve().parent:
-        raise UserError(f"--folder: {folder} holds the image, and nothing is written beside images. Name another.")
+        raise UserError(f"--folder: {folder} holds the image; nothing is written beside images. Name another folder.")
     fixed = under_fixed_transforms(shown.pixels, config.preview)
     epochs = {"": through_epochs(shown.pixels, config)}
     drawn = f"{shown.title} in training with seed {config.seed}, as image {config.preview.index}: "

@@ -1,4 +1,4 @@
-"""medcls report: the report alone, on any folder of runs."""
+"""medcls report: only the report, on any folder of runs."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ from medcls.quoting import unquoted
 PAGE = Page(
     about=(
         "Write the report on a sweep or any folder of runs.\n"
-        "Leaves report.html, report.md and results.csv, and prints the answer. Trains nothing."
+        "Writes report.html, report.md and results.csv, and prints the answer. Trains nothing."
     ),
     words="<folder> [columns=...]",
     keys=("columns",),
@@ -20,7 +20,7 @@ PAGE = Page(
         ("runs/<sweep>", "the report of a sweep, from what its jobs have left so far"),
         ("runs/<sweep> 'columns=[{_target_: mycolumns.epochs_after_best}]'", "with a column of your own"),
         ("runs/<sweep>,runs/<another>", "several sweeps side by side in one report"),
-        ("runs/<predicted>", "what medcls predict left: images elsewhere beside the nets' own; several with commas"),
+        ("runs/<predicted>", "from medcls predict: other images beside the nets' own; several with commas"),
         ("runs", "all runs below runs/, compared where they can be"),
     ],
 )
@@ -32,8 +32,8 @@ def run(given: Words) -> int:
     overrides = [word for word in given.others if word not in folders]
     if len(folders) != 1 or any(not word.startswith("columns=") for word in overrides):
         raise UserError(
-            f"report: found {' '.join(given.others) or 'nothing'}, expected a folder, and columns=[...] at most: "
-            "runs/<sweep>"
+            f"report: found {' '.join(given.others) or 'nothing'}, expected one folder, such as runs/<sweep>, and "
+            "optionally columns=[...]"
         )
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     from medcls.composition.compose import composed
@@ -46,14 +46,14 @@ def run(given: Words) -> int:
     several = [whole] if whole.is_dir() else [Path(unquoted(one)) for one in named.split(",")]
     if is_predict_folder(several[0]):
         if overrides:
-            raise UserError("columns: found beside images that nets were judged on elsewhere. Expected a sweep.")
+            raise UserError("columns: found with a folder of medcls predict, expected with a sweep only. Leave it out.")
         from medcls.predict.report import report_elsewhere
 
         report_elsewhere(several)
         return 0
     if len(several) > 1:
         if overrides:
-            raise UserError(f"columns: found beside {len(several)} sweeps. Expected them with one sweep only.")
+            raise UserError(f"columns: found with {len(several)} sweeps, expected with one sweep only. Leave it out.")
         report_side_by_side(several)
         return 0
     columns = check_config(composed("report", overrides)).columns if overrides else []

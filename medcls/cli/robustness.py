@@ -1,4 +1,4 @@
-"""medcls robustness: what nets are worth on their images under graded noise, blur, contrast, JPEG and rotation."""
+"""medcls robustness: how well nets do under graded noise, blur, contrast, JPEG and rotation."""
 
 from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
@@ -6,9 +6,9 @@ from medcls.cli.words import Words
 
 PAGE = Page(
     about=(
-        "Judge a net's test images, else those of validation, under graded edits.\n"
-        "Leaves robustness.html, .csv and .json: metrics at each grade with intervals, and how\n"
-        "much they differ from those of the unchanged images."
+        "Evaluate nets on their test images, else their validation images, under graded edits.\n"
+        "Writes robustness.html, .csv and .json: metrics at each grade with intervals, and how\n"
+        "much they differ from those on the unchanged images."
     ),
     config="robustness",
     words="run=<run> [data.root=<labelled images>] [key=value ...]",
@@ -20,7 +20,7 @@ PAGE = Page(
         *("trainer.accelerator", "trainer.threads", "allow"),
     ),
     examples=[
-        ("run=runs/<run>", "the run's own images, where they were"),
+        ("run=runs/<run>", "the run's own images, where they were during training"),
         ("run=runs/<run> robustness.noise=[5,10,20] robustness.jpeg=[]", "grades of your own; [] leaves an edit out"),
         ("run=runs/<sweep> data.root=images", "all seeds of a sweep; other labelled images"),
     ],

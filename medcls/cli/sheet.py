@@ -1,4 +1,4 @@
-"""medcls sheet: what a run knows of the items of reporting checklists, and its model card."""
+"""medcls sheet: the items of reporting checklists that a run can answer, and its model card."""
 
 from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
 from medcls.cli.page import Page
@@ -6,9 +6,9 @@ from medcls.cli.words import Words
 
 PAGE = Page(
     about=(
-        "Fill what a run knows of the items of CLAIM and TRIPOD+AI.\n"
-        "Leaves sheet.html and sheet.md, each item with the files that prove it, the rest\n"
-        "marked as yours to write; and model_card.md, as Hugging Face reads it."
+        "Fill in the items of CLAIM and TRIPOD+AI that a run can answer.\n"
+        "Writes sheet.html and sheet.md, each item with the files that prove it, the others\n"
+        "marked as yours to write; and model_card.md, in the format of Hugging Face."
     ),
     config="sheet",
     words="run=<run> [key=value ...]",
@@ -16,7 +16,7 @@ PAGE = Page(
     examples=[
         ("run=runs/<run>", "a folder below runs/"),
         ("run=runs/<sweep> output=sheet", "all runs of a sweep, with what was compared"),
-        ("run=runs/<run> 'external=[runs/predict_elsewhere]'", "also what the net is worth elsewhere"),
+        ("run=runs/<run> 'external=[runs/predict_elsewhere]'", "with the metrics of the net on other images"),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""medcls study: the study's experiments, all of them, and what became of its claims."""
+"""medcls study: all experiments of the study, and a verdict on each of its claims."""
 
 import logging
 import shlex
@@ -16,7 +16,7 @@ PAGE = Page(
     about=(
         "Run the study's fifteen experiments and judge its claims.\n"
         "Runs that tasks share are trained once. Re-run the same command to resume; what is\n"
-        "finished is skipped. All other keys hold for every experiment."
+        "finished is skipped. All other keys apply to every experiment."
     ),
     config="study",
     keys=(
@@ -33,7 +33,7 @@ PAGE = Page(
             "two tasks",
         ),
         ("epochs=3 'study.also.task1b=[\"image_size=64\"]'", "shorter, and one task on smaller images"),
-        ("report=runs/study study.page=docs/study.md", "only the page, from what was run so far"),
+        ("report=runs/study study.page=docs/study.md", "only the page, from the runs finished so far"),
         ("report=docs/study study.page=docs/study.md", "the same from the packs of a study, without its runs"),
     ],
 )
@@ -65,7 +65,7 @@ def run(given: Words) -> int:
 def check_report(words: list[str], named: str) -> None:
     """Raise UserError for words that have no meaning where only the page is written."""
     if wrong := [word for word in words if word != named and not word.startswith("study.page=")]:
-        raise UserError(f"{wrong[0]}: found beside {named}, expected study.page=<file> at most.")
+        raise UserError(f"{wrong[0]}: found with {named}, expected at most study.page=<file> there. Leave it out.")
 
 
 def report(folder: Path, page: Path | None) -> int:

@@ -22,10 +22,10 @@ KEYS = (
     *("trainer.accelerator", "resume", "hydra.run.dir"),
 )
 PAGE = Page(
-    about="Train one network.\nLeaves a run folder with its weights, curves, table of metrics and predictions.",
+    about="Train one network.\nWrites a run folder with its weights, curves, table of metrics and predictions.",
     keys=KEYS,
     examples=[
-        ("model=vgg16 data=bone lr=1e-5 epochs=30", "on simulated radiographs, until yours are there"),
+        ("model=vgg16 data=bone lr=1e-5 epochs=30", "on simulated radiographs, for a start without images"),
         ("model=alexnet data=folder data.root=images lr=1e-4", "on your own images, a folder per class"),
         ("model=torchvision model.name=resnet18 data=folder data.root=images", "a net of torchvision"),
         ("resume=runs/<folder> epochs=200", "resume a run that was stopped, or train it for longer"),
@@ -58,7 +58,7 @@ def run(given: Words) -> int:
 
     @hydra.main(config_path=str(CONF), config_name="config", version_base=VERSION)
     def train(composed: DictConfig) -> float:
-        """Lowest validation loss, for a search to minimise."""
+        """Lowest validation loss, for a search to minimize."""
         sys.argv = typed  # which environment.json records
         with job() as folder:
             config = check_config(composed)
@@ -75,7 +75,7 @@ def run(given: Words) -> int:
     prepare_hydra()
     with readable_composition(given.others):
         try:
-            sys.argv = [typed[0], *for_hydra(given)]  # from where Hydra reads them
+            sys.argv = [typed[0], *for_hydra(given)]  # where Hydra reads them
             train()
         finally:
             sys.argv = typed
@@ -85,7 +85,7 @@ def run(given: Words) -> int:
 def check_resumed(words: Sequence[str], *, several: bool) -> None:
     """Raise UserError for a run to resume that is not there, before Hydra makes a folder of that name.
 
-    several: with -m. Nor can what a run began with be another experiment's.
+    several: with -m. An experiment is refused too: the configuration is the run's own.
     """
     from medcls.runs.folder import RunFolder
 
@@ -95,10 +95,10 @@ def check_resumed(words: Sequence[str], *, several: bool) -> None:
         return
     if several:
         raise UserError(
-            "resume: found with -m, expected one run. To resume several: one command each, or medcls sweep."
+            "resume: found with -m, expected one run. To resume several, use a command for each, or medcls sweep."
         )
     if "experiment" in given:
-        raise UserError("experiment: cannot change when a run is resumed, whose config.yaml holds. Leave it out.")
+        raise UserError("experiment: cannot change when a run is resumed: its own config.yaml holds. Leave it out.")
     if "$" not in run:
         RunFolder(Path(unquoted(run))).read_config()
 
@@ -107,7 +107,7 @@ def check_place(resumed: Path, folder: Path) -> None:
     """Raise UserError where the run to resume is not in the folder that Hydra works in."""
     if resumed.resolve() != folder.resolve():
         raise UserError(
-            f"resume: found {resumed}, and {folder} as hydra.run.dir. Expected one folder: leave out the other."
+            f"resume: found {resumed}, but hydra.run.dir={folder}. Expected the same folder: leave out hydra.run.dir."
         )
 
 
@@ -133,7 +133,7 @@ def job() -> Iterator[Path]:
 
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    had_log = (folder / "train.log").exists()  # of something else, where the folder is no run's
+    had_log = (folder / "train.log").exists()  # another program's, where the folder is not a run's
     try:
         with forgiving_logs():
             yield folder

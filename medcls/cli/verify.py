@@ -11,9 +11,10 @@ from medcls.quoting import in_grammar, unquoted
 
 PAGE = Page(
     about=(
-        "Recompute the table of a pack, and say of each number whether it is the same.\n"
-        "Checksums first; no code of the pack runs. With images, in it or by data.root, its nets\n"
-        "judge them anew. Exit status: 0 all the same, 1 a number differs, 2 not a sound pack."
+        "Recompute the table of a pack, and tell for each number whether it is the same.\n"
+        "Checksums first; no code from the pack is run. Where images are in the pack or given by\n"
+        "data.root, its nets classify them again. Exit status: 0 all numbers are the same, 1 a\n"
+        "number differs, 2 the pack is damaged."
     ),
     config="verify",
     words="FILE.zip [key=value ...]",
@@ -21,8 +22,8 @@ PAGE = Page(
     keys=[key for key in VERIFY if key != "pack"],
     examples=[
         ("run.zip", "from what is in the pack"),
-        ("run.zip data.root=images", "and by judging its validation and test images anew"),
-        ("run.zip data.root=images within=1e-4", "on another kind of machine than the run's"),
+        ("run.zip data.root=images", "and by classifying its validation and test images again"),
+        ("run.zip data.root=images within=1e-4", "on a different kind of machine than the run's"),
     ],
 )
 

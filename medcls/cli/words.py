@@ -11,7 +11,7 @@ from medcls.cli.conf_comments import choices, groups, keys_of, names_of_keys
 from medcls.cli.page import CONFIG_DIR, Page
 from medcls.errors import UserError
 
-NO_VALUE = "found no value (is a shell variable not set?), expected one."
+NO_VALUE = "found no value (is a shell variable unset?), expected one."
 HYDRA_ANSWERS = ("cfg", "info", "hydra_help", "shell_completion")  # without a run
 
 
@@ -29,7 +29,7 @@ class Words:
 
 
 class Parser(argparse.ArgumentParser):
-    """Argparse whose errors are ours."""
+    """ArgumentParser that raises UserError."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.prog}: {message}.")
@@ -53,7 +53,7 @@ def take_apart(words: Sequence[str], page: Page, called: str) -> Words | None:
         raise UserError(explain_option(unknown[0], words, page, called))
     given = vars(parsed)
     others, named = given.pop("others"), given.pop("config_dir", [])
-    if page.config is not None:  # completion is asked for such words
+    if page.config is not None:  # completion takes empty words
         check_not_empty(given | ({"config-dir": ""} if "" in named else {}), others)
     config_dirs = [Path(folder) for folder in named]
     for folder in config_dirs:

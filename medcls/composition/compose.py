@@ -23,9 +23,9 @@ from medcls.config.messages import explain_interpolation, names_in
 from medcls.config.schema import Checked, Config, check_against
 from medcls.errors import UserError
 
-VERSION = "1.3"  # whose rules Hydra is to keep
+VERSION = "1.3"  # Hydra's version_base: the version whose defaults apply
 CLASSES = "data.classes"
-FOLDERS = (*ROOT_VARIABLES, "MEDCLS_CACHE")  # which conf/ reads
+FOLDERS = (*ROOT_VARIABLES, "MEDCLS_CACHE")  # environment variables that conf/ reads
 NO_CLASSES = f"{CLASSES}=null"
 
 
@@ -38,7 +38,7 @@ class OwnFolders(SearchPathPlugin):
 
 
 def check_environment() -> None:
-    """Raise UserError for a variable that conf/ reads and that is empty: data/Bone would become /Bone."""
+    """Raise UserError for an empty environment variable that conf/ reads: data/Bone would become /Bone."""
     for name in FOLDERS:
         if os.environ.get(name) == "":
             raise UserError(
@@ -47,7 +47,7 @@ def check_environment() -> None:
 
 
 def prepare_hydra() -> None:
-    """Make medcls's resolvers and the user's folders known to Hydra, before it is initialised.
+    """Make medcls's resolvers and the user's folders known to Hydra, before it is initialized.
 
     Raises UserError as ``check_environment`` does.
     """
@@ -128,7 +128,7 @@ def explained(
 ) -> UserError:
     """What Hydra refused of these overrides, with the nearest right name among the keys of the chosen groups."""
     try:
-        # Hydra is initialised no more where its own main failed, and still is within a sweep.
+        # Hydra is no longer initialized where its own main failed, but still is within a sweep.
         begun = GlobalHydra.instance().is_initialized()
         with nullcontext() if begun else initialize_config_dir(str(CONF), version_base=VERSION):
             groups = [

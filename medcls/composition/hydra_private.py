@@ -1,7 +1,7 @@
 """All that medcls uses of Hydra beyond its documented interface; tests/test_hydra_private.py fails when it changes.
 
-Everything here needs an initialised Hydra (``hydra.initialize_config_dir`` or ``hydra.main``), except the readers of
-error texts, which stand here because Hydra's exceptions do not say by other means what was refused.
+Everything here needs an initialized Hydra (``hydra.initialize_config_dir`` or ``hydra.main``), except the readers of
+error texts, which are here because Hydra's exceptions tell only in their text what was refused.
 """
 
 import re
@@ -28,7 +28,7 @@ def is_group(key: str) -> bool:
 
 
 def set_values(composed: DictConfig, overrides: Sequence[Override]) -> None:
-    """Apply overrides of plain keys to a composed configuration, as composing anew would in a tenth of a second."""
+    """Apply overrides of plain keys to a composed configuration; composing it anew would take a tenth of a second."""
     ConfigLoaderImpl._apply_overrides_to_config(list(overrides), composed)
 
 
@@ -59,10 +59,10 @@ def unmerged_key(error: HydraException) -> str | None:
     return found[1] if found else None
 
 
-# What to say where Hydra or a plug-in of its raises a bare ValueError, and by which of its words to know it.
+# Words by which to recognize a bare ValueError of Hydra or one of its plug-ins, and the message for it.
 VALUE_ERRORS = {
     "Config group override must be": "A group cannot be null. Name one of its choices: scheduler=none",
-    "No trials are completed": "hydra/sweeper: no trial of the search was finished; the reasons stand above.",
+    "No trials are completed": "hydra/sweeper: no trial of the search finished; the reasons are above.",
 }
 
 

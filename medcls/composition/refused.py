@@ -1,4 +1,4 @@
-"""What Hydra refused to compose, in words: an unknown key or choice, or a malformed override."""
+"""Messages for what Hydra refuses to compose: an unknown key or choice, or a malformed override."""
 
 import typing
 from collections.abc import Collection
@@ -43,7 +43,7 @@ def unknown_override(key: str, schema: type[BaseModel], chosen: Collection[str])
             f"{key}: found a mapping, expected its keys one by one: +{key}.<name>=... adds, ~{key}.<name> removes one"
         )
     if any(key.startswith(f"{name}.") for name in free):
-        return f"{key}: not there to be changed. Add it with a plus sign: +{key}=..."
+        return f"{key}: not in the configuration. Add it with a plus sign: +{key}=..."
     return unknown_key(key, schema, chosen)
 
 
@@ -51,9 +51,7 @@ def unreadable_override(override: str, reason: str) -> str:
     """What to type for an override that Hydra cannot read: the same with its value between quotes."""
     key, _, value = override.partition("=")
     if value[:1] in ("{", "["):
-        advice = (
-            "Within a mapping or list, text with spaces, brackets or accents stands between double quotes, keys do not"
-        )
+        advice = "Within a mapping or list, put text with spaces, brackets or accents in double quotes, but not keys"
         return f"{key}: {value} cannot be read ({reason}).\n  {advice}: 'key={{a: \"b c\", d: [1, 2]}}'"
     if value[:1] == value[-1:] and value[:1] in ("'", '"') and len(value) > 1:
         value = value[1:-1]
@@ -61,11 +59,11 @@ def unreadable_override(override: str, reason: str) -> str:
 
 
 def ambiguous(override: str) -> str:
-    """What to type for a value that Hydra takes for several since it holds a comma."""
+    """What to type for a value that Hydra takes for several because it contains a comma."""
     key, _, value = override.partition("=")
     return (
-        f"{key}: {value} holds a comma, which separates values to be swept: one run after another with -m, or in "
-        f"sweep.py.\n  As one value, quoted for Hydra and for the shell: {typed(key, value)}"
+        f"{key}: {value} contains a comma, which separates the values of several runs (with -m, or in sweep.py).\n"
+        f"  As one value, quoted for Hydra and for the shell: {typed(key, value)}"
     )
 
 
@@ -74,7 +72,7 @@ def not_merged(key: str, reason: str) -> str:
     if key == "augment.transforms" and "ListConfig" in reason:
         return (
             "a list cannot be merged into the named transforms of the chosen augment.\n"
-            "  Give a list by augment=own 'augment.transforms=[{HorizontalFlip: {p: 0.5}}, ...]',\n"
-            "  or add one transform by '+augment.transforms.HorizontalFlip={p: 0.5}'"
+            "  Give a list with augment=own 'augment.transforms=[{HorizontalFlip: {p: 0.5}}, ...]',\n"
+            "  or add one transform with '+augment.transforms.HorizontalFlip={p: 0.5}'"
         )
     return reason.splitlines()[0]

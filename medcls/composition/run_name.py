@@ -37,12 +37,12 @@ def shortened(name: str) -> str:
 
 
 def told_apart(text: str) -> str:
-    """Eight letters and digits that another text hardly has."""
+    """Eight hexadecimal digits that another text is unlikely to share."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def run_folder(parent: str, now: str, *, _root_: DictConfig) -> str:
-    """Folder of a single run: a new one below ``parent``, or the one to go on with."""
+    """Folder of a single run: a new one below ``parent``, or the one to resume."""
     return str(_root_.resume) if _root_.resume is not None else f"{parent}/{run_name(_root_=_root_)}_{now}"
 
 
@@ -64,7 +64,7 @@ def name_of_root(data: DictConfig) -> str:
 
 
 def if_class(name: str, *, _parent_: DictConfig) -> str | None:
-    """The name where it is that of a class, which it is no more once other classes are given; else None."""
+    """The name where it is that of a class, which it no longer is once other classes are given; else None."""
     return name if name in (_parent_.classes or {}).values() else None
 
 

@@ -1,4 +1,4 @@
-"""The configuration: conf/ composed by Hydra, checked by a typed schema, its mistakes told in words."""
+"""The configuration: conf/ composed by Hydra and checked by a typed schema, with readable messages for mistakes."""
 
 from medcls.config.data import DataConfig
 from medcls.config.schema import Config, check_config

@@ -23,7 +23,7 @@ from medcls.config.section import (
 )
 from medcls.config.targets import KEY, DottedPath
 
-PLACE = Knob(on_resume=True, in_name=False)  # where the images are; names of runs tell it by the data set
+PLACE = Knob(on_resume=True, in_name=False)  # where the images are; in the names of runs the data set stands for it
 
 
 def as_name(name: object) -> object:
@@ -82,7 +82,7 @@ class SimulatedConfig(Section):
 
 
 def one_group(pattern: str) -> str:
-    """The pattern itself. Raises ValueError where it is none, or names no part, or several, that the patient is."""
+    """The pattern itself. Raises ValueError unless it is a regular expression with one group: the patient."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
@@ -92,7 +92,7 @@ def one_group(pattern: str) -> str:
     return pattern
 
 
-# Environment variables that conf/data/ reads for default_root, each the path of a folder: of a data set, and of all.
+# Environment variables that conf/data/ reads for default_root, each the path of a folder: of one data set, or of all.
 ROOTS = {"skin": "MEDCLS_SKIN", "bone": "MEDCLS_BONE", "xray": "MEDCLS_XRAY"}
 ROOT_VARIABLES = ("MEDCLS_DATA", *ROOTS.values())
 GroupPattern = Annotated[str, AfterValidator(one_group)]
@@ -126,7 +126,7 @@ class DataConfig(Section):
     @classmethod
     def of_a_function(cls, args: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
         if args and others.data.get("target") is None:
-            raise ValueError(f"none without data.{KEY}, the function that they are for")
+            raise ValueError(f"none without data.{KEY}, the function that takes them")
         return args
 
     @property

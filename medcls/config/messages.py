@@ -1,4 +1,4 @@
-"""Configuration mistakes in words: which key, what was found, what was expected, the nearest right name."""
+"""Messages for mistakes in the configuration: the key, what was found, what was expected, the nearest right name."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ def explain_invalid(error: ValidationError, schema: type[BaseModel], values: obj
 
 
 def key_of(detail: ErrorDetails) -> str:
-    """Dotted key; pydantic's locations also hold the names of alternatives, which are no keys."""
+    """Dotted key; pydantic's locations also hold the names of alternatives, which are not keys."""
     parts = [str(part) for part in detail["loc"]]
     if _in_mapping(detail):
         del parts[-2:]
@@ -40,7 +40,7 @@ def key_of(detail: ErrorDetails) -> str:
 
 
 def _in_mapping(detail: ErrorDetails) -> bool:
-    """Whether it is a name in a mapping that is wrong, for which Hydra knows no quotes, and not a value."""
+    """Whether a name in a mapping is wrong, which Hydra's grammar cannot quote, and not a value."""
     return detail["loc"][-1:] == ("[key]",)
 
 
@@ -77,7 +77,7 @@ def unknown_key(key: str, schema: type[BaseModel], chosen: Collection[str]) -> s
     """Message for a key that the configuration does not have; ``chosen``: dotted names of all that it has."""
     section, _, last = key.rpartition(".")
     if section and key in {name for name, _ in all_fields(schema)}:
-        return f"{key}: no key of the chosen {section}; it belongs to another choice of {section}."
+        return f"{key}: not a key of the chosen {section}; it belongs to another choice of {section}."
     siblings = sorted(name.rpartition(".")[2] for name in chosen if name.rpartition(".")[0] == section)
     nearest = [f"{section}.{name}".lstrip(".") for name in get_close_matches(last, siblings, n=1)]
     nearest = nearest or get_close_matches(key, sorted(chosen), n=1)

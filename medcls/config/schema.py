@@ -63,7 +63,7 @@ class AuditConfig(Section):
 
 
 class ThresholdConfig(Section):
-    """At most one rule, kept on validation images alone; prevalence: of the population that rule and values are for."""
+    """At most one rule, applied to validation images; prevalence: of the population that rule and values are for."""
 
     sensitivity: Share | None
     specificity: Share | None
@@ -116,7 +116,7 @@ class ClaimConfig(Section):
             "sooner": [{"curve"}, {"curve", "value"}],
         }
         if given not in possible.get(self.direction, [set()]):
-            raise ValueError(f"other keys beside direction={self.direction} than {sorted(given) or 'none'}")
+            raise ValueError(f"other keys with direction={self.direction} than {sorted(given) or 'none'}")
         alone = self.direction in ("rises", "stays", "reached") or (self.direction != "sooner" and "value" in given)
         if not alone and len(self.of) != 2:
             raise ValueError(f"two names in of, which direction={self.direction} compares")
@@ -128,8 +128,9 @@ class ClaimConfig(Section):
 class SweepConfig(Section):
     """What sweep.py varies and what the report answers; train.py has no use for it.
 
-    grid: key -> its values; variants: name -> key -> value, for sets that are no grid; compare: pairs of variants,
-    "all", or one that each other is compared with; None: the settings of a full grid, else each with the first.
+    grid: key -> its values; variants: name -> key -> value, for combinations that are not a grid; compare: pairs of
+    variants, "all", or one that each other is compared with; None: the settings of a full grid, else each with the
+    first.
     """
 
     question: str | None
@@ -184,7 +185,7 @@ class Config(Section):
     loggers: Annotated[list[LoggerName | Target], UNNAMED]
     metrics: Annotated[list[Target], UNNAMED]
     audit: Annotated[AuditConfig, Knob(on_page=False)]
-    # No part of what a run is: the same run alone and in a sweep has the same configuration.
+    # Excluded, so that a run has the same configuration alone and in a sweep.
     columns: Annotated[list[Target], UNNAMED] = Field(default_factory=list, exclude=True)
     allow: Annotated[list[DottedPath], UNNAMED] = Field(default_factory=list, exclude=True)
     sweep: Annotated[SweepConfig | None, MACHINERY] = Field(default=None, exclude=True)

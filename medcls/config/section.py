@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 # Strict, since pydantic would take true for 1 and "8" for 8.
 Number = Annotated[float, Field(strict=True)]
-MOST = 2**31 - 1  # of anything that is counted: libraries in C take no more
+MOST = 2**31 - 1  # of anything that is counted: C libraries take no more
 AtLeast1 = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 Count = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 Seed = Annotated[int, Field(ge=0, strict=True)]
@@ -40,9 +40,9 @@ class Section(BaseModel):
 class Knob:
     """What a key, or a section with all its keys, means for a run, beside its type: metadata of a field of the schema.
 
-    tunes: another value asks another question, so that runs which differ in it are variants; else it says where, how
-    fast or how often the same is computed. on_resume: a resumed run may change it. in_name: it is part of the name of a
-    run that sets it. on_page: it has a column of its own on the HPARAMS page of TensorBoard.
+    tunes: runs that differ in it are variants, since another value asks another question; else it only decides where,
+    how fast or how often the same is computed. on_resume: a resumed run may change it. in_name: it is part of the name
+    of a run that sets it. on_page: it has a column of its own on the HPARAMS page of TensorBoard.
     """
 
     tunes: bool = True

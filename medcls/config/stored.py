@@ -17,7 +17,7 @@ from medcls.errors import UserError
 HOW = "name it in the command: allow=[{names}]"
 
 
-# Keys that runs were made with and that nothing reads any more, by section.
+# Keys in the configurations of earlier runs that nothing reads any longer, by section.
 RETIRED = {
     "audit": (
         *("hash_distance_low", "hash_distance"),
@@ -53,7 +53,7 @@ def with_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
         elif group == "data":
             choice = "base"
             if isinstance(split := section.get("split"), Mapping) and split.get("folds") is not None:
-                section = {**section, "split": {"inner_val": False, **split}}  # as every fold was, before it was a key
+                section = {**section, "split": {"inner_val": False, **split}}  # as in all folds before it was a key
         kept = {key: value for key, value in section.items() if key not in RETIRED.get(group, ())}
         filled[group] = _filled(kept, read_conf(f"{group}/{choice}"))
     return filled

@@ -61,7 +61,7 @@ def locate(target: str, key: str) -> Any:
 def call(target: str, arguments: Mapping[str, Any], key: str, *positional: Any, **context: Any) -> Any:
     """What ``target`` returns for ``positional``, ``context`` and the user's ``arguments``.
 
-    Raises UserError for an argument that it does not take, one that it lacks, and where it fails.
+    Raises UserError for an unknown or a missing argument, and where the call fails.
     """
     function = locate(target, key)
     if not callable(function):
@@ -83,7 +83,7 @@ def check_arguments(
         raise UserError(f"{key}: the argument {twice[0]} is set by medcls itself. Leave it out.")
     try:
         signature = inspect.signature(function)
-    except ValueError:  # of some functions written in C nothing is known before the call
+    except ValueError:  # some functions written in C have no signature to check
         return
     names = [p.name for p in signature.parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())

@@ -1,9 +1,9 @@
-"""The exchangeable parts of a run: nets, losses, optimisers and schedules, one registry each.
+"""The exchangeable parts of a run: nets, losses, optimizers and schedules, one registry each.
 
 A part is a section of the schema that knows what builds it (a dotted path, so that nothing heavy is imported before the
 configuration is right) and with which arguments. The choices that messages and tests list follow from the registries.
-To add a part of the house: its section in the file of its kind, with a place in the registry below it, and a file in
-conf/. A user's own needs neither: it is the choice ``own``.
+A new built-in part needs a section in the file of its kind, a place in the registry below it, and a file in conf/.
+A user's own part needs none of these: it is the choice ``own``.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def read_part(group: str, values: Mapping[str, Any]) -> Any:
         raise UserError(f"{group}: {dict(values)} does not describe one of {', '.join(known)}.") from error
 
 
-if TYPE_CHECKING:  # what mypy can follow; the unions themselves are made of the registries
+if TYPE_CHECKING:  # what mypy can follow; the unions themselves are built from the registries
     NetConfig = Net | OwnNet
     LossConfig = Loss | OwnLoss
     OptimizerConfig = Optimizer | OwnOptimizer

@@ -1,4 +1,4 @@
-"""The losses: what training minimises."""
+"""The losses: what training minimizes."""
 
 from typing import ClassVar, Literal
 
@@ -7,10 +7,10 @@ from medcls.config.section import Above0
 
 
 class Loss(Part):
-    """What training minimises, and what the net's outputs mean; built with what these mean and with class weights.
+    """What training minimizes, and what the net's outputs mean; built with that meaning and with class weights.
 
-    outputs: "default": one logit for two classes, softmax over one a class for more; "one_vs_rest": independent
-    probabilities, one a class (of two classes the default).
+    outputs: "default": one logit for two classes, softmax over one per class for more; "one_vs_rest": independent
+    probabilities, one per class (for two classes the same as "default").
     """
 
     name: str

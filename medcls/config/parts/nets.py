@@ -72,7 +72,7 @@ class TorchvisionNet(Net):
 
 
 class FrozenNet(TorchvisionNet):
-    """Such a net, of which only the head is trained."""
+    """A net of torchvision of which only the head is trained."""
 
     target = "medcls.models.torchvision.build_frozen"
     family: Literal["frozen"]  # type: ignore[assignment]

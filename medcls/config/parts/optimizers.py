@@ -1,4 +1,4 @@
-"""The optimisers: how a gradient changes the weights."""
+"""The optimizers: how a gradient changes the weights."""
 
 from typing import ClassVar, Literal
 
@@ -9,7 +9,7 @@ from medcls.config.section import Above0, AtLeast0, Flag, Rate
 
 
 class Optimizer(Part):
-    """An optimiser; built with the parameters and ``lr``. fused: PyTorch has one pass over all weights for it."""
+    """An optimizer; built with the parameters and ``lr``. fused: PyTorch can update all weights in one pass."""
 
     name: str
     fused: ClassVar[bool] = True
@@ -50,12 +50,12 @@ class SGD(Optimizer):
     @classmethod
     def with_momentum(cls, nesterov: bool, others: ValidationInfo) -> bool:
         if nesterov and others.data.get("momentum") == 0:
-            raise ValueError("false with optimizer.momentum=0, since Nesterov's is a kind of momentum")
+            raise ValueError("false with optimizer.momentum=0, since Nesterov's method needs momentum")
         return nesterov
 
 
 class OwnOptimizer(OwnPart):
-    """Any optimiser with PyTorch's interface: called with the parameters, ``lr`` and ``args``."""
+    """Any optimizer with PyTorch's interface: called with the parameters, ``lr`` and ``args``."""
 
     name: Literal["own"]
     fused: ClassVar[bool] = False

@@ -7,9 +7,9 @@ from medcls.config.section import AtLeast0, Count, Fraction
 
 
 class Schedule(Part):
-    """A schedule of the learning rate; built with the optimiser.
+    """A schedule of the learning rate; built with the optimizer.
 
-    interval: after what it is stepped; fixed_length: its rates follow from the number of epochs, which then cannot
+    interval: after what it takes a step; fixed_length: its rates follow from the number of epochs, which then cannot
     change when a run is resumed.
     """
 
@@ -44,14 +44,14 @@ class Plateau(Schedule):
 
 
 class OwnSchedule(OwnPart):
-    """Any schedule with PyTorch's interface: called with the optimiser and ``args``.
+    """Any schedule with PyTorch's interface: called with the optimizer and ``args``.
 
-    One that takes ``total_steps`` gets the number of its steps unless ``args`` say how many.
+    One that takes ``total_steps`` gets the number of its steps unless it is in ``args``.
     """
 
     name: Literal["own"]
     interval: Literal["epoch", "batch"]
-    fixed_length: ClassVar[bool] = True  # for all that is known
+    fixed_length: ClassVar[bool] = True  # assumed, since nothing is known of it
 
 
 SCHEDULES = (Constant, Cosine, Plateau, OwnSchedule)
