@@ -149,7 +149,7 @@ def test_empty_variable_is_refused_and_not_taken_for_a_folder(train, monkeypatch
 def test_no_images_are_simulated_for_a_folder_that_a_variable_names(train, monkeypatch, name):
     monkeypatch.setenv(name, "/nowhere/radiographs")
     result = train(*FAST, "data=bone")
-    check_message(result, f"{name}: found /nowhere/radiographs, which is no folder", f"unset {name}")
+    check_message(result, f"{name}: found /nowhere/radiographs, which is not a folder", f"unset {name}")
     assert not result.folder.exists()
 
 

@@ -116,7 +116,7 @@ def test_every_wrong_row_is_listed_with_its_line_at_once(read, tmp_path):
 def test_row_without_patient_is_wrong_where_others_have_one(read, word):
     rows = [[*row, f"P{i}"] for i, row in enumerate(rows_of())]
     rows[4][2] = word
-    with pytest.raises(UserError, match=re.escape(f"line 6: no patient ({word.strip()!r}), other rows have one")):
+    with pytest.raises(UserError, match=re.escape(f"line 6: no patient ({word.strip()!r}), but other rows have one")):
         read(rows, ("path", "label", "group"))
     assert not read([[*row, word] for row in rows_of()], ("path", "label", "group")).grouped
 

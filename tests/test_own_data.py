@@ -169,7 +169,7 @@ PATHS = {"paths": [f"{i}.png" for i in range(6)], "labels": ["a", "b"] * 3}
         (GOOD | {"images": np.zeros((6, 8, 8))}, "images of type float64 and shape (6, 8, 8), expected uint8"),
         (GOOD | {"images": np.zeros((6, 3, 8, 8), np.uint8)}, "shape (6, 3, 8, 8), expected uint8 of shape (N, H, W)"),
         (GOOD | {"images": np.zeros((6, 0, 8), np.uint8)}, "expected some pixels"),
-        (GOOD | {"labels": ["a", "b"]}, "returned 6 images, 2 labels, expected as many of each"),
+        (GOOD | {"labels": ["a", "b"]}, "returned 6 images, 2 labels, expected the same number of each"),
         (GOOD | {"labels": np.eye(2)[[0, 1] * 3]}, "column labels has the shape (6, 2), expected one value"),
         (GOOD | {"labels": "ababab"}, "column labels is str, expected a list or an array"),
         (PATHS | {"paths": set(PATHS["paths"])}, "column paths is set, expected a list or an array"),
@@ -182,7 +182,7 @@ PATHS = {"paths": [f"{i}.png" for i in range(6)], "labels": ["a", "b"] * 3}
         (GOOD | {"names": ["x", "y"] * 3}, "row 2: x: the same name as row 0"),
         (GOOD | {"labels": ["a"] * 6}, "data: only one class (a)."),
         ({"images": GOOD["images"][:0], "labels": []}, "returned no images"),
-        (PATHS | {"names": list("uvwxyz")}, "Paths are names: leave the column names out"),
+        (PATHS | {"names": list("uvwxyz")}, "Paths serve as names: leave out the column names"),
     ],
 )
 def test_what_breaks_the_contract_is_explained(tmp_path, monkeypatch, columns, message):
@@ -227,7 +227,7 @@ def test_function_that_exits_has_failed(monkeypatch):
         ([*NPZ, "+data.args.pth=x.npz"], ["data.args.pth: unknown argument", "Did you mean path?"]),
         (NPZ, ["data.args: load cannot be called", "missing a required argument: 'path'"]),
         ([*NPZ, "+data.args.path=gone.npz"], ["npz_source.load failed", "npz_source.py, line 1", "gone.npz"]),
-        ([*NPZ, "+data.args.path=x.npz", "data.manifest=x.csv"], ["data.manifest: not beside data._target_"]),
+        ([*NPZ, "+data.args.path=x.npz", "data.manifest=x.csv"], ["data.manifest: found with data._target_"]),
         ([*NPZ, "+data.args.path={npz}", "data.root=."], ["data.root: not for data._target_: npz_source.load"]),
         ([*NPZ, "+data.args.path={npz}", "data.positive=x"], ["data.positive: found 'x', expected one of the classes"]),
         (METADATA, ["data.root: missing. Name the folder with the images"]),

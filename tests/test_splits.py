@@ -49,7 +49,7 @@ def test_valid_is_validation_and_the_test_images_are_looked_at_once(train, make_
         ({"train": 4, "eval": 4}, "has eval, which may be a split: expected train (or training)"),
         ({"Train set": 4, "Test set": 4}, "has Test set, Train set, which may be a split"),
         ({"fold_1": 4, "fold_2": 4}, "has fold_1, fold_2, which may be a split"),
-        ({"x/train": 4, "y/train": 4, "x/test": 4}, "the splits test, train lie below x, y, expected them above"),
+        ({"x/train": 4, "y/train": 4, "x/test": 4}, "the splits test, train lie below x, y; expected them above"),
         ({"archive/train": 4, "archive/test": 4}, "expected them above the classes: data.root="),
         ({"train/train": 4, "test/test": 4}, "test, train would be a class, but reads like a split"),
     ],
@@ -95,7 +95,7 @@ def test_classes_that_cannot_be_typed_are_written_to_a_file(train, make_folder, 
 
 
 def test_folder_called_nan_is_no_class(make_folder):
-    with pytest.raises(UserError, match="10 images have the label 'nan', which means that there is none"):
+    with pytest.raises(UserError, match="10 images have the label 'nan', which stands for a missing label"):
         scan(make_folder(classes=("a", "nan")))
 
 
@@ -140,11 +140,8 @@ def test_what_is_passed_over_is_counted_by_ending_in_the_log_and_in_data_json(tr
     (root / "train/a/.hidden.png").write_bytes(b"x")
     result = train(*FAST, f"data.root={root}")
     assert result.status == 0, result.err
-    assert (
-        "8 files are no images that can be read and are passed over: 6 .nii.gz, 1 hidden, 1 without ending"
-        in result.out
-    )
-    assert "among them all of test/c, train/c" in result.out
+    assert "8 files are not readable images and are skipped: 6 .nii.gz, 1 hidden, 1 without ending" in result.out
+    assert "including all of test/c, train/c" in result.out
     counts = json.loads((result.folder / "data.json").read_text())["passed_over"]
     assert counts == {".nii.gz": 6, "hidden": 1, "without ending": 1}
 
@@ -166,7 +163,7 @@ def test_manifest_without_splits_takes_them_from_its_paths(train, listed):
     root, write, _ = listed
     write()
     result = train(*FAST, f"data.root={root}", "data.manifest=labels.csv")
-    assert "the split is that of the folders in the paths" in result.out
+    assert "splits are taken from the folders in the paths" in result.out
     assert "12 train, 8 test (as validation) images" in result.out
     drawn = train(*FAST, f"data.root={root}", "data.manifest=labels.csv", "data.columns.split=null")
     assert "16 train, 4 val images" in drawn.out
@@ -178,7 +175,7 @@ def test_manifest_whose_paths_name_splits_in_part_stops(train, listed):
     write(rows=[*rows, ("stray.png", "a")])
     result = train(*FAST, f"data.root={root}", "data.manifest=labels.csv")
     assert result.status == 2
-    assert "the folders of 20 paths name a split, those of 1 do not:\n  stray.png" in result.err
+    assert "the folders in 20 paths name a split, those in 1 do not:\n  stray.png" in result.err
 
 
 def test_metadata_in_each_split_folder_is_found(train, listed):

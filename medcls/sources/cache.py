@@ -1,4 +1,4 @@
-"""All images of a data set as one uint8 array: each file decoded once, later starts only ask for its size and dates."""
+"""All images of a data set as one uint8 array: each file decoded once, later starts only check its size and times."""
 
 import hashlib
 import itertools
@@ -24,7 +24,7 @@ from medcls.sources.progress import shown
 
 log = logging.getLogger(__name__)
 
-LARGEST_PIXEL = 8  # bytes that a pixel may take in a file: a larger file than that is not even read
+LARGEST_PIXEL = 8  # bytes per pixel in a file, at most: with data.max_pixels, the largest file that is read at all
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ def load_images(
 ) -> CachedImages:
     """Images ``root/name`` as ``decode`` makes them, from the cache below ``cache_dir`` as far as it knows them.
 
-    A file counts as unchanged while its size and its times of modification and change are, and is decoded again only
-    when its content is that of no cached file. May be called by several processes at once: one decodes, the others wait
-    for it. A cache folder that cannot be written to is logged; what is missing from it is then decoded at every start.
+    A file counts as unchanged while its size and its times of modification and change stay the same, and is decoded
+    again only when its content is not that of a cached file. May be called by several processes at once: one decodes,
+    the others wait for it. A cache folder that cannot be written to is logged; what is missing from it is then decoded
+    at every start.
     Raises UserError when the disk of the cache is full.
     """
     stats, missing = _stats(root, names)
@@ -82,11 +83,11 @@ def load_images(
 
 
 def _stats(root: Path, names: Sequence[str]) -> tuple[dict[str, Stat], dict[str, str]]:
-    """Size and times by name; and the reason by name, of the files that are not there or not to be reached."""
+    """Size and times by name; and the reason by name, of the files that are missing or out of reach."""
     stats, missing = {}, {}
     for name in names:
         try:
-            stat = os.stat(os.path.join(root, name))  # a Path for each name: a third more time for a second start
+            stat = os.stat(os.path.join(root, name))  # a Path per name would make a second start a third slower
             stats[name] = Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         except FileNotFoundError:
             missing[name] = "no such file"

@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class Stat(NamedTuple):
-    """What tells, without opening a file, that it is the one that was read.
+    """What identifies a file as the one that was read, without opening it.
 
-    ``ctime_ns``: of its last change of any kind, where the system keeps that: files that take each other's name keep
-    their size and may have the same modification time.
+    ``ctime_ns``: of its last change of any kind, where the system keeps that: files that swap names keep their size
+    and may have the same modification time.
     """
 
     size: int
@@ -45,7 +45,7 @@ class File(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """Files by name, and the images (N, H, W, C) of their rows; ``damage``: why what was on disk is of no use."""
+    """Files by name, and the images (N, H, W, C) of their rows; ``damage``: why what was on disk cannot be used."""
 
     files: dict[str, File]
     images: NDArray[np.uint8]
@@ -54,7 +54,7 @@ class Cache(NamedTuple):
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Make the folder and wait until no other process is in such a block of it. Raises OSError where that cannot be."""
+    """Make the folder and wait until no other process is in such a block of it. Raises OSError where that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / "lock")
     try:
@@ -93,7 +93,7 @@ def write_cache(folder: Path, cache: Cache) -> None:
     checksum = checksum_of(files, cache.images)
     images = f"images-{checksum:08x}.npy"
     with writing(folder / images) as file:
-        # Not np.save: at a full disk its error does not say so.
+        # Not np.save: on a full disk its error does not say so.
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(cache.images))
         file.write(cache.images.data)
     index = {"images": images, "rows": len(cache.images), "checksum": checksum, "files": files}
@@ -105,5 +105,5 @@ def write_cache(folder: Path, cache: Cache) -> None:
 
 
 def checksum_of(files: dict[str, File], images: NDArray[np.uint8]) -> int:
-    """A number that damage changes."""
+    """Checksum of the index and the pixels."""
     return zlib.crc32(json.dumps(files).encode(), zlib.crc32(images.data))

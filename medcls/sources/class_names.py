@@ -1,6 +1,6 @@
-"""Names of classes: tokens of one name are one class, names that differ only to a computer are no two classes.
+"""Names of classes: tokens with the same name are one class, and names that differ only in spelling are not two.
 
-Patients are told apart by the same rule (``groups.py``).
+Patients are distinguished by the same rule (``groups.py``).
 """
 
 import re
@@ -29,7 +29,7 @@ class Classes(NamedTuple):
 
 
 def given_classes(classes: Mapping[str, str]) -> Classes:
-    """Of data.classes (token -> name): tokens of one name are one class, in the order of the first.
+    """Classes of data.classes (token -> name): tokens with the same name are one class, in the order of the first.
 
     Raises UserError for names that differ only in case, number format, surrounding space or Unicode form.
     """
@@ -39,28 +39,29 @@ def given_classes(classes: Mapping[str, str]) -> Classes:
 
 
 def found_classes(counts: Mapping[str, int], where: str) -> Classes:
-    """Of labels as they were found, in their order; ``counts``: label -> images; ``where``: for messages.
+    """Classes of labels as they were found, in their order; ``counts``: label -> images; ``where``: for messages.
 
-    Raises UserError for a label that is none (empty, nan), that reads like a split, or that is another's twin.
+    Raises UserError for a label that means "none" (empty, nan), reads like a split, or differs from another only in
+    spelling.
     """
     itself = {name: name for name in counts}
     if none := [name for name in counts if is_missing(name)]:
         raise UserError(
-            f"{where}: {counts[none[0]]} images have the label {none[0]!r}, which means that there is none.\n"
-            f"  Leave them out, or, where it is the name of a class, say so: {say_classes(itself)}"
+            f"{where}: {counts[none[0]]} images have the label {none[0]!r}, which stands for a missing label.\n"
+            f"  Leave them out or, if it is the name of a class, say so: {say_classes(itself)}"
         )
     if splits := [name for name in counts if looks_like_split(name)]:
         raise UserError(
             f"{where}: {', '.join(splits[:5])} would be a class, but reads like a split. Expected {EXPECTED}, "
             "with the classes below them.\n"
-            f"  Rename the folders or files or, where it is a class, say so: {say_classes(itself)}"
+            f"  Rename the folders or files or, if it is a class, say so: {say_classes(itself)}"
         )
     check_distinct(counts)
     return Classes(tuple(counts), {name: label for label, name in enumerate(counts)})
 
 
 def is_missing(label: str) -> bool:
-    """Whether a label or a patient is empty, or what programs write where there is none."""
+    """Whether a label or a patient is empty, or what programs write for a missing value."""
     return label.strip().casefold() in _MISSING
 
 
@@ -70,7 +71,7 @@ def unicode_form(text: str) -> str:
 
 
 def labels_called(word: str, called: Mapping[str, int]) -> set[int]:
-    """Labels of the class that is called so: exactly, else but for case, number format, space and Unicode form."""
+    """Labels of the class with that name: exactly, else but for case, number format, space and Unicode form."""
     word = unicode_form(word)
     return {called[word]} if word in called else {at for name, at in called.items() if meaning(name) == meaning(word)}
 
@@ -78,7 +79,7 @@ def labels_called(word: str, called: Mapping[str, int]) -> set[int]:
 def labels_begun_by(stem: str, tokens: Mapping[str, int]) -> set[int]:
     """Labels of the tokens that a file name begins with, in any case: Mel in Mel_01 and Mel01, not in Melon or non-Mel.
 
-    A letter does not go on after a letter, nor a digit after a digit: C1 is not in C12.
+    No letter may follow a token that ends in a letter, nor a digit one that ends in a digit: C1 is not in C12.
     """
     stem = unicode_form(stem).strip()
     found = set()
@@ -98,7 +99,7 @@ def check_distinct(counts: Mapping[str, int], given: Mapping[str, str] | None = 
     if given is not None:
         raise UserError(f"{message}  Give both tokens the same name to make them one class, or names that differ.")
     merged = say_classes(_first_spellings(counts))
-    raise UserError(f"{message}  Rename one of them or, where they are one class, say so: {merged}")
+    raise UserError(f"{message}  Rename one of them or, if they are one class, say so: {merged}")
 
 
 def say_twins(counts: Mapping[str, int]) -> str | None:
@@ -130,7 +131,7 @@ def meaning(name: str) -> str | Decimal:
     seen = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
     text = " ".join(seen.casefold().split())
     try:
-        number = Decimal(text.replace("_", "?"))  # exact: numbers of patients may have more digits than a float
+        number = Decimal(text.replace("_", "?"))  # exact: patient numbers may have more digits than a float
     except ArithmeticError:
         return text
     return number if number.is_finite() else text

@@ -1,4 +1,4 @@
-"""Which patient an image is of: found in its name, and told apart by more than how it is written."""
+"""Which patient an image is of: found in its name; spellings of one name are not two patients."""
 
 import logging
 import re
@@ -38,19 +38,19 @@ def find_groups(names: Sequence[str], pattern: str | None) -> list[str]:
 
 
 def known_groups(groups: Sequence[str], where: str) -> list[str]:
-    """Groups without outer space and in one Unicode form, "" where one means that nobody knows (see ``is_unknown``).
+    """Groups without outer space and in one Unicode form, "" where the patient is unknown (see ``is_unknown``).
 
     ``where``: for messages. Raises UserError for two that differ only in how they are written.
     """
     known = ["" if is_unknown(group) else unicode_form(group.strip()) for group in groups]
     if twins := say_twins(Counter(filter(None, known))):
         raise UserError(
-            f"{where}: patients {twins}.\n  Write each patient in one way or, where they are two, give them names that "
-            "differ."
+            f"{where}: patients {twins}.\n  Spell each patient in one way or, if they are two, give them names that "
+            "differ clearly."
         )
     return known
 
 
 def is_unknown(group: str) -> bool:
-    """Whether a patient is missing, ``unknown``, or signs alone, as ? and - are: not one patient, but nobody knows."""
+    """Whether a patient is missing, ``unknown`` or punctuation alone, such as ? or -: not one patient, but unknown."""
     return is_missing(group) or group.strip().casefold() == "unknown" or not any(c.isalnum() for c in group)

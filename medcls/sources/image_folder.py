@@ -47,7 +47,7 @@ def scan_folder(
     ``classes``: token at the beginning of the file name, or name of the sub-folder, -> class name, in label order;
     None: found, in alphabetical order. Splits are the first folders where they are called so (see ``split_named``); a
     test split alone serves as validation. Without them, or with ``split.folds``, they are drawn (see ``divide``), with
-    the patients that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and said.
+    the patients that ``group_pattern`` finds (see ``find_groups``). Whatever else lies there is counted and logged.
     Raises UserError for a missing or empty folder, one that may be a split, file names that fit no class or two, names
     that are no classes (see ``found_classes``), a single class, or a class without training or validation images.
     """
@@ -75,9 +75,9 @@ def scan_folder(
 
 
 def find_files(root: Path) -> Found:
-    """All files below ``root``; links are followed, hidden files and folders passed over.
+    """All files below ``root``; links are followed, hidden files and folders skipped.
 
-    Raises UserError for a folder that is not there, or may not be read.
+    Raises UserError for a folder that does not exist, or may not be read.
     """
     if not root.is_dir():
         raise UserError(f"data.root: no folder {root}. Name an existing one: {typed('data.root', '/path/to/images')}")
@@ -95,15 +95,15 @@ def find_files(root: Path) -> Found:
         if shown and inner:
             images_in[inner[:-1]] = len(images)
         real = {name: os.path.realpath(os.path.join(folder, name)) for name in folders if not name.startswith(".")}
-        folders[:] = [name for name in real if real[name] not in above[folder]]  # links may lead round in circles
+        folders[:] = [name for name in real if real[name] not in above[folder]]  # links may form a loop
         above |= {os.path.join(folder, name): above[folder] | {real[name]} for name in folders}
     passed_over = {ending: number for ending, number in sorted(others.items()) if number}
     return Found(sorted(names), passed_over, sorted(inner for inner, number in images_in.items() if not number))
 
 
 def refuse_folder(error: OSError) -> None:
-    """Raise UserError for a folder whose files cannot be listed, and would be missing."""
-    if os.path.basename(str(error.filename)) == "lost+found":  # which every disk has, for its repair alone
+    """Raise UserError for a folder whose files cannot be listed, and would be silently missing."""
+    if os.path.basename(str(error.filename)) == "lost+found":  # which file systems keep for repairs
         return
     raise UserError(
         f"data.root: the folder {error.filename} cannot be read ({error.strerror}).\n"
@@ -118,13 +118,13 @@ def ending_of(name: str) -> str:
 
 
 def say_passed_over(root: Path, lost: list[str], passed_over: Mapping[str, int]) -> None:
-    """Log what is not read: as a warning where whole folders are among it."""
+    """Log what is not read, as a warning where it includes whole folders."""
     if not passed_over:
         return
     counts = ", ".join(f"{number} {ending}" for ending, number in passed_over.items())
-    text = f"{root}: {sum(passed_over.values())} files are no images that can be read and are passed over: {counts}"
+    text = f"{root}: {sum(passed_over.values())} files are not readable images and are skipped: {counts}"
     if lost:
-        log.warning("%s; among them all of %s", text, ", ".join(lost[:SHOWN]) + (" ..." if len(lost) > SHOWN else ""))
+        log.warning("%s; including all of %s", text, ", ".join(lost[:SHOWN]) + (" ..." if len(lost) > SHOWN else ""))
     else:
         log.info("%s", text)
 
@@ -142,12 +142,15 @@ def split_by_folders(
     if unsure and (splits or not classes_given):
         raise UserError(
             f"data.root: {root} has {', '.join(unsure)}, which may be a split: expected {EXPECTED}.\n"
-            "  Rename it, or, where it is a class, name all classes: data.classes={<folder>: <class>, ...}"
+            "  Rename it or, if it is a class, name all classes: data.classes={<folder>: <class>, ...}"
         )
     if splits:
         if "train" not in splits.values():
             folders = ", ".join(sorted({first[name] for name in splits}))
-            raise UserError(f"data.root: {root} has {folders} but no train folder to train on.")
+            raise UserError(
+                f"data.root: {root} has {folders} but no train folder to train on.\n  Add it, or rename the folder of "
+                "the training images."
+            )
         passed_over = found.passed_over
         if strays := [name for name in found.names if name not in splits]:
             log.warning("%d images outside of the split folders are left out:\n%s", len(strays), listing(strays))
@@ -160,14 +163,14 @@ def split_by_folders(
             typed("data.root", str(root / above[0])) if len(set(first.values())) == 1 else "train/<class>, test/<class>"
         )
         raise UserError(
-            f"data.root: the splits {', '.join(below)} lie below {', '.join(above[:SHOWN])}, expected them above the "
+            f"data.root: the splits {', '.join(below)} lie below {', '.join(above[:SHOWN])}; expected them above the "
             f"classes: {where}.\n  Move the folders, or list the images: data.manifest=labels.csv"
         )
     return found.names, [None] * len(found.names), found.passed_over
 
 
 def check_names(names: list[str]) -> None:
-    """Raise UserError for names that no table or page could hold: of another encoding, from another system."""
+    """Raise UserError for names that no table or page could hold: in another encoding, from another system."""
     if odd := [name for name in names if not is_text(name)]:
         shown = [name.encode(errors="surrogateescape").decode(errors="backslashreplace") for name in odd]
         raise UserError(f"data.root: found file names that are not UTF-8:\n{listing(shown)}\n  Rename the files.")
@@ -190,7 +193,7 @@ def label_all(
     if any(in_folders) and not all(in_folders):
         strays = [name for name, folder in zip(names, in_folders, strict=True) if not folder]
         raise UserError(
-            f"data.root: some images lie in a folder of a class, {len(strays)} do not:\n{listing(strays)}\n"
+            f"data.root: some images lie in class folders, {len(strays)} do not:\n{listing(strays)}\n"
             "  Use one layout: a sub-folder per class, or the class in every file name."
         )
     clues = [path.parts[0] if all(in_folders) else path.stem for path in inner]
@@ -209,7 +212,7 @@ def natural_order(tokens: Iterable[str]) -> list[str]:
 
 
 def _by_value(token: str) -> list[str | Decimal]:
-    """Text and numbers in turn; Decimal, since Python reads no int of more than 4,300 digits."""
+    """Text and numbers alternately; Decimal, since Python reads no int of more than 4,300 digits."""
     parts = re.split(r"(^-?\d+|\d+)", token)
     return [Decimal(part) if i % 2 else part for i, part in enumerate(parts)]
 
@@ -219,14 +222,14 @@ def check_found(counts: Mapping[str, int], in_folders: bool) -> None:
     images = sum(counts.values())
     if not in_folders and len(counts) > max(2, images // 5):
         raise UserError(
-            f"data.root: no classes found in {images} file names: their beginnings up to the first underscore are "
-            f"{len(counts)} different ones ({', '.join(natural_order(counts)[:SHOWN])} ...).\n"
+            f"data.root: no classes found in {images} file names: up to the first underscore, hyphen or space "
+            f"they have {len(counts)} different beginnings ({', '.join(natural_order(counts)[:SHOWN])} ...).\n"
             "  Put each class in a sub-folder of its own, or begin each file name with its class: Mel_0001.jpg"
         )
 
 
 def label_by_tokens(clues: list[str], names: list[str], classes: Mapping[str, str], in_folders: bool) -> list[int]:
-    """Label of each image by the one class that its folder is called, or whose token its file name begins with."""
+    """Label of each image: the one class that its folder names, or whose token its file name begins with."""
     known = given_classes(classes)
     called = known.called()
 

@@ -26,7 +26,7 @@ SHOWN_ROWS = 200  # wrong rows listed before "and N more"
 class Row:
     """A row as its source has it; ``place``: for messages, such as line 4; split and group are None where unknown.
 
-    further: what other columns say of the image.
+    further: what other columns hold for the image.
     """
 
     place: str
@@ -66,7 +66,7 @@ def table_of_rows(
     samples, problems = samples_of(rows, labels, check_path, source)
     if problems:
         paths = "" if root is None else f"paths below data.root={root}, "
-        patients = ", a patient in each row (of its own where unknown) or in none" if any(r.group for r in rows) else ""
+        patients = ", and a patient in every row (a new one if unknown) or none" if any(r.group for r in rows) else ""
         raise UserError(
             f"{source}: {len(problems)} of {len(rows)} rows are wrong:\n{listing(problems, SHOWN_ROWS)}\n"
             f"  Expected {paths}labels {', '.join(labels)}{patients}. Correct the rows or remove them."
@@ -89,13 +89,13 @@ def samples_of(
     groups = known_groups([row.group or "" for row in rows], source)
     grouped = any(groups)
     if not grouped and any(row.group is not None for row in rows):
-        log.warning("%s: no row names a patient, so that every image counts as one of its own", source)
+        log.warning("%s: no row names a patient, so every image counts as a patient of its own", source)
     samples, problems = [], []
     for row, group in zip(rows, groups, strict=True):
         try:
             sample = sample_of(row, check_path(row), labels)
             if grouped and not group:
-                raise ValueError(f"no patient ({row.group!r}), other rows have one")
+                raise ValueError(f"no patient ({row.group!r}), but other rows have one")
             samples.append(replace(sample, group=group))
         except ValueError as error:
             problems.append(f"{row.place}: {error}")

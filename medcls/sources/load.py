@@ -123,7 +123,7 @@ def simulated_tables(config: DataConfig) -> tuple[SampleTable, SampleTable]:
 
     assert config.simulated is not None
     if config.classes is None:
-        raise UserError("data.classes: found null, expected classes, of which simulated images are drawn.")
+        raise UserError("data.classes: found null, expected the classes to simulate images of.")
     try:
         drawn = simulated_table(config.simulated.kind, list(config.classes), config.simulated.counts)
     except ValueError as error:
@@ -147,12 +147,12 @@ def classes_without_images(config: DataConfig) -> tuple[str, ...] | None:
 
 
 def check_memory(n_images: int, image_size: int, channels: int) -> None:
-    """Raise UserError for more pixels than this machine has memory."""
+    """Raise UserError for more pixels than fit into this machine's memory."""
     needed, there = n_images * image_size**2 * channels, psutil.virtual_memory().total
     if needed > there:
         raise UserError(
-            f"image_size: {n_images:,} images of {image_size} x {image_size} pixels take {needed / 2**30:,.0f} GiB, "
-            f"this machine has {there / 2**30:,.0f}. Expected smaller images."
+            f"image_size: {n_images:,} images of {image_size} x {image_size} pixels take {needed / 2**30:,.0f} GiB of "
+            f"memory; this machine has {there / 2**30:,.0f} GiB. Choose a smaller image_size."
         )
 
 
@@ -164,7 +164,7 @@ def medmnist_images(config: DataConfig, root: Path, image_size: int) -> ImageSet
     for key in ("manifest", "group_pattern", "classes"):
         if getattr(config, key) is not None:
             raise UserError(
-                f"data.{key}: not for data=medmnist, whose file says all. Leave it out, or use data=folder."
+                f"data.{key}: not for data=medmnist, whose file defines it. Leave it out, or use data=folder."
             )
     table, images, digests = read_medmnist(
         config.name,
@@ -188,19 +188,22 @@ def own_images(config: DataConfig, image_size: int) -> ImageSet:
         return decoded(table, config, image_size)
     found = 3 if pixels.shape[3:] == (3,) else 1
     if config.channels != found:
-        log.warning("%s returned images of %d channels, data.channels is %d", config.target, found, config.channels)
+        log.warning(
+            "%s returned images of %d channels; they are converted to data.channels=%d",
+            *(config.target, found, config.channels),
+        )
     return of_arrays(table, resized(pixels, image_size, config.channels), digests_of(pixels), config)
 
 
 def of_arrays(table: SampleTable, images: NDArray[np.uint8], digests: tuple[str, ...], config: DataConfig) -> ImageSet:
-    """Image set of images (N, H, W, C) that never were files."""
+    """Image set of images (N, H, W, C) that are not files."""
     return ImageSet(
         table, images, fingerprint(table, digests), {}, positive_class(config.positive, table.classes), digests
     )
 
 
 def positive_class(name: str | None, classes: tuple[str, ...]) -> str | None:
-    """Of two classes the one named, the last where none is; None for more than two."""
+    """Of two classes the one named, else the last; None for more than two."""
     if name is not None and name not in classes:
         raise UserError(f"data.positive: found {name!r}, expected one of the classes: {', '.join(classes)}.")
     return (name or classes[-1]) if len(classes) == 2 else None
@@ -216,5 +219,5 @@ def without_unreadable(table: SampleTable, unreadable: Mapping[str, str], choice
         )
     log.warning("%d images cannot be read and are left out:\n%s", len(unreadable), reasons)
     table = replace(table, samples=tuple(sample for sample in table.samples if sample.name not in unreadable))
-    check_counts(table, ("data.on_unreadable=skip", "Its images there cannot be read: repair or replace some."))
+    check_counts(table, ("data.on_unreadable=skip", "None of its images there can be read: repair or replace some."))
     return table

@@ -1,4 +1,4 @@
-"""Where the images of a configuration lie, and that we write nothing there."""
+"""Where the images of a configuration lie, and checks that nothing is written there."""
 
 import atexit
 import logging
@@ -31,14 +31,14 @@ def find_root(config: DataConfig) -> Path:
 
 
 def check_root_variables(config: DataConfig) -> None:
-    """Raise UserError where a variable names a default folder that does not exist: no images are simulated for it."""
+    """Raise UserError where a variable names a default folder that does not exist, instead of simulating images."""
     assert config.default_root is not None
     for name in ROOT_VARIABLES:
         folder = os.environ.get(name)
         if folder and config.default_root.is_relative_to(folder) and not expanded(Path(folder)).is_dir():
             raise UserError(
-                f"{name}: found {folder}, which is no folder, expected that of the images.\n"
-                f"  Name it or, for simulated images: unset {name}"
+                f"{name}: found {folder}, which is not a folder, expected the folder of the images.\n"
+                f"  Set it to that folder or, for simulated images: unset {name}"
             )
 
 
@@ -50,9 +50,9 @@ class Manifest(NamedTuple):
 
 
 def find_manifests(config: DataConfig, root: Path) -> list[Manifest]:
-    """The manifest of ``config``, or where it names none, each metadata.csv; none where there is none either.
+    """The manifest of ``config`` or, where it names none, each metadata.csv; empty where there is none either.
 
-    Raises UserError where it is nowhere, or in some of the split folders alone.
+    Raises UserError where it cannot be found, or lies in some of the split folders only.
     """
     if config.manifest is not None:
         return find_manifest(config.manifest, root, says_root=config.root is None)
@@ -64,14 +64,14 @@ def find_manifests(config: DataConfig, root: Path) -> list[Manifest]:
         )
     manifests = [Manifest(found)] if found else in_splits
     for one in manifests:
-        log.info("%s: the images and their classes are those that this file lists", one.file)
+        log.info("%s: images and classes are read from this file", one.file)
     return manifests
 
 
 def find_manifest(manifest: Path, root: Path, *, says_root: bool) -> list[Manifest]:
     """The manifest in ``root``, or one in each of its split folders, or in the working folder.
 
-    ``says_root``: the root is the folder that the manifest's own path names. Raises UserError where it is nowhere.
+    ``says_root``: the root is the folder that the manifest's own path names. Raises UserError where it cannot be found.
     """
     manifest = expanded(manifest)
     inside = Path(manifest.name) if says_root else manifest
@@ -110,7 +110,7 @@ def manifests_of_splits(root: Path, name: Path) -> list[Manifest]:
 
 
 def file_called(name: Path, folder: Path) -> Path | None:
-    """The file of that name in ``folder``, in another case where there is none in this; None where there is neither."""
+    """The file of that name in ``folder``, else one whose name differs in case only; None where there is neither."""
     file = folder / name
     others = [other for other in sorted(file.parent.glob("*")) if other.name.casefold() == file.name.casefold()]
     return next((one for one in (file, *others) if one.is_file()), None)
@@ -125,8 +125,8 @@ def or_set_aside(config: DataConfig, manifests: Sequence[Manifest]) -> Iterator[
         if config.manifest is not None or not manifests:
             raise
         raise UserError(
-            f"{error}\n  To have the classes of folders and file names instead, rename {manifests[0].file.name}; to "
-            "have those of another list, name it: data.manifest=..."
+            f"{error}\n  To take the classes from folders and file names instead, rename {manifests[0].file.name}; to "
+            "use another list, name it: data.manifest=..."
         ) from error
 
 
@@ -150,15 +150,15 @@ def cache_folder(path: Path) -> Path:
 def _temporary() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="medcls-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    log.warning("this user has no home folder: decoded images are kept for this command alone (or name data.cache_dir)")
+    log.warning("this user has no home folder: decoded images are kept for this command alone (or set data.cache_dir)")
     return folder
 
 
 def check_outside_images(key: str, folder: Path, config: DataConfig) -> None:
     """Raise UserError when ``folder``, which we write to, is or lies in the folder of the images.
 
-    Besides changing data that is not ours, our pictures would be found as images next time. A manifest, or a function
-    of the user's own, lists its images, whose root may be the working folder above both.
+    Besides changing data that is not ours, our pictures would be taken for images next time. A manifest, or a function
+    of the user's own, lists its images, and its root may be a working folder that holds both.
     """
     listed = config.manifest is not None or config.target is not None
     if listed or config.uses_simulation or (config.root is None and config.default_root is None):
@@ -171,6 +171,6 @@ def check_outside(key: str, path: Path, root: Path) -> None:
     root = root.resolve()
     if path.resolve() == root or root in path.resolve().parents:
         raise UserError(
-            f"{key}: {path} lies in the folder of the images, {root}, to which nothing is written.\n"
-            f"  Name a place elsewhere: {key}=..."
+            f"{key}: {path} lies in the folder of the images, {root}, where nothing is written.\n"
+            f"  Name another place: {key}=..."
         )

@@ -21,11 +21,11 @@ from medcls.sources.split_names import EXPECTED, splits_in_paths
 
 log = logging.getLogger(__name__)
 
-WITHOUT = {"split": "have the split drawn anew", "group": "do without patients"}
+WITHOUT = {"split": "have new splits drawn", "group": "do without patients"}
 OPTIONAL = tuple(WITHOUT)
 PATH, FILE_NAME = "path", "file_name"  # what the column of paths is called, and in metadata.csv of image folders
 TWICE = "the manifest has a column of patients too ({}). Choose one: data.group_pattern=null or data.columns.group=null"
-UNREADABLE = (OSError, UnicodeDecodeError, csv.Error, TypeError)  # of a file that is no CSV file
+UNREADABLE = (OSError, UnicodeDecodeError, csv.Error, TypeError)  # of a file that is not a CSV file
 
 
 def read_manifest(
@@ -42,7 +42,7 @@ def read_manifest(
 
     Paths are relative to ``root``, in a split folder to that, and must lie below the root, after links are followed,
     unless ``allow_outside_root``. ``classes``: token -> class name, in label order, where a label is either; None:
-    found, in alphabetical order. Without a split column the folders in the paths say it, where they do in each (see
+    found, in alphabetical order. Without a split column the folders in the paths give it, where all paths have one (see
     ``split_named``); else all are divided (see ``divide``). Patients: the group column or, without it,
     ``group_pattern``. Raises UserError for a file that is not such a table, and one that lists all wrong rows: no file
     there, outside of the root, listed twice, no or an unknown label or split, no patient where others have one.
@@ -80,28 +80,28 @@ def read_all(manifests: Sequence[Manifest], columns: ColumnsConfig) -> list[Row]
 
 
 def with_splits_of_paths(rows: list[Row], source: str, column: str) -> list[Row]:
-    """Rows with the split that a folder in their path names; as they are where no path names one.
+    """Rows with the split that a folder in their path names; unchanged where no path names one.
 
-    Raises UserError where only some do, or a folder may or may not be a split: drawn anew, test images would train.
+    Raises UserError where only some do, or a folder may or may not be a split: test images drawn anew could train.
     """
     choice = (
-        f"  Add a column {column!r}, or have the split drawn whatever the folders are called: data.columns.split=null"
+        f"  Add a column {column!r}, or have new splits drawn, whatever the folders are called: data.columns.split=null"
     )
     try:
         splits = splits_in_paths([row.path.replace("\\", "/") for row in rows])
     except ValueError as error:
         raise UserError(
-            f"{source}: no column {column!r}, and the folders of {error} may name a split: expected one of "
+            f"{source}: no column {column!r}, and the folders in {error} may name a split: expected one of "
             f"{EXPECTED}.\n{choice}"
         ) from error
     if without := [row.path for row, split in zip(rows, splits, strict=True) if split is None]:
         if len(without) == len(rows):
             return rows
         raise UserError(
-            f"{source}: no column {column!r}; the folders of {len(rows) - len(without)} paths name a split, those of "
+            f"{source}: no column {column!r}; the folders in {len(rows) - len(without)} paths name a split, those in "
             f"{len(without)} do not:\n{listing(without)}\n{choice}"
         )
-    log.info("%s: no column %r; the split is that of the folders in the paths", source, column)
+    log.info("%s: no column %r; splits are taken from the folders in the paths", source, column)
     return [replace(row, split=split) for row, split in zip(rows, splits, strict=True)]
 
 
@@ -116,7 +116,7 @@ def read_rows(manifest: Manifest, columns: ColumnsConfig) -> list[Row]:
         for cells in reader:
             line = reader.line_num + skipped
             if any(cell.strip() for cell in cells[len(header) :]):
-                raise csv.Error(f"line {line}: {len(cells)} cells below {len(header)} column names")
+                raise csv.Error(f"line {line}: {len(cells)} cells under {len(header)} column names")
             if not cells:
                 continue
             path, label, split, group = (
@@ -141,7 +141,7 @@ def read_rows(manifest: Manifest, columns: ColumnsConfig) -> list[Row]:
 def open_csv(file: Path) -> tuple[Any, int]:
     """Reader of a CSV file, and the number of lines before its header.
 
-    Its separator is the one that its first line has most of, comma, semicolon or tab, or names by sep=, as Excel does.
+    Its separator is the most frequent of comma, semicolon and tab in its first line, or what sep= names there (Excel).
     """
     text = file.read_text(encoding="utf-8-sig")
     first, _, rest = text.partition("\n")
@@ -151,10 +151,10 @@ def open_csv(file: Path) -> tuple[Any, int]:
 
 
 def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> list[int | None]:
-    """Positions of the columns path, label, split and group; None for one of the last two that is not there.
+    """Positions of the columns path, label, split and group; None for one of the last two that is missing.
 
-    Raises UserError for a column that is there twice, or missing: the first two, or the others when the configuration
-    names them or there is one that may be meant (see ``alike``).
+    Raises UserError for a column that occurs twice, or is missing: path or label always, the others when the
+    configuration names them or another column may be meant (see ``alike``).
     """
     wanted = {key: None if name is None else name.strip() for key, name in columns.model_dump().items()}
     if PATH not in found and FILE_NAME in found:
@@ -179,7 +179,7 @@ def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> li
         )
     if "group" in missing:
         log.info(
-            "%s: no column 'group', so that no patients are known (columns: %s). If one names them: "
+            "%s: no column 'group', so no patients are known (columns: %s). If one of them names patients: "
             "data.columns.group=<column>",
             *(manifest, ", ".join(found)),
         )
@@ -187,9 +187,6 @@ def find_columns(manifest: Path, found: list[str], columns: ColumnsConfig) -> li
 
 
 def alike(name: str, found: Sequence[str]) -> str | None:
-    """The column that is called ``name`` but for case and a plural s; None where there is none.
-
-    A file_name is a path.
-    """
+    """The column called ``name`` but for case and a plural s; file_name counts as path; None where there is none."""
     folded = {other.casefold().removesuffix("s"): other for other in found}
     return folded.get(name.casefold().removesuffix("s")) or (folded.get(FILE_NAME) if name == PATH else None)

@@ -36,11 +36,11 @@ def read_medmnist(
     file = folder / file_name(name, size)
     if not download and not file.is_file():
         raise UserError(
-            f"data.root: no file {file}. Put it there, name its folder with data.root, or have it fetched: "
+            f"data.root: no file {file}. Put it there, name its folder with data.root, or download it: "
             "data.medmnist.download=true"
         )
     if channels != info["n_channels"]:
-        log.warning("%s has %d channels, data.channels is %d", name, info["n_channels"], channels)
+        log.warning("%s has %d channels; they are converted to data.channels=%d", name, info["n_channels"], channels)
     kind = getattr(package, info["python_class"])
     samples: list[Sample] = []
     images: list[NDArray[np.uint8]] = []
@@ -61,7 +61,7 @@ def read_medmnist(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{file}: cannot be read as {name} ({reason}).\n"
-            "  Remove the file and have it fetched: data.medmnist.download=true"
+            "  Remove the file and download it again: data.medmnist.download=true"
         ) from error
     table = SampleTable(folder, tuple(info["label"].values()), tuple(samples))
     return table, np.concatenate(images), tuple(digests)
@@ -73,7 +73,7 @@ def file_name(name: str, size: int) -> str:
 
 
 def file_in(config: Mapping[str, Any]) -> str | None:
-    """What the file with all images of a stored configuration is called; None where these are no set of MedMNIST."""
+    """Name of the file with all images of a stored configuration; None where they are not a data set of MedMNIST."""
     data = config.get("data")
     if not isinstance(data, Mapping) or not isinstance(own := data.get("medmnist"), Mapping):
         return None

@@ -43,7 +43,7 @@ def read_own(config: DataConfig) -> tuple[SampleTable, NDArray[np.uint8] | None]
     source = f"data.{KEY}: {config.target}"
     if config.manifest is not None or config.medmnist is not None:
         key = "manifest" if config.manifest is not None else "medmnist"
-        raise UserError(f"data.{key}: not beside {source}, which says which images there are. Leave one of them out.")
+        raise UserError(f"data.{key}: found with {source}, which lists the images itself. Leave one of them out.")
     columns, takes_root = call_own(config)
     check_columns(columns, source)
     if "images" not in columns:
@@ -59,7 +59,7 @@ def read_own(config: DataConfig) -> tuple[SampleTable, NDArray[np.uint8] | None]
         pixels = check_pixels(np.asarray(columns["images"]))
     except ValueError as error:
         raise UserError(
-            f"{source}: returned {error}.\n  Gray values of 0 to 1: 255 times, rounded, as uint8."
+            f"{source}: returned {error}.\n  For gray values from 0 to 1: multiply by 255, round, and convert to uint8."
         ) from error
     seen: dict[str, str] = {}
 
@@ -89,7 +89,7 @@ def call_own(config: DataConfig) -> tuple[dict[str, Any], bool]:
         return {str(name): result[name] for name in result.keys()}, takes_root  # noqa: SIM118
     except (UserError, MemoryError):
         raise
-    # The user's function may raise anything, and an array of an .npz when it is looked at.
+    # The user's function may raise anything, and so may an array of an .npz file when it is read.
     except (Exception, SystemExit) as error:
         raise UserError(
             f"{key}: {config.target} failed{_line_of(error, function)}: {type(error).__name__}: {error}"
@@ -112,9 +112,9 @@ def check_columns(columns: Mapping[str, Any], source: str) -> None:
         found = ", ".join(columns) or "none"
         raise UserError(f"{source} returned the columns {found}; {_expected()}")
     if "paths" in columns and "names" in columns:
-        raise UserError(f"{source} returned paths and names. Paths are names: leave the column names out.")
+        raise UserError(f"{source} returned paths and names. Paths serve as names: leave out the column names.")
     for name, column in columns.items():
-        # A set has an order of its own in every process, which is not that of the labels.
+        # A set has another order in every process, and not that of the labels.
         if isinstance(column, str | bytes | Mapping | set | frozenset) or not hasattr(column, "__len__"):
             raise UserError(f"{source}: column {name} is {type(column).__name__}, expected a list or an array.")
         if name != "images" and getattr(column, "ndim", 1) != 1:
@@ -122,7 +122,7 @@ def check_columns(columns: Mapping[str, Any], source: str) -> None:
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise UserError(f"{source} returned {found}, expected as many of each.")
+        raise UserError(f"{source} returned {found}, expected the same number of each.")
     if not lengths["labels"]:
         raise UserError(f"{source} returned no images.")
 
@@ -182,7 +182,7 @@ def _expected() -> str:
 
 
 def _line_of(error: BaseException, function: Any) -> str:
-    """Where in the user's own file ``error`` arose, for a message."""
+    """Where in the user's own file ``error`` was raised, for a message."""
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" ({file}, line {lines[-1]})" if lines else ""

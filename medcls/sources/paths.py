@@ -42,7 +42,7 @@ class ImagePaths:
         return Path(name).as_posix()
 
     def _as_written_here(self, path: str) -> str:
-        """The path of an existing file that is meant: with backslashes, in another Unicode form, or without ending.
+        """The existing file that a path means: with backslashes, in another Unicode form, or without its ending.
 
         Raises ValueError where a path without ending may mean several files.
         """
@@ -61,7 +61,7 @@ class ImagePaths:
 
 
 def _is_file(real: str, path: str) -> bool:
-    """Whether there is a file. Raises ValueError where that cannot be known, in a folder that may not be entered."""
+    """Whether there is a file. Raises ValueError where that cannot be known, in a folder without permission."""
     try:
         return stat.S_ISREG(os.stat(real).st_mode)
     except PermissionError as error:

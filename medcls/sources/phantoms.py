@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 Image = NDArray[np.floating[Any]]
 
 SKIN = np.array([0.84, 0.66, 0.56], dtype=np.float32)
-MELANIN = np.array([0.30, 0.38, 0.36], dtype=np.float32)  # what pigment takes from red, green and blue
+MELANIN = np.array([0.30, 0.38, 0.36], dtype=np.float32)  # what pigment absorbs of red, green and blue
 N_HARMONICS = 5
 ORGANS = 9  # seed of the organs' shapes, not of the images: one whose first nine look different
 
 
 @lru_cache(maxsize=4)
 def grid(side: int) -> tuple[Image, Image]:
-    """Coordinates x ``(1, side)`` and y ``(side, 1)`` of the pixel centres, -1 to 1."""
+    """Coordinates x ``(1, side)`` and y ``(side, 1)`` of the pixel centers, -1 to 1."""
     ticks = (np.arange(side, dtype=np.float32) + 0.5) * 2 / side - 1
     return ticks[None, :], ticks[:, None]
 
@@ -43,7 +43,7 @@ def silhouette(centre: tuple[float, float], radii: NDArray[np.float64], side: in
     """Mask ``(side, side)`` of the closed outline with ``radii`` at equally spaced angles, its edge blurred."""
     angles = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
     outline = np.stack([centre[0] + radii * np.cos(angles), centre[1] + radii * np.sin(angles)], axis=1)
-    # cv2 takes coordinates in 1/16 pixel and puts integers at pixel centres.
+    # cv2 takes coordinates in 1/16 pixel and puts integers at pixel centers.
     points = np.round(((outline + 1) / 2 * side - 0.5) * 16).astype(np.int32)
     mask = np.zeros((side, side), dtype=np.float32)
     cv2.fillPoly(mask, [points], (1.0,), shift=4)
@@ -71,7 +71,7 @@ def skin(rng: Generator, severity: float, side: int) -> Image:
     depth = (0.75 + 0.45 * severity) * math.exp(rng.normal(0, 0.25))
     variegation = (0.06 + 0.34 * severity) * math.exp(rng.normal(0, 0.3))
     pigment = lesion * np.maximum(depth * (1 + variegation * texture(rng, 7, side)), 0)
-    # Blue-white areas: depth of pigment takes more red than blue.
+    # Blue-white areas: deep pigment absorbs more red than blue.
     blue = 0.12 * severity * lesion * np.maximum(texture(rng, 4, side), 0)
     tone = SKIN * (1 + rng.normal(0, 0.035, 3)) + rng.normal(0, 0.04)
     skin_texture = 0.02 * texture(rng, 24, side)

@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a line at least every two seconds elsewhere."""
+"""Progress of long work: a bar on a terminal, a line at least every two seconds elsewhere."""
 
 import logging
 import sys
@@ -32,7 +32,7 @@ def shown(results: Iterable[Result], what: str, count: int) -> Iterator[Result]:
             yield result
         return
     began = time.monotonic()
-    if began - said.at > 2 * EVERY:  # this work has only begun, and nothing beside it speaks
+    if began - said.at > 2 * EVERY:  # this work has only begun, and nothing else has logged lately
         said.at = began
     for done, result in enumerate(results, 1):
         if (now := time.monotonic()) - said.at >= EVERY and done < count:

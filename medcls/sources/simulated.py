@@ -14,8 +14,8 @@ from medcls.sources import phantoms
 
 KINDS = ("skin", "bone", "xray")
 
-# Distance between neighbouring classes in severity, in its standard deviations. Images tell of their class only through
-# the severity, so that no classifier of two classes exceeds an accuracy of Phi(2.8 / 2) = 0.92.
+# Distance between neighboring classes in severity, in its standard deviations. Images depend on their class only
+# through the severity, so that no classifier of two classes exceeds an accuracy of Phi(2.8 / 2) = 0.92.
 SEPARATION = 2.8
 
 # Deviation of the share of a foreign organ in a shape: it passes one half, and misleads, in 7 % of the images.

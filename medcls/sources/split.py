@@ -16,7 +16,7 @@ from medcls.data.table import ASIDE, Sample, SampleTable
 from medcls.errors import UserError
 from medcls.patients import number_patients
 
-# A fraction of patients is so many of so many folds: 0.2 is 1 of 5, 0.15 is 3 of 20; 0.01, and 0.99, take 100.
+# A fraction of patients is a number of folds out of a total: 0.2 is 1 of 5, 0.15 is 3 of 20; 0.01 and 0.99 take 100.
 _USUAL_FOLDS = 20
 
 
@@ -124,7 +124,7 @@ def _folds(labels: Sequence[int], groups: Sequence[str], folds: int, seed: int) 
 
 
 def _state(seed: int) -> int:
-    """A seed that scikit-learn takes: below 2**32, as which it stays."""
+    """A seed that scikit-learn takes, below 2**32; seeds below that stay as they are."""
     return seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 

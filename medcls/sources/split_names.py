@@ -1,6 +1,6 @@
 """Words that name splits, in folders, paths and manifests, in any case; and words that may name one.
 
-A folder of test images that is taken for a class, or for training images, makes every number wrong without a word.
+A folder of test images that is taken for a class, or for training images, silently makes every number wrong.
 """
 
 import re
@@ -13,7 +13,7 @@ SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 EXPECTED = "train (or training), val (or valid, validation, dev) and test (or testing)"
-# Of these nobody can tell whether the best epoch may be chosen on them.
+# Words that do not tell whether the best epoch may be chosen on such images.
 _UNSURE = ("eval", "evaluation", r"hold[ _-]?out", "tests", "tune", "tuning", "trainval", "development")
 _WORD = rf"(?:{'|'.join([*SPLIT_WORDS, *_UNSURE])})"
 _KIND = r"(?:set|data|dataset|images?|imgs?|split|folder|part|cases|\d+)"

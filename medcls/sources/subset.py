@@ -13,7 +13,10 @@ from medcls.data.table import Sample, check_counts
 log = logging.getLogger(__name__)
 
 
-LEAKS = ("audit.on_leak=drop", "All that it has are in validation or test too, or their patients are: move some.")
+LEAKS = (
+    "audit.on_leak=drop",
+    "All its training images, or their patients, are in validation or test too: move some.",
+)
 
 
 def without(image_set: ImageSet, positions: Collection[int], cause: tuple[str, str]) -> ImageSet:
@@ -69,5 +72,5 @@ def _some_patients(samples: Collection[Sample], fraction: float, seeds: tuple[in
 
 
 def _patient(sample: Sample) -> tuple[bool, str]:
-    """A patient, or an image of an unknown one, which no patient is called like."""
+    """A patient, or an image of unknown patient, by a key that no patient has."""
     return bool(sample.group), sample.group or sample.name
