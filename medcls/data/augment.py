@@ -40,19 +40,19 @@ class Augmenter:
 
     def __call__(self, image: NDArray[np.uint8], *key: int) -> NDArray[np.uint8]:
         """Changed copy of ``image`` (H, W, C); ``key``: integers >= 0 that the draw depends on, and nothing else."""
-        # Generators that all transforms share: a seed would start each of them alike, and tie a flip to its shift.
+        # Generators shared by all transforms: with a seed each would start alike, and a flip would determine its shift.
         self.pipeline.set_random_state(np.random.default_rng(key), random.Random(repr(key)))
         with opencv_in_one_thread(), process_seeded(key) if self.has_own else nullcontext():
             changed: NDArray[Any] = self.pipeline(image=image)["image"]
         if changed.shape != image.shape:
             raise UserError(
                 f"augment.transforms: turned {size(image)} into {size(changed)}, expected images of the same size.\n"
-                "  Let a Resize to image_size follow what cuts or enlarges."
+                "  Put a Resize to image_size after the transforms that crop or pad."
             )
         if changed.dtype != image.dtype:
             raise UserError(
-                f"augment.transforms: turned {image.dtype} into {changed.dtype}, expected values of 0 to 255.\n"
-                "  Leave out transforms that normalise; the net scales its images itself."
+                f"augment.transforms: turned {image.dtype} into {changed.dtype}, expected values from 0 to 255.\n"
+                "  Leave out transforms that normalize; the net scales its images itself."
             )
         return changed
 
@@ -61,8 +61,8 @@ class Augmenter:
 def process_seeded(key: tuple[int, ...]) -> Iterator[None]:
     """Seed the generators of the whole process by ``key`` while the block runs, and leave them as they were.
 
-    A transform of the user's own should draw from ``self.random_generator`` or ``self.py_random``; one that draws from
-    random, numpy.random or torch shall depend on nothing else either, nor change what dropout draws.
+    A transform of the user's own should draw from ``self.random_generator`` or ``self.py_random``; but one that draws
+    from random, numpy.random or torch must depend on nothing else either, nor change what dropout draws.
     """
     import torch
 
@@ -108,7 +108,7 @@ def build(step: Step) -> Transform:
         arguments[NESTED] = inner
     check_arguments(kind, arguments, step.key)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # it only warns of values that it does not take, and continues without them
+        warnings.simplefilter("error")  # albumentations only warns of invalid values, and continues without them
         try:
             transform: Transform = kind(**arguments)
         except ValidationError as error:
@@ -143,7 +143,7 @@ def locate_own(step: Step) -> type[Transform]:
 
 
 def is_transform(kind: Any) -> TypeGuard[type[Transform]]:
-    """Whether it is a class that changes images, or one that chooses among such; the whole pipeline is ours."""
+    """Whether it is a class that changes images, or chooses among such; not Compose, since we build the pipeline."""
     usual = albumentations.ImageOnlyTransform, albumentations.DualTransform, albumentations.BaseCompose
     ours = issubclass(kind, albumentations.Compose) if isinstance(kind, type) else True
     return not ours and issubclass(kind, usual) and kind not in usual

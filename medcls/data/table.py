@@ -71,7 +71,7 @@ def check_counts(table: SampleTable, cause: tuple[str, str] | None = None) -> No
     if not any(sample.split == "train" for sample in table.samples):
         setting, advice = cause or (key, "Add images to train on.")
         raise UserError(
-            f"{setting}: no training images{where}: all {len(table.samples)} are of another split.\n  {advice}"
+            f"{setting}: no training images{where}: all {len(table.samples)} are in other splits.\n  {advice}"
         )
     for split, counts in table.counts().items():
         for name, number in counts.items():
@@ -90,10 +90,10 @@ def _of_division(table: SampleTable, name: str) -> tuple[str, str] | None:
         return None
     of_class = [s.group for s in table.samples if table.classes[s.label] == name and s.split in ("train", "val")]
     if not table.grouped:
-        return "data.split", f"Found {len(of_class)} images of it to divide: add some."
+        return "data.split", f"There are {len(of_class)} images of it to divide: add some."
     if (patients := len(set(number_patients(of_class)))) == 1:
-        return "data.split", "Its images are all of one patient, who is not divided: add patients or remove the class."
+        return "data.split", "All its images are of one patient, kept together: add patients or remove the class."
     return "data.split", (
-        f"Found {patients} patients of it, who are not divided: add some, or choose another data.split.val_fraction or "
+        f"Its {patients} patients are each kept together: add some, or choose another data.split.val_fraction or "
         "data.split.seed."
     )

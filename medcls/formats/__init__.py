@@ -1,1 +1,1 @@
-"""Bytes of an image file in, a small array out: readers of each format, and what is refused as no whole image."""
+"""Bytes of an image file in, a small array out: readers of each format, and checks that the image is whole."""

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from medcls.formats.unreadable import UnreadableImage
 
-BYTES_A_PIXEL = 4  # that data.max_pixels allows decoded: gray as 32-bit float, or 8-bit colour with alpha
+BYTES_A_PIXEL = 4  # that data.max_pixels allows decoded: gray as 32-bit float, or 8-bit color with alpha
 COPIES = 4  # of the decoded image that exist at most, from its bytes to the shrunk array
 
 

@@ -20,7 +20,7 @@ __all__ = ["DECODER", "MAX_PIXELS", "UnreadableImage", "decode"]
 _LIBRARIES = ("simplejpeg", "pydicom", "tifffile", "imagecodecs")
 DECODER = f"4, Pillow {PIL.__version__}, " + ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
 MAX_PIXELS = 100_000_000
-LONGEST_REASON = 120  # characters; some parsers tell a story
+LONGEST_REASON = 120  # characters; some parsers are verbose
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,12 +38,12 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Image (image_size, image_size, channels), values 0..255, from the bytes of an image file (see docs/pixels.md).
 
-    channels: 1 for gray (ITU-R 601), 3 for RGB. Turned upright after its EXIF tag, laid on black where transparent,
+    channels: 1 for gray (ITU-R 601), 3 for RGB. Turned upright by its EXIF tag, laid on black where transparent,
     shrunk with anti-aliasing, its aspect ratio not kept. Gray of more than 8 bits is mapped to 0..255 between its own
     percentiles 0.5 and 99.5; that of DICOM by ``window`` (see ``read_dicom``).
     May be called from several threads at once, of which large images then wait for each other.
     Raises UnreadableImage when the content is truncated, damaged, several images, larger than ``max_pixels`` of 4 bytes
-    or not an image that can be read.
+    or not a readable image.
     """
     mode = "L" if channels == 1 else "RGB"
     try:
@@ -112,7 +112,7 @@ def _shrunk(image: Image.Image, image_size: int, mode: str, turn: Image.Transpos
 def _plain(image: Image.Image, mode: str) -> Image.Image:
     """The image in ``mode`` (L or RGB), on black where it is transparent."""
     if image.has_transparency_data:
-        # Without a copy of what is RGBA already: of a large image, each counts.
+        # No copy of what is RGBA already: for a large image, each counts.
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), rgba)
         del rgba

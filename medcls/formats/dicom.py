@@ -18,7 +18,7 @@ from medcls.formats.dicom_file import read_elements
 from medcls.formats.gray import Floats, Gray, Window, between_percentiles, through_window
 from medcls.formats.unreadable import UnreadableImage
 
-logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every file that pads its pixels
+logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns about every file that pads its pixels
 
 
 def read_dicom(content: bytes, *, admit: Admission, window: Window) -> Image.Image | Gray:
@@ -27,8 +27,8 @@ def read_dicom(content: bytes, *, admit: Admission, window: Window) -> Image.Ima
     Gray values are rescaled to their unit (or through the modality's table), then shown through ``window``: the file's
     own (or its table), where it has none between percentiles 0.5 and 99.5, or with 8 bits or fewer, and no table of the
     modality, as they are, from bright to dark where the slope is negative.
-    MONOCHROME1 is inverted. Raises UnreadableImage as ``read_elements`` does, and for a rescaling or colours that
-    cannot be; other exceptions for a damaged file.
+    MONOCHROME1 is inverted. Raises UnreadableImage as ``read_elements`` does, and for an invalid rescaling or invalid
+    colors; other exceptions for a damaged file.
     """
     dataset = read_elements(content, admit)
     # pydicom's own decoder of RLE is slower than the plug-in pylibjpeg-rle, but damage does not abort it.
@@ -37,22 +37,22 @@ def read_dicom(content: bytes, *, admit: Admission, window: Window) -> Image.Ima
     photometric = str(dataset.PhotometricInterpretation)
     values = _rescaled(dataset, pixels)
     if not photometric.startswith("MONOCHROME") and values is not pixels:
-        raise UnreadableImage(f"colours in {photometric}, and a rescaling of gray values")
+        raise UnreadableImage(f"colors in {photometric}, and a rescaling of gray values")
     if pixels.ndim == 3:
         if pixels.shape[2] != 3 or pixels.dtype.kind != "u" or not photometric.startswith(("RGB", "YBR")):
-            raise UnreadableImage(f"colours in {photometric}, {pixels.dtype}, expected RGB or YBR of unsigned integers")
+            raise UnreadableImage(f"colors in {photometric}, {pixels.dtype}, expected RGB or YBR of unsigned integers")
         return _colour(pixels, int(dataset.BitsStored))
     if photometric == "PALETTE COLOR":
         coloured = apply_color_lut(pixels, dataset)
         return _colour(coloured[..., :3], 8 * coloured.dtype.itemsize)
     if not photometric.startswith("MONOCHROME"):
-        raise UnreadableImage(f"one sample a pixel in {photometric}, expected MONOCHROME1 or MONOCHROME2")
+        raise UnreadableImage(f"one sample per pixel in {photometric}, expected MONOCHROME1 or MONOCHROME2")
     return Gray(values, _show(dataset, pixels, window), inverted=photometric == "MONOCHROME1")
 
 
 def _colour(pixels: NDArray[Any], bits: int) -> Image.Image:
     if bits < 8:
-        raise UnreadableImage(f"colours of {bits} bits, expected 8 or more")
+        raise UnreadableImage(f"colors of {bits} bits, expected 8 or more")
     return Image.fromarray((pixels >> (bits - 8)).astype(np.uint8))
 
 
@@ -96,9 +96,9 @@ def _through_table(values: Floats, dataset: Dataset) -> Floats:
 
 
 def _looked_up(values: NDArray[Any], table: Dataset, dataset: Dataset) -> tuple[NDArray[Any], int]:
-    """The entry for each value, which is at least the first and at most the last, and the largest that may be.
+    """The table's entry for each value, its first or last for values outside, and the largest possible entry.
 
-    Not with pydicom's functions, which take the place in a table of 8 bits modulo 256.
+    Not with pydicom's functions, which take the position in a table of 8 bits modulo 256.
     """
     count, first, bits = (int(number) for number in table.LUTDescriptor)
     if first >= 2**15 and dataset.get("PixelRepresentation") == 1:  # which files do not always write as signed
@@ -119,7 +119,7 @@ def _inside(dataset: Dataset, pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
     if first is None or pixels.dtype.kind == "f":
         return None
     last = dataset.get("PixelPaddingRangeLimit")
-    # Both are of the pixels' own sign, which files do not always write so.
+    # Both are signed as the pixels are, but files do not always write them so.
     ends = np.array([first, first if last is None else last], np.int64).astype(pixels.dtype)
     inside: NDArray[np.bool_] = (pixels < ends.min()) | (pixels > ends.max())
     return inside

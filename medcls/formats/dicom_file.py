@@ -40,7 +40,7 @@ _GROUPED = {
     "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept"),
     "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
 }
-# Only what makes the image is parsed: names, dates and private parts of a patient's file are passed over.
+# Only what makes the image is parsed: names, dates and private elements of a patient's file are skipped.
 _TAGS = [
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
@@ -57,9 +57,9 @@ _TAGS = [
 def read_elements(content: bytes, admit: Admission) -> Dataset:
     """The elements that make the image of a DICOM file, with or without its preamble and meta information.
 
-    Rescaling and windows of functional groups stand where those of a classic file do. Raises UnreadableImage for
-    several frames, no image, what ``admit`` does not, a compression without a plug-in, and pixels that are truncated
-    or not of the size announced; other exceptions for a damaged file.
+    Rescaling and windows of functional groups are moved to where a classic file has them. Raises UnreadableImage for
+    several frames, no image, what ``admit`` refuses, a compression without a plug-in, and pixels that are truncated
+    or not of the size in the header; other exceptions for a damaged file.
     """
     content = _inflated(content, admit)
     file = _Limited(content, max(_USUAL_PIECES, admit.max_pixels // 1000))
@@ -75,7 +75,7 @@ def read_elements(content: bytes, admit: Admission) -> Dataset:
 
 
 class _Limited(io.BytesIO):
-    """Bytes that refuse to be read in too many pieces: of a few megabytes a header can have elements for minutes."""
+    """Bytes that refuse to be read in too many pieces: a header of a few megabytes can take minutes to parse."""
 
     def __init__(self, content: bytes, most: int) -> None:
         super().__init__(content)
@@ -90,12 +90,12 @@ class _Limited(io.BytesIO):
 
 
 def _inflated(content: bytes, admit: Admission) -> bytes:
-    """The file as it was before it was deflated as a whole, if it was.
+    """The file, inflated if it was deflated as a whole.
 
-    Raises UnreadableImage where that is more than ``data.max_pixels`` allows, or where the end is missing.
+    Raises UnreadableImage where the result is larger than ``data.max_pixels`` allows, or where the end is missing.
     """
     meta = 132 if has_dicom_mark(content) else 0
-    start = meta + 12 + int.from_bytes(content[meta + 8 : meta + 12], "little")  # behind the group of the compression
+    start = meta + 12 + int.from_bytes(content[meta + 8 : meta + 12], "little")  # after the file meta information
     if content[meta : meta + 2] != b"\2\0" or DeflatedExplicitVRLittleEndian.encode() not in content[meta:start]:
         return content
     limit = BYTES_A_PIXEL * admit.max_pixels
@@ -123,7 +123,7 @@ def _check_one_image(dataset: Dataset) -> None:
 
 
 def _name_encoding(dataset: Dataset) -> None:
-    """Files that do not name their transfer syntax are not compressed, and show how their elements are written."""
+    """Name the transfer syntax where the file does not: it is uncompressed, and its elements show their encoding."""
     if dataset.file_meta.get("TransferSyntaxUID"):
         return
     if any(name in dataset and dataset[name].is_undefined_length for name in _SAMPLES):
@@ -134,7 +134,7 @@ def _name_encoding(dataset: Dataset) -> None:
 
 
 def _flatten(dataset: Dataset) -> None:
-    """Take rescaling and windows of functional groups to where those of a classic file are."""
+    """Move rescaling and windows of functional groups to where a classic file has them."""
     for values in _grouped(dataset):
         for element in values:
             if element.keyword in dataset and dataset[element.keyword].value != element.value:
@@ -179,7 +179,7 @@ def _check_whole(dataset: Dataset) -> None:
 
 
 def _check_length(dataset: Dataset) -> None:
-    """Pixels that are not compressed, against a header of too few rows, columns or bits; zeros may follow them."""
+    """Refuse uncompressed pixels that are more than the header's rows, columns and bits; zeros may follow them."""
     if "PixelData" in dataset:
         expected, data = get_expected_length(dataset), dataset.PixelData
         if len(data) > expected and any(memoryview(data)[expected:][1:]):  # one byte fills up to an even number
@@ -187,7 +187,7 @@ def _check_length(dataset: Dataset) -> None:
 
 
 def _check_rle(frame: bytes, size: tuple[int, int]) -> None:
-    """Each segment must be of one byte a pixel; pydicom cuts longer ones off, here a part of a row may be too much."""
+    """Each segment must be one byte per pixel; pydicom cuts longer ones, here they may exceed it by part of a row."""
     count = int.from_bytes(frame[:4], "little")
     starts = [int.from_bytes(frame[at : at + 4], "little") for at in range(4, 4 + 4 * min(count, 15), 4)]
     for start, end in zip(starts, [*starts[1:], len(frame)], strict=False):

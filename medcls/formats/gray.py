@@ -25,7 +25,7 @@ def between_percentiles(
 ) -> Floats:
     """``values`` scaled so that their ``percentiles`` become 0 and 255, clipped to these.
 
-    ``shown``: mask of the values that percentiles are of; values that are not finite never are: NaN becomes 0.
+    ``shown``: mask of the values that percentiles are computed from, never those that are not finite; NaN becomes 0.
     """
     finite = np.isfinite(values)
     mask = finite if shown is None else finite & shown
@@ -35,7 +35,7 @@ def between_percentiles(
         low, high = chosen.min(), chosen.max()
     del chosen
     number = values.dtype.type
-    # In place from here on: of a large image, each copy counts.
+    # In place from here on: for a large image, each copy counts.
     scaled = values - number(low)
     scaled *= number(255.0 / (high - low) if high > low else 0.0)
     np.nan_to_num(scaled, copy=False)

@@ -1,4 +1,4 @@
-"""Pixels of a JPEG by libjpeg-turbo, which tells what damage it met: Pillow, which it decodes alike, hides that."""
+"""Pixels of a JPEG by libjpeg-turbo, which reports damage; Pillow decodes to the same pixels but hides damage."""
 
 import numpy as np
 import simplejpeg
@@ -8,10 +8,10 @@ from medcls.formats.unreadable import UnreadableImage
 
 
 def read_jpeg(content: bytes, mode: str) -> NDArray[np.uint8] | None:
-    """Pixels (height, width) for mode L, which of a colour JPEG is its own luminance, or (height, width, 3) for RGB.
+    """Pixels (height, width) for mode L, the stored luminance of a color JPEG, or (height, width, 3) for RGB.
 
-    None where a colour has a resolution that libjpeg-turbo has no name for: Pillow reads it. Raises UnreadableImage for
-    pixels that are missing or damaged.
+    None for a color subsampling that libjpeg-turbo has no name for: Pillow reads it. Raises UnreadableImage for pixels
+    that are missing or damaged.
     """
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(

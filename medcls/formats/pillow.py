@@ -25,8 +25,8 @@ _BYTE_MODES = ("1", "L", "P")  # of one byte a pixel in memory; other modes take
 def read_with_pillow(content: bytes, mode: str, admit: Admission) -> tuple[Image.Image | Gray, int]:
     """The image as stored, or Gray for more than 8 bits; and its EXIF orientation, 1 (upright) if absent or illegible.
 
-    mode: L or RGB, the one that the image will be converted to: the gray of a colour JPEG is its own luminance.
-    Raises UnreadableImage for an animation and what ``admit`` does not; other exceptions for a damaged file.
+    mode: L or RGB, the one that the image will be converted to: the gray of a color JPEG is its stored luminance.
+    Raises UnreadableImage for an animation and what ``admit`` refuses; other exceptions for a damaged file.
     """
     image = Image.open(io.BytesIO(content), formats=PILLOW_FORMATS)
     admit(image.width, image.height, 1 if image.mode in _BYTE_MODES and mode == "L" else 4)
@@ -42,8 +42,8 @@ def read_with_pillow(content: bytes, mode: str, admit: Admission) -> tuple[Image
         pixels = read_jpeg(content, "L" if image.mode == "L" else mode)
         if pixels is not None:
             return Image.fromarray(pixels), orientation
-    # Not at a half or less of its size, which libjpeg offers: where edges are sharp, the shrunk image then is up to
-    # 9 levels away on photographs, and up to 30 on drawings.
+    # Not at half its size or less, which libjpeg offers: at sharp edges the shrunk image would then be off by up to
+    # 9 levels in photographs, and by up to 30 in drawings.
     image.draft(mode, None)
     image.load()
     if not image.mode.startswith(("I", "F")):
@@ -62,7 +62,7 @@ def _without(values: NDArray[Any], level: int) -> Gray:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # the pixels are good all the same
+    except Exception:  # the pixels are good nevertheless
         return 1
 
 

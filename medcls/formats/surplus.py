@@ -1,4 +1,4 @@
-"""Whether a BMP or Netpbm file holds more pixels than its header says, of which a part alone would be shown."""
+"""Whether a BMP or Netpbm file holds more pixels than its header says, of which only a part would be shown."""
 
 import re
 import struct
@@ -12,8 +12,8 @@ from medcls.formats.unreadable import UnreadableImage
 def check_surplus(image: ImageFile.ImageFile, content: bytes) -> None:
     """Raise UnreadableImage where pixels, or another image, follow the ``image`` of ``content``, opened but not loaded.
 
-    What is shorter than a row may follow those of BMP, which some programs pad, and a line end those of Netpbm. Run
-    lengths of BMP are not looked at.
+    Less than a row may follow the pixels of BMP, which some programs pad, and a line end those of Netpbm. Run lengths
+    of BMP are not checked.
     """
     decoder, _, offset, options = image.tile[0]
     row: int
@@ -37,13 +37,13 @@ def check_surplus(image: ImageFile.ImageFile, content: bytes) -> None:
 
 
 def _size_of_profile(content: bytes) -> int:
-    """Bytes of the colour profile that may follow the pixels of a BMP with the longest header."""
+    """Bytes of the color profile that may follow the pixels of a BMP with the longest header."""
     header, space, size = struct.unpack_from("<I52x4s56xI", content.ljust(134, b"\0"), 14)
     return int(size) if (header, space) == (124, b"DEBM") else 0
 
 
 def _numbers(content: bytes, offset: int) -> int:
-    """How many samples a Netpbm file has that is written in digits."""
+    """Number of samples of a Netpbm file that is written in digits."""
     body = re.sub(rb"#[^\r\n]*", b"", content[offset:])
     if content[:2] == b"P1":
         return body.count(b"0") + body.count(b"1")  # which need no space between them

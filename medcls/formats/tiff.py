@@ -29,19 +29,19 @@ from medcls.formats.budget import Admission
 from medcls.formats.gray import Gray
 from medcls.formats.unreadable import UnreadableImage
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it says of damage does not say of which file
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # its messages about damage do not name the file
 
 _GRAY = (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK)
 _CHANNELS: dict[int, int] = {
     **dict.fromkeys((*_GRAY, PHOTOMETRIC.PALETTE), 1),
     **{PHOTOMETRIC.RGB: 3, PHOTOMETRIC.YCBCR: 3, PHOTOMETRIC.SEPARATED: 4},
 }
-# Left to Pillow, whose libtiff turns subsampled colours into RGB as a viewer does; and the bits that these are of.
+# Left to Pillow, whose libtiff turns subsampled colors into RGB as a viewer does.
 _JPEG = (COMPRESSION.OJPEG, COMPRESSION.JPEG)
 _FAX = (COMPRESSION.CCITTRLE, COMPRESSION.CCITT_T4, COMPRESSION.CCITT_T6)
-# That may be of differences between neighbours; readers disagree about others.
+# Compressions that may store differences between neighbors (a predictor); readers disagree about others.
 _PREDICTED = (COMPRESSION.LZW, COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE, COMPRESSION.ZSTD, COMPRESSION.LZMA)
-# Size, bits, compression, colours, order of bits, strips, channels, planes, predictor, tiles, alpha, kind of number.
+# Size, bits, compression, colors, order of bits, strips, channels, planes, predictor, tiles, alpha, kind of number.
 _TAGS = (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 322, 323, 324, 325, 338, 339)
 _SEVERAL = (258, 273, 279, 324, 325, 338, 339)
 _NEEDED = (256, 257, 259, 262)
@@ -51,10 +51,10 @@ _KINDS: dict[int, str] = {SAMPLEFORMAT.UINT: "", SAMPLEFORMAT.INT: "signed ", SA
 
 
 def read_tiff(content: bytes, admit: Admission) -> tuple[Gray | Image.Image | None, int, str]:
-    """The image, or None where Pillow reads it right; its orientation; what it is, in words.
+    """The image, or None where Pillow reads it correctly; its orientation; what it is, in words.
 
     Raises UnreadableImage for several images, strips or tiles that are missing or reach past the end, samples or
-    colours that cannot be shown, and what ``admit`` does not; other exceptions for a damaged file.
+    colors that cannot be shown, and what ``admit`` refuses; other exceptions for a damaged file.
     """
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         try:
@@ -106,7 +106,7 @@ def _image(page: TiffPage, admit: Admission) -> Gray | Image.Image | None:
 def _opaque(page: TiffPage, samples: NDArray[Any], count: int) -> NDArray[Any]:
     """The first ``count`` channels, and the next where it is an alpha that these are not multiplied by already.
 
-    RGB of four channels of which the fourth is not named counts as such, as many programs write it.
+    The fourth channel of RGB counts as alpha where it is not named, as many programs write it.
     """
     if samples.ndim == 2:
         return samples
@@ -134,7 +134,7 @@ def _check_tags(file: tifffile.TiffFile, page: TiffPage) -> None:
 
 
 def _check_lzw(file: tifffile.TiffFile, page: TiffPage) -> None:
-    """Raise UnreadableImage where what is decoded depends on what follows a strip, for then the last code is cut."""
+    """Raise UnreadableImage where the decoded pixels depend on what follows a strip: its last code is cut off."""
     size = math.prod(page.chunks) * -(-page.bitspersample // 8)
     pieces: Any = file.filehandle.read_segments(page.dataoffsets, page.databytecounts)
     for data, _ in pieces:
@@ -169,7 +169,7 @@ def _check_pieces(page: TiffPage, size: int, max_pixels: int) -> None:
     if len(pieces) < expected:
         raise UnreadableImage(f"truncated ({len(pieces):,} of {expected:,} strips or tiles)")
     if any(not offset or not count or offset + count > size for offset, count in pieces):
-        raise UnreadableImage(f"truncated after {size:,} bytes (its strips or tiles are to reach further)")
+        raise UnreadableImage(f"truncated after {size:,} bytes (its strips or tiles should reach further)")
     if page.compression == COMPRESSION.NONE and page.photometric != PHOTOMETRIC.YCBCR:  # subsampled ones take less
         _check_bytes(page, [count for _, count in pieces])
 
@@ -196,7 +196,7 @@ def _kind(page: TiffPage) -> str:
 
 
 def _check_kind(page: TiffPage, kind: str) -> None:
-    """Raise UnreadableImage, with what it is, for what is neither gray nor colours of integers, or is contradictory."""
+    """Raise UnreadableImage, with what it is, for what is neither gray nor integer colors, or is contradictory."""
     good = page.photometric in _CHANNELS and _samples_are_known(page) and _channels_are_known(page)
     if not (good and _layout_is_known(page)):
         raise UnreadableImage(f"{kind} is not supported; save it as gray, or as RGB of 8 bits")

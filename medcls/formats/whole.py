@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from medcls.formats.unreadable import UnreadableImage
 
-MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pixels, for a few bytes of a doctored file
+MOST_SCANS = 100  # a progressive JPEG has about ten; each is a pass over all pixels, for a few bytes of a crafted file
 
 # A marker that ends a run of pixel data or starts a segment of known length: not a stuffed zero, restart, TEM or SOI.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])", re.DOTALL)
@@ -18,7 +18,7 @@ _NO_FRAME = (0xC4, 0xC8, 0xCC)  # tables among the markers of frames
 _PNG_ORDER = {b"IHDR": 0, b"PLTE": 1, b"tRNS": 2, b"IDAT": 3, b"IEND": 4}
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by type of colour
 _PNG_TRANSPARENT = {0: (2,), 2: (6,), 3: range(257), 4: (), 6: ()}  # bytes of tRNS
-# Left, top and steps to the right and down of the seven images that an interlaced one is made of.
+# Left, top and steps to the right and down of the seven images that make an interlaced one.
 _PNG_PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
@@ -66,7 +66,7 @@ def check_jpeg(content: bytes) -> None:
 def check_png(content: bytes) -> None:
     """Raise UnreadableImage for a PNG without its end, or with chunks that are damaged, misplaced or unknown.
 
-    Pillow by itself looks at the checksums of the first chunks only, and takes others wherever they are.
+    Pillow by itself checks the checksums of the first chunks only, and accepts others wherever they are.
     """
     kinds: list[bytes] = []
     for kind, data, checksum, end in _png_chunks(content):
@@ -75,7 +75,7 @@ def check_png(content: bytes) -> None:
         if kind[:1].isupper() and zlib.crc32(data, zlib.crc32(kind)) != checksum:
             raise UnreadableImage(f"damaged (wrong checksum of {name})")
         if kind[:1].isupper() and kind not in _PNG_ORDER:
-            raise UnreadableImage(f"a PNG that needs what is not known here, {name}")
+            raise UnreadableImage(f"a PNG with a critical chunk that is not known here, {name}")
         once = kind in kinds and kind != b"IDAT"
         late = kind in _PNG_ORDER and any(_PNG_ORDER[kind] < _PNG_ORDER.get(before, 0) for before in kinds[-1:])
         if once or late or (not kinds and kind != b"IHDR"):
