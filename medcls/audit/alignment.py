@@ -20,7 +20,7 @@ Start = tuple[int, bool, Warp | None]  # another image, whether it is mirrored, 
 Picture = tuple[Plane, NDArray[np.bool_]]  # detail, and where there is any
 
 _SCALES = 0.6, 1.67  # of one image in the other
-_APART = 0.025  # of the side: matched features further apart than this after a move do not speak for it
+_APART = 0.025  # of the side: matched features further apart than this after a move do not support it
 _LARGEST_STEP = 0.15  # of the side, and of the linear part: what refining may add to a move
 _ITERATIONS = 15
 _RIM = SIDE // 32  # pixels that a filter or the move itself may have brought in from outside the image

@@ -86,13 +86,13 @@ def find_copies(images: Gray, sides: NDArray[np.int64], *, thorough: bool) -> Co
             "audit: %d images have a copy with the same pixels, turned, mirrored, resized or recompressed (%.0f s)%s",
             len(images) - len(np.unique(group_all(picture, found))),
             time.monotonic() - began,
-            "; now those that were cropped, shifted or turned by any angle" if thorough else "",
+            "; now looking for those that were cropped, shifted or turned by any angle" if thorough else "",
         )
         if thorough:
             kept = np.flatnonzero(group_all(picture, found)[positions] == positions)
             chosen = Chosen(images, positions[kept])
             found += thorough_pass(chosen, sides[chosen.positions], thumbnails.take(kept), alike)
-    # A doubtful pair of the first pass is judged again in the second, which knows better.
+    # A doubtful pair of the first pass is judged again in the second, which has more evidence.
     once = {(pair.first, pair.second): pair for pair in found}
     return as_copies(picture, flat, beside_others(list(once.values())))
 
@@ -104,7 +104,7 @@ def same_pixels(images: Gray) -> NDArray[np.int64]:
 
 
 def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
-    """Copies that lie as their originals do, turned by quarters or mirrored; some only may be such."""
+    """Copies in the place of their originals, turned by quarters or mirrored; some are only candidates."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
     pairs = []
     for first, second, orientation in thumbnails.alike():

@@ -24,7 +24,7 @@ def blurred(plane: Plane, sigma: float) -> Plane:
 def detail(image: NDArray[np.uint8]) -> tuple[Plane, NDArray[np.bool_]]:
     """Detail (S, S) of a gray image (S, S), about -3 to 3, and where there is any.
 
-    Local contrast normalisation: less the mean of its surroundings, in units of their standard deviation, so that a
+    Local contrast normalization: less the mean of its surroundings, in units of their standard deviation, so that a
     radiograph of little contrast in a bright frame weighs as much as the frame.
     """
     shade = image.astype(np.float32)

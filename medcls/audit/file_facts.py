@@ -70,7 +70,7 @@ def pixel_digest(path: Path) -> str:
     try:
         with reading, Image.open(path, formats=PILLOW_FORMATS) as image:
             upright = ImageOps.exif_transpose(image)
-            # A palette or an alpha channel is just another way to store the same colours.
+            # A palette or an alpha channel is just another way to store the same colors.
             if upright.mode in ("P", "1", "RGBA", "LA", "PA", "CMYK"):
                 upright = upright.convert("RGB")
             if upright.mode == "RGB":

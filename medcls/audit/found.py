@@ -17,9 +17,9 @@ class Found(NamedTuple):
 
 
 def beside_others(found: Sequence[Found]) -> list[Found]:
-    """The pairs, of which also those are doubtful whose one image is a better copy of a third like the other.
+    """The pairs; also doubtful are those of which one image is a better copy of a third that resembles the other.
 
-    Of two slices that may be neighbours, an edited image is a copy of the one that it agrees with more.
+    Of two slices that may be neighbors, an edited image is a copy of the one that it agrees with more.
     """
     like, copies = defaultdict[int, set[int]](set), defaultdict[int, list[tuple[int, float]]](list)
     for first, second, verdict, doubtful in found:

@@ -63,7 +63,10 @@ def audit_images(image_set: ImageSet, config: Config) -> Audit:
     """
     data, table = config.data, image_set.table
     if table.simulated:
-        raise UserError(f"data.root: nothing to audit, {data.default_root} does not exist. Name a folder.")
+        raise UserError(
+            f"data.root: found no folder {data.default_root}, so there is nothing to audit. Name the folder of the "
+            "images: data.root=/path/to/images"
+        )
     folder = cache_folder(data.cache_dir) / "audit"
     inputs = [
         data.title,

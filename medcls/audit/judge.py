@@ -1,4 +1,4 @@
-"""Which pairs of images are copies: those whose detail agrees where neither resembles what else there is."""
+"""Which pairs of images are copies: those whose detail agrees where neither resembles other images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
 LOOKALIKES = 8
 
 _SMOOTH = SIDE / 64  # pixels, standard deviation over which an image's own share of its detail is estimated
-_EVEN = 0.05  # squared detail that no share is estimated from
+_EVEN = 0.05  # squared detail too small to estimate a share from
 _AROUND = SIDE // 6 | 1  # pixels, side of the square over which agreement at a place is measured
-_NOTHING = 1e-3  # squared detail that nothing is compared by
+_NOTHING = 1e-3  # squared detail too small to compare
 _CLEAR = 0.05  # difference of two such correlations that counts
 
 
@@ -30,8 +30,9 @@ _CLEAR = 0.05  # difference of two such correlations that counts
 class Beside:
     """An image beside its look-alikes, planes of (S, S).
 
-    ``rest``: the detail that it has for itself; ``share``: which share of its detail that is, 0 to 1; ``best``:
-    similarity of the best look-alike; ``agreement``: around each place, with the look-alike that agrees best there.
+    ``rest``: the detail that its look-alikes do not have; ``share``: which share of its detail that is, 0 to 1;
+    ``best``: similarity of the best look-alike; ``agreement``: around each place, with the look-alike that agrees best
+    there.
     """
 
     rest: Plane

@@ -10,11 +10,11 @@ from medcls.audit.detail import SIDE
 
 _TURNED = 3.0  # degrees from which an image counts as turned
 _MOVED = 0.02  # of the side: a shift or a stretch from which an image counts as moved
-_EDITED = 0.035  # and from which it cannot be but edited
-_IN_PLACE = 0.003  # of the side: how far a corner may lie from its place in an image that was only saved anew
+_EDITED = 0.035  # and from which it must have been edited
+_IN_PLACE = 0.003  # of the side: how far a corner may lie from its place in an image that was only saved again
 _STRETCHED = 0.045  # skew from which an image counts as stretched
 
-# Where a pixel of the first image lies in the second, for each orientation: in units of half a side, around the centre.
+# Where a pixel of the first image lies in the second, for each orientation: in units of half a side, around the center.
 _LINEAR = [
     np.array([[0, 1], [1, 0]] if o & 4 else [[1, 0], [0, 1]]) @ np.diag([-1 if o & 1 else 1, -1 if o & 2 else 1])
     for o in range(8)
@@ -32,7 +32,7 @@ def start_of(orientation: int) -> tuple[bool, Warp]:
 
 
 def as_warp(linear: NDArray[np.generic]) -> Warp:
-    """A move that leaves the centre of the image in its place."""
+    """A move that leaves the center of the image in its place."""
     centre = np.full(2, (SIDE - 1) / 2)
     return np.column_stack([linear, centre - linear @ centre]).astype(np.float32)
 
@@ -63,12 +63,12 @@ class Move(NamedTuple):
 
     @property
     def lies_alike(self) -> bool:
-        """Whether the images lie alike."""
+        """Whether the images lie the same way: neither turned by quarters, nor mirrored, nor edited."""
         return self.orientation == 0 and not self.edited
 
     @property
     def in_place(self) -> bool:
-        """Whether the images lie alike to a fraction of a pixel, as a copy and its original do."""
+        """Whether the images lie the same way to a fraction of a pixel, as a copy and its original do."""
         return self.orientation == 0 and self.drift <= _IN_PLACE
 
     @property

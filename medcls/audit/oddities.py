@@ -32,7 +32,7 @@ def find_oddities(table: SampleTable, facts: Sequence[FileFacts]) -> dict[str, A
 
 
 def companions(table: SampleTable, facts: Sequence[FileFacts]) -> dict[str, str]:
-    """Files that lie beside an image of the same name, or in a folder of such, and why they look like none."""
+    """Files that are probably not images themselves, such as masks beside an image of the same name, and why."""
     paths = [PurePosixPath(sample.name) for sample in table.samples]
     stems = {path.stem.lower() for path in paths}
     found = {}

@@ -1,4 +1,4 @@
-"""The images as the audit compares them: gray, at a size of its own, so that no finding depends on the training's."""
+"""The images as the audit compares them: gray, at a fixed size, so that no finding depends on image_size."""
 
 import logging
 import os
@@ -58,8 +58,8 @@ def gray_images(image_set: ImageSet, config: DataConfig) -> Gray:
     again = load_image_set(config.model_copy(update={"channels": 1, "on_unreadable": "skip"}), SIDE)
     if again.digests != image_set.digests:
         raise UserError(
-            f"{image_set.table.root or config.target}: the images are not the ones that were read a moment ago.\n"
-            "  Let nothing write there while they are audited, or go without: audit=none"
+            f"{image_set.table.root or config.target}: the images changed while they were audited.\n"
+            "  Make sure that nothing writes there meanwhile, or skip the audit: audit=none"
         )
     try:
         return OnDisk(again.images)

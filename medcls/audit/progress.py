@@ -1,4 +1,4 @@
-"""Long work in threads that says how far it is, and a line every two seconds where nothing else says so."""
+"""Long work in threads that reports its progress, and a line every two seconds while nothing else is logged."""
 
 import logging
 import time
@@ -45,7 +45,7 @@ def shown(results: Iterable[Result], what: str, count: int) -> Iterator[Result]:
 
 @contextmanager
 def heartbeat(what: str) -> Iterator[None]:
-    """Say so, and every two seconds that work goes on while the block runs, where nothing else says so."""
+    """Log ``what``, and every two seconds that it goes on while the block runs and nothing else is logged."""
     log.info("audit: %s", what)
     progress.said.at = began = time.monotonic()
 

@@ -28,7 +28,7 @@ def key(*parts: Any) -> str:
 
 def load_copies(path: Path, n_images: int) -> "Copies | None":
     """Copies found before; None if there are none saved, or the file is damaged."""
-    from medcls.audit.copies import Copies  # and with it faiss and OpenCV, which a saved audit needs not
+    from medcls.audit.copies import Copies  # and with it faiss and OpenCV, which a saved audit does not need
 
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -42,7 +42,7 @@ def load_copies(path: Path, n_images: int) -> "Copies | None":
 
 
 def save_copies(path: Path, copies: "Copies") -> None:
-    """Save the copies found; a disk that refuses only costs a warning."""
+    """Save the copies found; if the disk refuses, only a warning is logged."""
     content = io.BytesIO()
     np.savez_compressed(content, **vars(copies))
     save(path, content.getvalue())

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medcls.process import usable_cores
 
-logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it tells of every kind of processor it was not built for
+logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # it logs every kind of processor that it was not built for
 
 import faiss  # noqa: E402
 
@@ -34,7 +34,7 @@ def make_index(vectors: NDArray[np.number], *, products: bool = False) -> Index:
     else:
         cells = int(2 * np.sqrt(len(vectors)))
         index = faiss.index_factory(dimensions, f"IVF{cells},SQ8", metric)
-        index.cp.niter = 8  # centres need not settle: what is near is in one of the cells around
+        index.cp.niter = 8  # centers need not converge: near vectors are in one of the cells around
         index.train(vectors[:: max(1, len(vectors) // (cells * 40))].astype(np.float32))
         index.nprobe = _PROBED
     for start in range(0, len(vectors), _BLOCK):

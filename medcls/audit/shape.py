@@ -78,7 +78,7 @@ class Leaks(TypedDict):
 
 
 class Findings(TypedDict):
-    """The parts that ``medcls.audit.wording`` tells of."""
+    """The parts that ``medcls.audit.wording`` describes."""
 
     images: int
     test_validates: NotRequired[bool]

@@ -89,7 +89,7 @@ def cross_val_predict(
 
     probabilities = np.zeros((len(labels), int(labels.max()) + 1))
     for train, rest in folds:
-        # Leaves of a few percent of the images, so that the tree learns a trend and memorises no image.
+        # Leaves of a few percent of the images, so that the tree learns a trend and memorizes no image.
         tree = DecisionTreeClassifier(max_depth=3, min_samples_leaf=max(2, len(train) // 50), random_state=0)
         probabilities[rest] = tree.fit(values[train], labels[train]).predict_proba(values[rest])
     return probabilities

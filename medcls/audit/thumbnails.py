@@ -18,7 +18,7 @@ _BLOCK = 1000  # images looked up at a time
 _NEAREST = 4  # images looked at in each orientation, the image itself among them
 _LEAST = 0.8  # similarity of two images that may be copies
 _LEAD = 0.5  # how much more alike than look-alikes they are, by Fisher's transform
-_LIKE = 0.999  # similarity above which the transform says nothing
+_LIKE = 0.999  # similarity above which the transform is meaningless
 _SKIPPED = 4, 24  # nearest images that may be copies, and so are no look-alikes: a twentieth of all, within these
 _UNDOES = {5: 6, 6: 5}  # each orientation undoes itself, but the quarter turns, which undo each other
 

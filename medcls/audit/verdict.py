@@ -6,9 +6,9 @@ from functools import cached_property
 from medcls.audit.alignment import Fit, Warp
 from medcls.audit.moves import Move, describe_move
 
-LEAST_OWN = 0.4  # correlation of what each image has for itself
+LEAST_OWN = 0.4  # correlation of the detail that look-alikes do not have
 LEAST_LEAD, SMALL_LEAD = 0.35, 0.25  # over the best look-alike, by Fisher's transform; of small files that lie alike
-LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features speak for the pair
+LEAST_SUM, FEW_SUM = 0.9, 1.1  # of the two; where few features support the pair
 MANY_VOTES = 10.0
 LEAST_AHEAD = 0.2  # share of the image, by which a pair of many votes may make up for its lead; of any stretched one
 SURE_SUM = 1.25  # of the two, below which a pair is doubtful
@@ -36,13 +36,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of comparing a pair.
+    """Result of comparing a pair.
 
-    ``own``: correlation of what each image has for itself; ``lead``: how much better they agree than with look-alikes;
-    ``small``: whether either file is. ``ahead``, ``behind``: share of the image in which the two agree better than
-    with any look-alike, less twice that in which they agree worse, for the image of which it is more; and the latter
-    share, for the image of which that is more. In a frame that many images share neither counts. Until it is looked at,
-    a pair is ahead everywhere.
+    ``own``: correlation of the detail that look-alikes do not have; ``lead``: how much better the two agree than with
+    look-alikes; ``small``: whether either file is. ``ahead``, ``behind``: share of the image in which the two agree
+    better than with any look-alike, less twice that in which they agree worse, for the image of which it is more; and
+    the latter share, for the image of which that is more. In a frame that many images share neither counts. Until these
+    are measured, a pair is ahead everywhere.
     """
 
     pair: Pair
@@ -63,7 +63,7 @@ class Verdict:
         """Whether the two show the same picture, or nearly so."""
         if self.move.stretched and self.ahead < LEAST_AHEAD:  # one hand can be stretched over another
             return False
-        alike = self.small and self.move.lies_alike  # which is doubtful unless much speaks for it
+        alike = self.small and self.move.lies_alike  # which is doubtful unless the evidence is strong
         least = LEAST_SUM if alike or self.pair.votes >= MANY_VOTES else FEW_SUM
         leads = self.lead >= (SMALL_LEAD if alike else LEAST_LEAD) and self.own + self.lead >= least
         ahead = self.pair.votes >= MANY_VOTES and self.ahead >= LEAST_AHEAD
@@ -71,7 +71,7 @@ class Verdict:
 
     @property
     def evident(self) -> bool:
-        """Whether they do beyond doubt, so that one of them may stand for both."""
+        """Whether the two are the same beyond doubt, so that one of them may stand for both."""
         nowhere_else = self.fit.similarity >= EARLY_SIMILAR or self.behind <= EARLY_BEHIND
         return self.same and self.own + self.lead >= EARLY_SUM and nowhere_else
 

@@ -94,7 +94,7 @@ ODDITIES = {
 
 
 def split_title(findings: dict[str, Any], split: str) -> str:
-    """What a person reads for a split: its name, but for test images that serve as validation."""
+    """Displayed name of a split: its own, except for test images that serve as validation."""
     return "test (as validation)" if split == "val" and findings.get("test_validates") else split
 
 
