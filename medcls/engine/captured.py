@@ -1,4 +1,4 @@
-"""A function of tensors on a GPU captured once as a CUDA graph and replayed: one launch in the place of hundreds."""
+"""A function of tensors on a GPU captured once as a CUDA graph and replayed: one launch in place of hundreds."""
 
 import logging
 import random
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 log = logging.getLogger(__name__)
 
-WARM_UP = 3  # calls before the capture, in which libraries choose their kernels and optimisers make their state
+WARM_UP = 3  # calls before the capture, in which libraries choose their kernels and optimizers create their state
 WAITED = "called a synchronizing CUDA operation"  # PyTorch's words
 CHANGES = "what it depends on changes from step to step, and not the learning rate alone"
 CAPTURING = threading.Lock()  # of a process: captures disturb each other
@@ -27,8 +27,8 @@ class Captured:
     """``function`` of tensors of the same shapes at every call, replayed after ``WARM_UP`` calls.
 
     A replay repeats what was launched on the GPU and no Python. So ``settings`` returns what in Python the result
-    depends on; if it differs when ``check`` is called, the function is captured anew. What changes settings by itself,
-    draws random numbers on the CPU or cannot be captured is called as it is, and one line says why.
+    depends on; if it differs when ``check`` is called, the function is captured again. A function that changes settings
+    by itself, draws random numbers on the CPU or cannot be captured is called as it is, and one line logs why.
     The tensor that a replay returns is overwritten by the next one.
     """
 
@@ -102,7 +102,7 @@ class Captured:
         except Exception as error:  # whatever a net of the user's own does that no graph can hold
             torch.cuda.set_stream(stream)  # PyTorch leaves its own
             torch.cuda.synchronize()
-            generator.graphsafe_set_state(drawn)  # the one before believes for ever that a capture is going on
+            generator.graphsafe_set_state(drawn)  # the one before would believe forever that a capture is running
             Captured.n_failed += 1
             self.refuse((str(error) or type(error).__name__).splitlines()[0])
 
@@ -144,7 +144,7 @@ def settings_of(modules: Iterable[nn.Module], optimizer: Optimizer | None = None
 
 
 def other_than_rate(optimizer: Optimizer) -> list[Any]:
-    """The options of an optimiser without its learning rate, which is a tensor to a captured step."""
+    """The options of an optimizer without its learning rate, which is a tensor to a captured step."""
     return [
         {name: repr(value) for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
         for group in optimizer.param_groups

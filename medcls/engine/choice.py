@@ -38,7 +38,7 @@ def why_single(config: TrainerConfig, classifier: Classifier, callbacks: Sequenc
         if is_overridden(method, classifier, Classifier):
             return f"{type(classifier).__name__} has its own {method}"
     if not classifier.automatic_optimization:
-        return f"{type(classifier).__name__} optimises by hand"
+        return f"{type(classifier).__name__} optimizes manually"
     for callback in callbacks:
         name = type(callback).__name__
         if isinstance(callback, GradientAccumulationScheduler):
@@ -54,7 +54,7 @@ def why_not_captured(config: Config, classifier: Classifier, optimizer: Optimize
     if classifier.device.type != "cuda" or config.trainer.steps == "eager":
         return None
     if not is_fused(optimizer):
-        return f"{type(optimizer).__name__} is not one of PyTorch's fused optimisers"
+        return f"{type(optimizer).__name__} is not one of PyTorch's fused optimizers"
     if type(classifier) is not Classifier:
         return f"{type(classifier).__name__} may do in Python what a graph does not repeat"
     if isinstance(config.loss, OwnLoss):

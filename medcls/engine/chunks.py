@@ -1,4 +1,4 @@
-"""Images for many optimiser steps at a time: what the engine takes from a loader at once."""
+"""Images for many optimizer steps at a time: what the engine takes from a loader at once."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -84,7 +84,7 @@ class ChunkedImages(ImageDataModule):
         return loader_of(chunks, ChunkSampler(order, whole_steps), workers)
 
     def moved(self, dataset: BatchDataset) -> Tensor | None:
-        """The training images on a CUDA GPU, where they are as they are in every epoch and fill no more than half."""
+        """The training images on a CUDA GPU, if the same in every epoch and filling at most half its free memory."""
         if self.trainer is None or dataset.augmenter is not None:
             return None
         device = self.trainer.strategy.root_device

@@ -1,4 +1,4 @@
-"""How PyTorch looks for a GPU while a run trains, which Adam has it do at every step."""
+"""How PyTorch looks for a GPU while a run trains, which it does at every step of Adam."""
 
 from contextlib import AbstractContextManager
 
@@ -8,7 +8,7 @@ from medcls.process import with_environment
 def asking_the_driver() -> AbstractContextManager[None]:
     """Have PyTorch ask the CUDA driver, as it does by itself, and not NVML's library, as Lightning has it do.
 
-    Where there is no such library, it is searched for each time: 0.05 ms of CPU time. The driver, once asked, is no
-    longer there for processes forked later; none of ours uses a GPU.
+    Where there is no such library, it is searched for each time: 0.05 ms of CPU time. Once asked, the driver cannot be
+    used by processes forked later; none of ours uses a GPU.
     """
     return with_environment(PYTORCH_NVML_BASED_CUDA_CHECK="0")

@@ -1,4 +1,4 @@
-"""What the net says of validation images, batch by batch, captured on a GPU where it can be."""
+"""Logits of validation images, batch by batch, captured on a GPU where that is possible."""
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class Judge:
         return self.captured(images).clone()  # before the next batch overwrites it
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits of a batch, all weights that autocast makes of others included: a replay must make them anew."""
+        """Logits of a batch, without autocast's cache of converted weights: a replay must convert them again."""
         kind = images.device.type
         with torch.autocast(
             kind, torch.get_autocast_dtype(kind), enabled=torch.is_autocast_enabled(kind), cache_enabled=False

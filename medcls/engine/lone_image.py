@@ -1,8 +1,8 @@
 """Whether a net can be trained on a batch of one image.
 
-Batch norm after the last pooling cannot: it would divide by a variance of nothing. So that no run ends for its number
-of images, a lone last image joins the batch before it, with such nets only; with all others it stays a batch of its
-own, as it always was.
+Batch norm after the last pooling cannot: it would divide by a variance of nothing. So that no run fails because of
+its number of images, a lone last image joins the batch before it, with such nets only; with all others it stays a
+batch of its own.
 """
 
 import copy
@@ -25,7 +25,7 @@ def check_batch_size(config: Config) -> None:
     net = config.model.model_copy(update={"weights": None}) if hasattr(config.model, "weights") else config.model
     if not takes_one_image(build_network(net, n_outputs=2, **shape), **shape):
         raise UserError(
-            f"batch_size: found 1, but {config.model.title} has batch norm that sees a single value of each image at "
+            f"batch_size: found 1, but {config.model.title} has batch norm over a single value per channel at "
             f"image_size={config.image_size}. Expected at least 2, or larger images."
         )
 

@@ -9,10 +9,10 @@ from torch.optim import Optimizer
 
 
 class RatesOnDevice:
-    """Hands PyTorch's fused optimisers their rates as float32 tensors for the length of each step.
+    """Hands PyTorch's fused optimizers their rates as float32 tensors for the length of each step.
 
-    For everybody else, schedules, histories and checkpoints, they stay Python's floats. Not for a captured step alone,
-    lest the last bit of a weight depend on whether it was captured.
+    For everything else, schedules, histories and checkpoints, they stay Python's floats. Steps that are not captured
+    get tensors too, lest the last bit of a weight depend on the capture.
     """
 
     def __init__(self, optimizer: Optimizer, device: torch.device) -> None:
@@ -26,7 +26,7 @@ class RatesOnDevice:
 
     def refresh(self) -> None:
         """Write the present rates to the device."""
-        for group in self.groups[len(self.tensors) :]:  # all of them at first; a callback may add some
+        for group in self.groups[len(self.tensors) :]:  # all of them at first; a callback may add others
             self.tensors.append(torch.tensor(group["lr"], dtype=torch.float32, device=self.device))
             self.filled.append(group["lr"])
         for position, group in enumerate(self.groups):
@@ -56,7 +56,7 @@ class RatesOnDevice:
 
 
 class LendRates(pl.Callback):
-    """Has fused optimisers on a CUDA GPU take their rates from the device, from the start of the training on."""
+    """Has fused optimizers on a CUDA GPU take their rates from the device, from the start of training."""
 
     def __init__(self) -> None:
         self.rates: list[RatesOnDevice] = []

@@ -1,4 +1,4 @@
-"""One step of the optimiser, captured on a GPU where it can be."""
+"""One step of the optimizer, captured on a GPU where that is possible."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from medcls.training.optimizer import once
 class Step:
     """Changes the weights by the mean gradient of a few batches, and sets the rate of the next step.
 
-    For what ``why_single`` has no objection to, once the optimiser is there and has its state from a checkpoint.
+    For runs to which ``why_single`` has no objection, once the optimizer exists and has its state from a checkpoint.
     begin_batch: called before each batch with its index in the epoch; not before those of a replay.
     """
 
@@ -102,7 +102,7 @@ class Step:
         for index, batch in enumerate(batches[:-1]):
             self.add_gradient(batch, self.index + index, first=index == 0)
 
-        def last_gradient() -> Tensor:  # which some optimisers want again and again
+        def last_gradient() -> Tensor:  # which some optimizers call several times
             loss = self.add_gradient(batches[-1], self.index + len(batches) - 1, first=len(batches) == 1)
             if self.trainer.gradient_clip_val is not None:
                 torch.nn.utils.clip_grad_norm_(parameters_of(self.optimizer), self.trainer.gradient_clip_val)
@@ -127,7 +127,7 @@ class Step:
 
 
 def parameters_of(optimizer: Optimizer) -> list[Tensor]:
-    """All weights that an optimiser changes."""
+    """All weights that an optimizer changes."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 

@@ -1,7 +1,7 @@
-"""Lightning's loop over the batches of an epoch, with many steps of the optimiser in the place of one batch.
+"""Lightning's loop over the batches of an epoch, with many steps of the optimizer in place of one batch.
 
-Lightning offers no public way to do so and keep its own count of batches and steps, which checkpoints, schedules,
-loggers and callbacks go by. What it keeps to itself is touched in this file and nowhere else.
+Lightning offers no public way to do so and keep its own count of batches and steps, on which checkpoints, schedules,
+loggers and callbacks rely. Its private interface is used in this file and nowhere else.
 """
 
 import time
@@ -31,7 +31,7 @@ def take_many_steps(trainer: pl.Trainer, classifier: Classifier, data: ChunkedIm
 class ManySteps(_TrainingEpochLoop):
     """Trains on one chunk at a time and counts its batches and steps as Lightning counts its own.
 
-    Expects what ``why_single`` has no objection to. Callbacks see a batch every ``BEAT`` seconds and the last one.
+    For runs to which ``why_single`` has no objection. Callbacks see a batch every ``BEAT`` seconds and the last one.
     """
 
     def __init__(self, trainer: pl.Trainer, classifier: Classifier, data: ChunkedImages, rates: LendRates) -> None:
@@ -53,7 +53,7 @@ class ManySteps(_TrainingEpochLoop):
         first, progress = self.batch_progress.current.ready, self.automatic_optimization.optim_progress.optimizer.step
         n_steps = self.train(chunk)
         trainer._logger_connector.on_batch_end()
-        # What was counted on the way, for what asks in the middle of it, is counted here with all the rest.
+        # What was counted on the way, for those who ask in the middle of a chunk, is counted here with all the rest.
         self.begin_batch(first - 1)
         self.batch_progress.increment_by(n_batches, is_last_batch=data_fetcher.done)
         progress.total.completed -= n_steps
@@ -62,9 +62,9 @@ class ManySteps(_TrainingEpochLoop):
         trainer._logger_connector.update_train_step_metrics()
 
     def train(self, chunk: Chunk) -> int:
-        """Train on the batches of a chunk, which begins with a step; returns the number of steps of the optimiser.
+        """Train on the batches of a chunk, which begins with a step; returns the number of steps of the optimizer.
 
-        Batches and steps are counted one by one, for what asks for their numbers in the middle of it.
+        Batches and steps are counted one by one, for those who ask for their numbers in the middle of a chunk.
         """
         self.step = self.step or self.begin()
         steps = self.automatic_optimization.optim_progress.optimizer.step.total

@@ -18,7 +18,7 @@ def build_network(net: NetConfig, *, n_outputs: int, in_channels: int, image_siz
     """The net of the ``model`` section of a configuration.
 
     It maps ``(N, in_channels, image_size, image_size)`` in [0, 1] to ``(N, n_outputs)`` logits.
-    Raises UserError when the image is too small for the net, or a user's own net cannot be built or is none.
+    Raises UserError when the image is too small for the net, or a user's own net cannot be built or is not a module.
     """
     shape: dict[str, Any] = {"n_outputs": n_outputs, "in_channels": in_channels, "image_size": image_size}
     if isinstance(net, OwnNet):
@@ -46,13 +46,13 @@ def check_network(net: NetConfig, *, in_channels: int, image_size: int) -> None:
     if needed > (there := psutil.virtual_memory().total):
         raise UserError(
             f"model: {net.title} needs {needed / 2**30:,.0f} GiB for its weights in training at "
-            f"image_size={image_size}, this machine has {there / 2**30:,.0f}.\n  Choose a smaller net (model.n_base) "
-            "or smaller images."
+            f"image_size={image_size}; this machine has {there / 2**30:,.0f} GiB.\n  Choose a smaller net "
+            "(model.n_base) or smaller images."
         )
 
 
 def _own(net: OwnNet, **shape: Any) -> nn.Module:
-    with torch.device("cpu"):  # where its caller looks at shapes alone, a net of any kind may still need numbers
+    with torch.device("cpu"):  # even where only shapes are wanted: a user's net may need real numbers
         built = call(net.target, net.arguments(), "model", **shape)
     if not isinstance(built, nn.Module):
         raise UserError(f"model: {net.target} returned {type(built).__name__}, expected a torch.nn.Module.")
@@ -60,7 +60,7 @@ def _own(net: OwnNet, **shape: Any) -> nn.Module:
 
 
 def _check_shapes(built: nn.Module, net: OwnNet, in_channels: int, image_size: int) -> None:
-    """Run two images through a user's net: what it maps them to is known only then."""
+    """Run two images through a user's net: the shape of its output is known only then."""
     images = torch.zeros(2, in_channels, image_size, image_size, device="cpu")
     try:
         with torch.no_grad():

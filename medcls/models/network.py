@@ -85,7 +85,7 @@ def convolution(channels: int, width: int, batch_norm: bool, spatial_dropout: fl
 
 
 def dropout_if(layer: type[nn.Dropout] | type[nn.Dropout2d], rate: float) -> list[nn.Module]:
-    """The layer in a list, empty at rate 0, so that a net without dropout prints and runs as one."""
+    """The layer in a list, empty at rate 0, so that a net without dropout has no dropout layers."""
     return [layer(rate)] if rate > 0 else []
 
 

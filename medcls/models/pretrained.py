@@ -1,4 +1,4 @@
-"""Pretrained weights from a file, and nets that need none since a checkpoint follows."""
+"""Pretrained weights from a file, and nets that need none because a checkpoint's weights follow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ def to_be_restored() -> Iterator[None]:
 def fill(net: nn.Module, path: Path, head: str) -> None:
     """Take all weights of ``net`` but those of its ``head`` from a file of a ``state_dict``.
 
-    Raises ValueError for a file that is missing, is none or holds the weights of another net.
+    Raises ValueError for a file that is missing, not a ``state_dict``, or holds the weights of another net.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

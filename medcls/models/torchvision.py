@@ -16,10 +16,10 @@ IMAGENET_CLASSES = 1000
 
 
 class Normalized(nn.Module):
-    """A net behind the normalisation that its pretrained weights expect; input in [0, 1].
+    """A net behind the normalization that its pretrained weights expect; input in [0, 1].
 
-    ``frozen``: the net stays as it is in evaluation, without dropout, its batch norms unchanged, also while its head is
-    trained.
+    ``frozen``: the net stays in evaluation mode, without dropout and with its batch norms unchanged, also while its
+    head is trained.
     """
 
     def __init__(self, net: nn.Module, mean: list[float], std: list[float], *, frozen: bool = False) -> None:
@@ -44,10 +44,10 @@ def build_torchvision(
 ) -> nn.Module:
     """Net ``name`` with its first convolution and its head adapted to the data.
 
-    ``weights``: None, a name such as "DEFAULT" (downloaded at first use), or a file of them. Pretrained nets normalise
-    their input by their own constants, with weights of a file those of the default ones; on gray images with the mean
-    of the constants and the sum of the first kernels over colours. ``frozen``: only the head is trained.
-    Raises ValueError for an unknown name or weights that cannot be had, or when the image is too small for the net.
+    ``weights``: None, a name such as "DEFAULT" (downloaded at first use), or a file of them. Pretrained nets normalize
+    their input by the constants of their weights, with weights of a file by those of the default ones; on gray images
+    by the mean of the constants, and the first kernels are summed over colors. ``frozen``: only the head is trained.
+    Raises ValueError for an unknown name or weights that cannot be loaded, or when the image is too small for the net.
     """
     net = load(name, weights, image_size)
     adapt_first_convolution(net, in_channels, pretrained=weights is not None)
@@ -81,7 +81,9 @@ def load(name: str, weights: str | Path | None, image_size: int) -> nn.Module:
         )
     known = torchvision.models.get_model_weights(name).__members__
     if isinstance(weights, str) and weights not in known:
-        raise ValueError(f"there are no weights {weights} of {name}; known: {', '.join(known) or 'none'}, .pth files")
+        raise ValueError(
+            f"torchvision has no weights {weights} of {name}; expected {', '.join(known) or 'null'} or a .pth file"
+        )
     named = weights if isinstance(weights, str) and filled.get() else None
     options: dict[str, object] = {}
     if name in ("googlenet", "inception_v3"):
@@ -95,13 +97,13 @@ def load(name: str, weights: str | Path | None, image_size: int) -> nn.Module:
     if isinstance(weights, Path) and filled.get():
         fill(net, weights, head_of(net))
     if hasattr(net, "transform_input"):
-        # Inception's own change of normalisation reads three channels; Normalized takes its place.
+        # Inception's own change of normalization reads three channels; Normalized takes its place.
         net.transform_input = False  # type: ignore[assignment]
     return net
 
 
 def adapt_first_convolution(net: nn.Module, in_channels: int, *, pretrained: bool) -> None:
-    """Make the first convolution read ``in_channels``; pretrained kernels are summed over colours for gray images."""
+    """Make the first convolution read ``in_channels``; pretrained kernels are summed over colors for gray images."""
     first = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
     if first.in_channels == in_channels:
         return

@@ -34,7 +34,7 @@ AVERAGING = (StochasticWeightAveraging, getattr(pl.callbacks, "WeightAveraging",
 def check_parts(config: Config) -> None:
     """Find every part of the user's own and compare its arguments with what it takes, before any image is read.
 
-    Raises UserError for one that cannot be found, or not be called so. Nets are checked by ``check_network``.
+    Raises UserError for one that cannot be found, or cannot be called so. Nets are checked by ``check_network``.
     """
     if isinstance(config.loss, OwnLoss):
         check_loss(config.loss)
@@ -62,19 +62,19 @@ def check_parts(config: Config) -> None:
 
 
 def check_kind(target: str, kind: type, key: str) -> None:
-    """Raise UserError where ``target`` is a class, but none of ``kind``; what a function returns is seen only later."""
+    """Raise UserError where ``target`` is a class, but not a ``kind``; what a function returns is seen only later."""
     found = locate(target, key)
     if isinstance(found, type) and not issubclass(found, kind):
         raise wrong_kind(target, kind, key)
 
 
 def check_no_averaging(callback: object, key: str) -> None:
-    """Raise UserError for a callback, or a class of such, that averages weights."""
+    """Raise UserError for a callback, or a class of callbacks, that averages weights."""
     kind = callback if isinstance(callback, type) else type(callback)
     if issubclass(kind, AVERAGING):
         raise UserError(
-            f"{key}: {kind.__name__} averages weights aside from the net's own, so that the checkpoints of a run would "
-            "not hold the weights that its metrics are of.\n  Leave it out."
+            f"{key}: {kind.__name__} keeps averaged weights beside the net's own, so that the checkpoints of a run "
+            "would not hold the weights that its metrics belong to.\n  Leave it out."
         )
 
 
@@ -86,7 +86,7 @@ def wrong_kind(target: str, kind: type, key: str) -> UserError:
 def build_classifier(config: Config, image_set: ImageSet) -> Classifier:
     """Classifier of the configuration, its initial weights drawn from the seed.
 
-    Raises UserError when a user's own part cannot be built, or a subclass is none of ``Classifier``.
+    Raises UserError when a user's own part cannot be built, or the class is not a subclass of ``Classifier``.
     """
     own = config.classifier.target
     if own is not None:
@@ -124,7 +124,7 @@ def class_weights(config: Config, image_set: ImageSet) -> list[float] | None:
 
 
 def check_class_weights(wanted: str | Sequence[float] | None, n_classes: int) -> None:
-    """Raise UserError for a list that has not one weight for each class."""
+    """Raise UserError for a list that does not have one weight for each class."""
     if isinstance(wanted, Sequence) and not isinstance(wanted, str) and len(wanted) != n_classes:
         raise UserError(
             f"loss.class_weights: found {len(wanted)} weights, expected one for each of {n_classes} classes."
@@ -132,7 +132,7 @@ def check_class_weights(wanted: str | Sequence[float] | None, n_classes: int) ->
 
 
 def build_callbacks(config: Config) -> list[pl.Callback]:
-    """The user's own callbacks. Raises UserError for one that cannot be built or is none of Lightning's."""
+    """The user's own callbacks. Raises UserError for one that cannot be built or is not a Callback of Lightning."""
     built = []
     for position, own in enumerate(config.callbacks):
         callback = call(own.target, own.arguments, f"callbacks.{position}")
@@ -146,7 +146,7 @@ def build_callbacks(config: Config) -> list[pl.Callback]:
 def build_loggers(config: Config, folder: Path) -> list[Logger]:
     """The user's own loggers; those with a ``save_dir`` write into the run folder unless they name another place.
 
-    Raises UserError for one that cannot be built, is not installed or is none of Lightning's.
+    Raises UserError for one that cannot be built, is not installed or is not a Logger of Lightning.
     """
     built = []
     for position, own in enumerate(config.loggers):
@@ -160,7 +160,7 @@ def build_loggers(config: Config, folder: Path) -> list[Logger]:
 
 
 def logger_of(own: str | Target, key: str, folder: Path) -> tuple[str, dict[str, Any]]:
-    """Dotted path and arguments of a logger, which is told the run folder where it can be and no other is named."""
+    """Dotted path and arguments of a logger; it gets the run folder where it takes one and no other is named."""
     target, arguments = (LOGGERS[own], {}) if isinstance(own, str) else (own.target, own.arguments)
     place = {"save_dir": str(folder)} if accepts(locate(target, key), "save_dir") else {}
     return target, place | arguments
@@ -198,7 +198,7 @@ def build_trainer(
             use_distributed_sampler=False,
             **options,
         )
-    except RuntimeError as error:  # two callbacks that checkpoints could not tell apart
+    except RuntimeError as error:  # two callbacks that checkpoints could not distinguish
         raise UserError(f"callbacks: {error}") from error
     except (MisconfigurationException, ValueError) as error:
         raise UserError(f"trainer.accelerator: found {config.accelerator!r}, which cannot be used: {error}") from error

@@ -24,7 +24,7 @@ SHARE = 0.1  # of the time, at most, that is spent on making checkpoints of epoc
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's way to the disk, by way of a file that takes its name only when complete and synced.
+    """Writes checkpoints to a file that takes its name only when complete and synced.
 
     A checkpoint that is saved to a ``BytesIO`` stays there.
     """
@@ -42,11 +42,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class KeepBestAndLast(Checkpoint):
-    """Writes best.ckpt (weights) when the validation loss falls, last.ckpt (all to go on from) and history.csv.
+    """Writes best.ckpt (weights) when the validation loss falls, last.ckpt (all that resuming needs) and history.csv.
 
-    After every epoch, or where they are short, every second at least and after the last one. A thread writes what an
-    epoch came to while the next one trains; ``kept``: epochs whose files are complete.
-    What is best follows from the history, so that a run folder may be moved and a run resumed without losing it.
+    After every epoch or, where epochs are short, at least every second and after the last one. A thread writes the
+    files of an epoch while the next one trains; ``kept``: epochs whose files are complete.
+    The best epoch follows from the history, so that a run folder may be moved and a run resumed without losing it.
     Also ends training when the history says that it is over, or a callback has set ``trainer.should_stop``.
     verify: read the first checkpoint back, since a user's own part may have put into it what cannot be read without
     running code; raises UserError then.
@@ -58,7 +58,7 @@ class KeepBestAndLast(Checkpoint):
         self.patience = patience
         self.verify = verify
         self.kept = len(history.rows)
-        self.best: bytes | None = None  # that is not written yet
+        self.best: bytes | None = None  # not written yet
         self.writer = ThreadPoolExecutor(max_workers=1)
         self.written: Future[None] = Future()
         self.written.set_result(None)
@@ -84,7 +84,7 @@ class KeepBestAndLast(Checkpoint):
             self.save(trainer)
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Have the state of the run written. Raises what the writing before met, such as UserError for a full disk."""
+        """Have the state of the run written. Raises an error of the write before, such as UserError: disk full."""
         self.written.result()
         began = time.monotonic()
         best = {} if self.best is None else {self.folder.best: self.best}
@@ -110,7 +110,7 @@ class KeepBestAndLast(Checkpoint):
         self.writer.shutdown()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        self.writer.shutdown()  # once it has written what it was given; what that met is not what ended the run
+        self.writer.shutdown()  # once it has finished; an error of that write is not what ended the run
 
     def check_plain(self) -> None:
         """Raise UserError when the run could not be resumed from the checkpoint that was just written."""

@@ -1,4 +1,4 @@
-"""The one LightningModule: any network, its loss, its optimiser, and loss, accuracy and AUROC once per epoch."""
+"""The one LightningModule: any network, its loss, its optimizer, and loss, accuracy and AUROC once per epoch."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -162,7 +162,7 @@ class Classifier(pl.LightningModule):
         self.after_step()
 
     def after_step(self) -> None:
-        """Set the rate of the next step of the optimiser, where the schedule is one of steps."""
+        """Set the learning rate of the next step, where the schedule is one of steps."""
         if self.per_batch:
             step_schedule(self.schedule)
 
@@ -214,8 +214,8 @@ def subclass(target: str) -> type[Classifier]:
 def auroc(probability: Tensor, labels: Tensor, positive: int) -> Tensor:
     """Area under the ROC curve of probabilities (N, C); more than two classes: mean of one class against the rest.
 
-    Of two, it is that of class ``positive``, as in the table of a run: the other's probability, near 1 where this one
-    is near 0, is rounded to other ties.
+    For two, it is that of class ``positive``, as in the table of a run: the other's probability, near 1 where this one
+    is near 0, would be rounded to other ties.
     Every class must be among the labels: torchmetrics gives 0.0 where one is missing.
     """
     if probability.shape[1] == 2:

@@ -22,7 +22,7 @@ class History(pl.Callback):
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.ended = False
-        self.measured: Row = {}  # of the epoch that runs
+        self.measured: Row = {}  # of the current epoch
         self.began = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""What training minimises, and how its logits become probabilities."""
+"""What training minimizes, and how its logits become probabilities."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -37,14 +37,14 @@ def n_outputs(outputs: str, n_classes: int) -> int:
 def build_loss(loss: LossConfig, outputs: str, n_classes: int, class_weights: Tensor | None) -> WeightedLoss:
     """The loss of a configuration, of logits ``(N, n_outputs)``, labels ``(N,)`` and class weights ``(C,)`` or None.
 
-    Raises UserError when a user's own loss cannot be built, has weights to train, or gives no single number.
+    Raises UserError when a user's own loss cannot be built, has trainable weights, or does not return a single number.
     """
     if not isinstance(loss, OwnLoss):
         make = locate(loss.target, "loss")
         return lambda logits, labels, weights: make(outputs, weights)(logits, labels)
     own = _own(loss, class_weights)
     if isinstance(own, nn.Module) and any(parameter.requires_grad for parameter in own.parameters()):
-        raise UserError(f"loss: {loss.target} has weights to train, which only nets may have.")
+        raise UserError(f"loss: {loss.target} has trainable weights, expected none: only the net is trained.")
     try:
         logits = torch.zeros(2, n_outputs(outputs, n_classes), requires_grad=True)
         found = own(logits, torch.tensor([0, 1]), class_weights)

@@ -19,20 +19,20 @@ from medcls.models.pretrained import to_be_restored
 def build_optimizer(
     optimizer: OptimizerConfig, parameters: Iterable[nn.Parameter], lr: float, device: torch.device
 ) -> Optimizer:
-    """Optimiser of the ``optimizer`` section of the configuration, on weights that lie on ``device``.
+    """Optimizer of the ``optimizer`` section of the configuration, on weights that lie on ``device``.
 
-    Raises UserError when a user's own one cannot be built or is none.
+    Raises UserError when a user's own one cannot be built or is not an optimizer.
     """
     # One pass over all weights instead of one per operation.
     fused = {"fused": True} if optimizer.fused and device.type in ("cpu", "cuda") else {}
     built = call(optimizer.target, optimizer.arguments(), "optimizer", parameters, lr=lr, **fused)
     if not isinstance(built, Optimizer):
-        raise UserError(f"optimizer: {optimizer.target} returned {type(built).__name__}, expected an optimiser.")
+        raise UserError(f"optimizer: {optimizer.target} returned {type(built).__name__}, expected an optimizer.")
     return built
 
 
 def try_optimizer(config: Config) -> None:
-    """Take a step of the configured optimiser on two images of noise. Raises UserError where it fails."""
+    """Take a step of the configured optimizer on two images of noise. Raises UserError where it fails."""
     channels, size = config.data.channels, config.image_size
     with to_be_restored():  # nothing is downloaded
         net = build_network(config.model, n_outputs=2, in_channels=channels, image_size=size)
@@ -59,9 +59,9 @@ def try_optimizer(config: Config) -> None:
 
 
 def once(gradient: Callable[[], Any], batches: int) -> Callable[[], Any]:
-    """What an optimiser calls for a gradient of so many batches.
+    """What an optimizer calls for the gradient of a step of so many batches.
 
-    Raises UserError when it does so twice in a step of several, where it would get that of the last batch alone.
+    Raises UserError when it is called twice in a step of several, where it would give that of the last batch alone.
     """
     if batches == 1:
         return gradient
@@ -70,8 +70,8 @@ def once(gradient: Callable[[], Any], batches: int) -> Callable[[], Any]:
     def of_all_batches() -> Any:
         if next(calls):
             raise UserError(
-                "trainer.accumulate: found more than 1 with an optimiser that computes the gradient of a step "
-                "more than once.\n  Expected trainer.accumulate=1, or another optimiser."
+                "trainer.accumulate: found more than 1 with an optimizer that computes the gradient of a step "
+                "more than once.\n  Expected trainer.accumulate=1, or another optimizer."
             )
         return gradient()
 

@@ -1,4 +1,4 @@
-"""Methods of a Classifier that do work of the house, which a subclass of the user's own must not lose."""
+"""Methods of a Classifier that do medcls's own work, which a user's subclass must not lose."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Random numbers that depend on (seed, epoch) alone, so that a resumed run draws what the other would have drawn."""
+"""Random numbers that depend on (seed, epoch) alone, so that a resumed run draws as an uninterrupted one would."""
 
 import numpy as np
 import pytorch_lightning as pl

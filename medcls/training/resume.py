@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def continued_config(command: Config, folder: RunFolder, overrides: list[str]) -> Config:
-    """The configuration that the run began with, with those changes of the command line that it can bear.
+    """The configuration that the run began with, with the changes of the command line that a resumed run may make.
 
     Raises UserError for a folder that holds no run, a change that would make it another run, or code of the user's own
     that the command does not name.
@@ -32,8 +32,8 @@ def continued_config(command: Config, folder: RunFolder, overrides: list[str]) -
         if key not in (known := changeable(began_with)):
             why = f" with scheduler={began_with.scheduler.name}, whose rates follow from epochs" * (key == "epochs")
             raise UserError(
-                f"{key}: cannot change when a run is resumed{why}; {folder.config} holds.\n"
-                f"  Expected at most {', '.join(known)}. For other values start a new run."
+                f"{key}: cannot change when a run is resumed{why}; {folder.config} sets it.\n"
+                f"  Only these may change: {', '.join(known)}. For other values start a new run."
             )
         section, _, name = key.rpartition(".")
         (values[section] if section else values)[name] = (given[section] if section else given)[name]
@@ -50,13 +50,13 @@ def _same(values: Any, given: Any, key: str) -> bool:
 
 
 def restore_history(history: History, folder: RunFolder, image_set: ImageSet, epochs: int) -> None:
-    """Take up the rows of the epochs that the last checkpoint covers.
+    """Restore the rows of the epochs that the last checkpoint covers.
 
     Raises UserError when the images are not those that the run began with, more than ``epochs`` epochs are done, or
     one of its files is damaged or missing.
     """
     began_with = folder.read_data()
-    folder.read_environment()  # which is needed when all is trained
+    folder.read_environment()  # which is needed once training is over
     if began_with["fingerprint"] != image_set.fingerprint:
         raise UserError(
             f"resume: the images of {began_with['root']} have changed since this run began (fingerprint "
@@ -68,12 +68,12 @@ def restore_history(history: History, folder: RunFolder, image_set: ImageSet, ep
         history.load_state_dict(callbacks[history.state_key])
         if not folder.best.exists():
             raise UserError(
-                f"{folder.best}: missing, and the best epoch so far is scored by it.\n"
+                f"{folder.best}: missing, but scoring the best epoch so far needs it.\n"
                 "  Restore it from a copy, or start a new run."
             )
     elif (status := folder.read_status()) is not None and status["epoch"] > 0:
         raise UserError(
-            f"{folder.last}: missing, and {status['epoch']} epochs are done, which only it can go on from.\n"
+            f"{folder.last}: missing, but resuming after {status['epoch']} epochs needs it.\n"
             "  Restore it from a copy, or start a new run."
         )
     if (done := len(history.rows)) > epochs:

@@ -11,8 +11,8 @@ from medcls.errors import UserError
 def build_schedule(schedule: ScheduleConfig, optimizer: Optimizer, total_steps: int) -> LRScheduler | None:
     """Schedule of the ``scheduler`` section of the configuration; None for a constant rate.
 
-    total_steps: how often it will be stepped, for those that take an argument of that name.
-    Raises UserError when a user's own one cannot be built or is none.
+    total_steps: how many steps it will take, for those that have an argument of that name.
+    Raises UserError when a user's own one cannot be built or is not a schedule.
     """
     if isinstance(schedule, Constant):
         return None
@@ -20,7 +20,7 @@ def build_schedule(schedule: ScheduleConfig, optimizer: Optimizer, total_steps: 
     if not isinstance(built, LRScheduler):
         raise UserError(f"scheduler: {schedule.target} returned {type(built).__name__}, expected a schedule.")
     if isinstance(built, ReduceLROnPlateau) and schedule.interval == "batch":
-        raise UserError("scheduler.interval: found batch, but this schedule follows the validation loss: epoch.")
+        raise UserError("scheduler.interval: found batch, expected epoch: this schedule follows the validation loss.")
     return built
 
 
@@ -33,7 +33,7 @@ def length(schedule: ScheduleConfig, total_steps: int) -> dict[str, int]:
 
 
 def cosine(optimizer: Optimizer, *, total_steps: int, min_lr: float) -> CosineAnnealingLR:
-    """Half a cosine from the optimiser's rate to ``min_lr`` (Loshchilov & Hutter, 2017)."""
+    """Half a cosine from the optimizer's rate to ``min_lr`` (Loshchilov & Hutter, 2017)."""
     return CosineAnnealingLR(optimizer, T_max=total_steps, eta_min=min_lr)
 
 
@@ -49,5 +49,5 @@ def step_schedule(schedule: LRScheduler | None, val_loss: float | None = None) -
     except Exception as error:
         raise UserError(
             f"scheduler: {type(schedule).__name__} failed: {type(error).__name__}: {error}\n"
-            "  Leave its length out (total_steps, or epochs and steps_per_epoch), or give it all steps of the run."
+            "  Leave out its length (total_steps, or epochs and steps_per_epoch), or set it to all steps of the run."
         ) from error
