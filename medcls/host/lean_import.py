@@ -1,4 +1,4 @@
-"""Lightning imported without all of torchmetrics, of which it takes two classes: a second of every start."""
+"""Import Lightning without all of torchmetrics, of which it needs two classes: saves a second of every start."""
 
 import gc
 import logging
@@ -55,7 +55,7 @@ def without_collections() -> Iterator[None]:
 @cache
 @without_collections()
 def import_lightning() -> None:
-    """Import Lightning; as usual where torchmetrics is there already, or of a version that is made otherwise."""
+    """Import Lightning; as usual where torchmetrics is imported already, or is a version built differently."""
     if POSTPONED[0] not in sys.modules:
         for name in POSTPONED:
             spec = find_spec(name)

@@ -1,4 +1,4 @@
-"""What one sees of a running training: a line per epoch, and below them a bar on a terminal."""
+"""What is shown of a running training: a line per epoch, and below them a bar on a terminal."""
 
 import logging
 import sys
@@ -48,7 +48,7 @@ class Progress(pl.Callback):
         self.describe(min(len(self.history.rows) + 1, epochs), epochs)
 
     def describe(self, epoch: int, epochs: int) -> None:
-        """Say before the bar which epoch runs and what the complete ones came to."""
+        """Show before the bar which epoch is running, and the validation losses of the last and the best one."""
         if self.bar is not None:
             losses = ""
             if self.history.rows:
@@ -68,7 +68,7 @@ class Progress(pl.Callback):
 
 
 def epoch_line(row: Row, best: Row, epochs: int) -> str:
-    """All figures of an epoch on a line."""
+    """All values of an epoch on one line."""
     names = {"loss": "train_loss", "acc": "train_accuracy", "val_loss": "val_loss", "val_acc": "val_accuracy"}
     values = "  ".join(f"{short} {row[name]:.4f}" for short, name in {**names, "val_auroc": "val_auroc"}.items())
     mark = "  best" if row is best else ""
@@ -78,7 +78,7 @@ def epoch_line(row: Row, best: Row, epochs: int) -> str:
 
 
 def short_line(row: Row, best: Row, epochs: int) -> str:
-    """An epoch on a line of 80 columns, "SIMULATED " before it included."""
+    """An epoch on a line of 80 columns, including "SIMULATED " before it."""
     values = f"val {row['val_loss']:.3f}  acc {row['val_accuracy']:.3f}  AUROC {row['val_auroc']:.3f}"
     mark = "  best" if row is best else ""
     epoch = f"{row['epoch']:{len(str(epochs))}}/{epochs}"

@@ -1,4 +1,4 @@
-"""What libraries say of themselves, and Lightning above all, left out while a block lasts."""
+"""Silences libraries, Lightning above all, while a block runs."""
 
 import logging
 import warnings
@@ -9,9 +9,9 @@ LIBRARIES = ("pytorch_lightning", "lightning_fabric")
 
 
 def quiet_lightning() -> AbstractContextManager[None]:
-    """Silence what is meant to be so here: no workers (batches come from memory), a folder not empty, resuming.
+    """Silence warnings about what is intended here: no workers (batches come from memory), a full folder, resuming.
 
-    And what Lightning tells of absent accelerators and of its products. Imported before: importing it sets its levels.
+    And Lightning's lines on absent accelerators and on its products. Import it before: importing sets its levels.
     """
     return quiet(LIBRARIES, logging.WARNING, "|".join(LIBRARIES))
 

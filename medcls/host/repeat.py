@@ -1,4 +1,4 @@
-"""Something done now and then beside a block."""
+"""An action repeated while a block runs."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from medcls.host.signals import handling_signals
 class StopLate(pl.Callback):
     """Raises Stopped after a batch where the signal ``number`` has come and what its handler raised was lost.
 
-    Python only prints what is raised in a finaliser or a hook of fork, such as logging's when workers start.
+    Python only prints what is raised in a finalizer or a hook of fork, such as logging's when workers start.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class StopLate(pl.Callback):
 
     @contextmanager
     def above_other_errors(self) -> Iterator[None]:
-        """Raise Stopped for an error in the block once a signal has come, as Lightning's own end may run into one."""
+        """Raise Stopped for an error in the block once a signal has come, since Lightning's own end may raise one."""
         try:
             yield
         except UserError:

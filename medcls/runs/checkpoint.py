@@ -15,7 +15,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises UserError when the file is not a checkpoint of medcls.
     """
     try:
-        with zipfile.ZipFile(path) as records:  # torch does not look at their checksums
+        with zipfile.ZipFile(path) as records:  # torch does not check their checksums
             if spoilt := records.testzip():
                 raise ValueError(f"wrong checksum of {spoilt}")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

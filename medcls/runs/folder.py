@@ -75,7 +75,7 @@ class RunFolder:
             )
 
     def check_config(self) -> None:
-        """Raise UserError for the folder of a run that lacks its configuration, which would pass for a sweep."""
+        """Raise UserError for the folder of a run that lacks its configuration, which would be taken for a sweep."""
         if self.status.is_file() and not self.config.is_file():
             raise UserError(f"{self.config}: missing. Restore it from a copy.")
 
@@ -96,7 +96,7 @@ class RunFolder:
             self.path.rmdir()
 
     def write_config(self, config: Mapping[str, Any]) -> None:
-        """Write what the run is to be; again when it is resumed, so that an extension outlives an interruption."""
+        """Write the run's configuration; again when it is resumed, so that an extension outlives an interruption."""
         write_text(self.config, yaml_text(dict(config)))
 
     def read_config(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ SPLITS = {"train": "training", "val": "validation"}
 
 @dataclass(frozen=True)
 class Column:
-    """A column of history.csv that says how good a net is: ``quantity`` on the images of a split.
+    """A column of history.csv that measures a net: ``quantity`` on the images of a split.
 
     name: in files, ``<split>_<key>``; quantity: as shown.
     """

@@ -1,4 +1,4 @@
-"""What a net says of images, as everything that judges or compares nets takes it, and predictions.csv."""
+"""A net's predictions for images, as everything that evaluates or compares nets takes them, and predictions.csv."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +14,10 @@ from medcls.runs.reading import read_rows
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a net says of images: their names, labels (N,) in [0, C), probabilities (N, C) in [0, 1].
+    """A net's predictions for images: their names, labels (N,) in [0, C), probabilities (N, C) in [0, 1].
 
     data: name of the data set; images of the same name in different data sets are different images.
-    positive: class that AUROC is of where there are two classes.
+    positive: class that AUROC refers to where there are two classes.
     groups: patient of each image, "" where unknown; none at all where no patient is known.
     """
 
@@ -52,7 +52,7 @@ class Predictions:
 
 
 def positive_index(classes: Sequence[str], positive: str | None) -> int:
-    """Index of the positive class; the last where there are more than two, and none is."""
+    """Index of the positive class; the last where there are more than two, of which none is positive."""
     return len(classes) - 1 if positive is None else list(classes).index(positive)
 
 

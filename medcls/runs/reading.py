@@ -19,7 +19,7 @@ Shape = TypeVar("Shape")
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Plain values only: a reference to another value, of which a few lines make billions, is an error."""
+    """Plain values only: a reference to another value is an error, since a few lines of them can make billions."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -104,7 +104,7 @@ def digest_of(path: Path) -> str:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: damaged or of another program ({_reason(error)}).\n{_WHAT_TO_DO}")
+    return UserError(f"{path}: damaged or written by another program ({_reason(error)}).\n{_WHAT_TO_DO}")
 
 
 def _read(path: Path) -> str:
@@ -122,4 +122,4 @@ def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0]
 
 
-_WHAT_TO_DO = "  Restore the file from a copy, or start anew in another folder."
+_WHAT_TO_DO = "  Restore the file from a copy, or start again in another folder."

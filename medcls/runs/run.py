@@ -1,4 +1,4 @@
-"""A run as its folder tells of it, whatever state it is in."""
+"""A run as its folder describes it, whatever state it is in."""
 
 import math
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a sweep, as far as its folder tells.
+    """One run of a sweep, as far as its folder describes it.
 
-    values: of the settings that the sweep varied, of a run alone those of all; ``config`` has all settings.
+    values: of the settings that the sweep varied, for a run alone of all settings; ``config`` has all settings.
     state: "done", "failed", "stopped", "running" or "not started"; reason: why it is not done, empty when it is.
     history: one row per epoch; metrics: metrics.json; predictions: of the best epoch, by split ("val", "test").
-    Of a run that is not done, history may be empty and metrics is empty. fold: None without cross-validation.
+    If the run is not done, history may be empty and metrics is empty. fold: None without cross-validation.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def images(self) -> dict[str, Any]:
-        """Content of data.json, which a run has from its begin; empty where there is none that can be read."""
+        """Content of data.json, which a run has from its start; empty where there is none that can be read."""
         try:
             return read_json(RunFolder(self.folder).data, dict[str, Any])
         except (UserError, FileNotFoundError):
@@ -108,7 +108,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def seed_and_fold(config: Mapping[str, Any], file: Path) -> tuple[int, Fold | None]:
-    """What a stored configuration, of the run's ``file``, says of both; a seed that it lacks is 0.
+    """Seed and fold in a stored configuration, read from the run's ``file``; a missing seed is 0.
 
     Raises UserError for values that no run can have.
     """
@@ -206,7 +206,7 @@ class Epoch(TypedDict):
 
 
 def _check_counts(metrics: Mapping[str, Any], predictions: Mapping[str, Predictions]) -> None:
-    """Raise ValueError where predictions are not of as many images of each split as the metrics are."""
+    """Raise ValueError where the predictions of a split are not for as many images as its metrics."""
     test = metrics.get("test")
     for split, expected in (("val", metrics["n_val"]), ("test", test["n"] if test else 0)):
         if (found := len(predictions[split].names) if split in predictions else 0) != expected:
@@ -214,7 +214,7 @@ def _check_counts(metrics: Mapping[str, Any], predictions: Mapping[str, Predicti
 
 
 def _check_complete(metrics: Mapping[str, Any], history: list[Row]) -> None:
-    """Raise ValueError when what every finished run has is missing."""
+    """Raise ValueError when something that every finished run has is missing."""
     if not history:
         raise ValueError("history.csv has no epoch")
     epochs = [row["epoch"] for row in history]
