@@ -246,7 +246,7 @@ def test_sweep_that_names_a_folder_elsewhere_is_refused(command, old):
     (folder / "sweep.json").write_text(json.dumps(content))
     result = command("medcls", "report", str(folder))
     assert result.status == 2
-    assert "sweep.json: damaged or of another program (jobs.0.name: " in result.err
+    assert "sweep.json: damaged or written by another program (jobs.0.name: " in result.err
 
 
 def test_fewer_epochs_than_are_done_are_refused(train, old):

@@ -180,7 +180,7 @@ def test_gradient_of_several_batches_is_not_computed_twice(steps, own_code, trai
     twice = ["optimizer=own", "optimizer._target_=mine.Twice", f"trainer.steps={steps}"]
     result = train(*RUN, *COUNTS, *twice, "trainer.accumulate=2")
     assert result.status == 2
-    assert "trainer.accumulate: found more than 1 with an optimiser that computes" in result.err
+    assert "trainer.accumulate: found more than 1 with an optimizer that computes" in result.err
     assert train(*RUN, *COUNTS, *twice).status == 0
 
 

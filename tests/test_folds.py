@@ -135,8 +135,8 @@ def test_drawn_split_keeps_patients_together_and_meets_the_fraction(fraction, kn
 @pytest.mark.parametrize(
     ("patient", "advice"),
     [
-        (lambda i: f"P{i % 4}", "Found 2 patients of it, who are not divided: add some, or choose another data.split."),
-        (lambda i: "P" if i % 2 else f"P{i}", "Its images are all of one patient, who is not divided: add patients or"),
+        (lambda i: f"P{i % 4}", "Its 2 patients are each kept together: add some, or choose another data.split."),
+        (lambda i: "P" if i % 2 else f"P{i}", "All its images are of one patient, kept together: add patients or"),
     ],
 )
 def test_class_whose_patients_are_too_few_to_divide_is_explained_as_that(patient, advice):

@@ -411,8 +411,8 @@ def test_epoch_whose_checkpoint_is_missing_is_trained_again(images, train, left_
 @pytest.mark.parametrize(
     ("removed", "told"),
     [
-        (("best", "last"), "last.ckpt: missing, and 12 epochs are done"),
-        (("best",), "best.ckpt: missing, and the best epoch so far"),
+        (("best", "last"), "last.ckpt: missing, but resuming after 12 epochs needs it"),
+        (("best",), "best.ckpt: missing, but scoring the best epoch so far"),
     ],
 )
 def test_run_without_its_checkpoint_is_not_begun_anew(removed, told, images, train, left_alone, tmp_path):

@@ -234,7 +234,7 @@ def test_runs_in_any_state_are_listed_with_reason_and_log_and_never_crash(tmp_pa
     assert f"{jobs[0]}/train.log" in failed
     for part in (
         "still running, or killed, after epoch 5",
-        "status.json: damaged or of another program",
+        "status.json: damaged or written by another program",
         "incomplete or damaged",
     ):
         assert part in failed
