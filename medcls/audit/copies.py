@@ -104,7 +104,7 @@ def same_pixels(images: Gray) -> NDArray[np.int64]:
 
 
 def quick_pass(images: Chosen, sides: NDArray[np.int64], thumbnails: Thumbnails) -> list[Found]:
-    """Copies in the place of their originals, turned by quarters or mirrored; some are only candidates."""
+    """Copies that lie as their originals do, turned by quarters or mirrored; some are only candidates."""
     judge = Judge(Pictures(images), sides, thumbnails, None)
     pairs = []
     for first, second, orientation in thumbnails.alike():

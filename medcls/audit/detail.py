@@ -10,7 +10,7 @@ SIDE = 128  # pixels per side at which images are compared, whatever the size th
 
 Plane = NDArray[np.float32]
 
-_WINDOW = SIDE / 16  # pixels, standard deviation of the neighbourhood that detail is measured against
+_WINDOW = SIDE / 16  # pixels, standard deviation of the neighborhood that detail is measured against
 _NOISE = 1.0  # gray levels that compression alone leaves in an even area
 _LARGEST = 3.0  # an edge of a frame or a letter counts for no more than this many standard deviations
 _FLAT = 8  # gray levels: images with less between their darkest and brightest pixel are blank

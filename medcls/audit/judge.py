@@ -15,7 +15,7 @@ from medcls.audit.thumbnails import Thumbnails
 from medcls.audit.verdict import Pair, Verdict
 
 LEAST_SIMILAR, LEAST_OVERLAP = 0.6, 0.3  # of two images under a move, or they are not looked at more closely
-SMALL = 96  # pixels: images whose shorter side has less are small, and neighbouring slices hard to tell from copies
+SMALL = 96  # pixels: images whose shorter side has less are small, and neighboring slices hard to tell from copies
 SKIPPED = 4  # nearest images that may be copies, and so are no look-alikes
 LOOKALIKES = 8
 

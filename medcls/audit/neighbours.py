@@ -11,10 +11,10 @@ from medcls.audit.features import Features
 from medcls.audit.progress import shown
 from medcls.audit.search import Index, make_index, search_threads
 
-_NEAREST = 10  # neighbours of each feature that may vote
+_NEAREST = 10  # neighbors of each feature that may vote
 _FAINT = 0.1  # votes below are noise
 _BLOCK = 100  # images searched at a time
-KEPT = 32  # neighbours kept of each image, copies and look-alikes
+KEPT = 32  # neighbors kept of each image, copies and look-alikes
 LEAST_VOTES = 3.0  # of two images that may be copies
 
 
@@ -52,7 +52,7 @@ class Neighbours:
 
 
 def find_neighbours(features: Features) -> Neighbours:
-    """Neighbours of all images. Time grows with the number of features to the power of 1.5.
+    """Neighbors of all images. Time grows with the number of features to the power of 1.5.
 
     Each feature votes for the images of its nearest features, the more the nearer they are in comparison with the
     last of them: what many images share, such as a frame or a letter, is as near in all of them, and does not vote.
@@ -76,7 +76,7 @@ Ballot = tuple[int, NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]
 
 
 def ballots(index: Index, features: Features, owner: NDArray[np.int64], start: int, end: int) -> Iterator[Ballot]:
-    """Image, its neighbours, whether they are mirrored, and their votes, for the images from ``start`` to ``end``."""
+    """Image, its neighbors, whether they are mirrored, and their votes, for the images from ``start`` to ``end``."""
     count = len(features.ends) - 1
     part = slice(features.ends[start], features.ends[end])
     block, mine = features.codes[part], owner[part]

@@ -77,7 +77,7 @@ class Verdict:
 
     @property
     def doubtful(self) -> bool:
-        """Whether they may as well be two pictures of the same object, such as neighbouring slices of a scan.
+        """Whether they may as well be two pictures of the same object, such as neighboring slices of a scan.
 
         Those lie alike and differ in detail; what was turned or cropped was edited.
         """

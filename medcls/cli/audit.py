@@ -22,7 +22,7 @@ PAGE = Page(
     ),
     own_options=[Option(("--folder",), "DIR", "where audit.json and audit.html go (runs/audit_<data>)")],
     examples=[
-        ("data=folder data.root=images", "a folder per class, below train/ and test/ if the data come split"),
+        ("data=folder data.root=images", "a folder per class, below train/ and test/ if there is a split"),
         ("data=folder data.root=images data.manifest=labels.csv", "classes, splits and patients from a CSV file"),
         (r'''data=folder data.root=images "data.group_pattern='(\d+)[LR]\.png'"''', "patients from the file names"),
     ],

@@ -19,7 +19,7 @@ PAGE = Page(
     examples=[
         ("run=runs/<run>", "an ONNX file below runs/"),
         ("run=runs/<run> format=torch output=net.pt2", "a program of torch.export"),
-        ("run=runs/<sweep> threshold.sensitivity=0.95", "all seeds of a sweep together, at a threshold by a rule"),
+        ("run=runs/<sweep> threshold.sensitivity=0.95", "all seeds together, at a threshold set by a rule"),
     ],
 )
 

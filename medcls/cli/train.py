@@ -25,7 +25,7 @@ PAGE = Page(
     about="Train one network.\nWrites a run folder with its weights, curves, table of metrics and predictions.",
     keys=KEYS,
     examples=[
-        ("model=vgg16 data=bone lr=1e-5 epochs=30", "on simulated radiographs, for a start without images"),
+        ("model=vgg16 data=bone lr=1e-5 epochs=30", "on simulated radiographs, without images of your own"),
         ("model=alexnet data=folder data.root=images lr=1e-4", "on your own images, a folder per class"),
         ("model=torchvision model.name=resnet18 data=folder data.root=images", "a net of torchvision"),
         ("resume=runs/<folder> epochs=200", "resume a run that was stopped, or train it for longer"),
@@ -98,7 +98,7 @@ def check_resumed(words: Sequence[str], *, several: bool) -> None:
             "resume: found with -m, expected one run. To resume several, use a command for each, or medcls sweep."
         )
     if "experiment" in given:
-        raise UserError("experiment: cannot change when a run is resumed: its own config.yaml holds. Leave it out.")
+        raise UserError("experiment: cannot change when a run is resumed: its own config.yaml applies. Leave it out.")
     if "$" not in run:
         RunFolder(Path(unquoted(run))).read_config()
 

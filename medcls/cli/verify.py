@@ -11,10 +11,10 @@ from medcls.quoting import in_grammar, unquoted
 
 PAGE = Page(
     about=(
-        "Recompute the table of a pack, and tell for each number whether it is the same.\n"
+        "Recompute the table of a pack, and report for each number whether it is the same.\n"
         "Checksums first; no code from the pack is run. Where images are in the pack or given by\n"
         "data.root, its nets classify them again. Exit status: 0 all numbers are the same, 1 a\n"
-        "number differs, 2 the pack is damaged."
+        "number differs, 2 not a valid pack."
     ),
     config="verify",
     words="FILE.zip [key=value ...]",

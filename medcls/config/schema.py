@@ -63,7 +63,10 @@ class AuditConfig(Section):
 
 
 class ThresholdConfig(Section):
-    """At most one rule, applied to validation images; prevalence: of the population that rule and values are for."""
+    """At most one rule, which fixes the threshold on validation images alone.
+
+    prevalence: of the population that rule and values are for.
+    """
 
     sensitivity: Share | None
     specificity: Share | None

@@ -16,7 +16,7 @@ _NO_FRAME = (0xC4, 0xC8, 0xCC)  # tables among the markers of frames
 
 # Chunks that make the image, each but IDAT at most once, in this order.
 _PNG_ORDER = {b"IHDR": 0, b"PLTE": 1, b"tRNS": 2, b"IDAT": 3, b"IEND": 4}
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by type of colour
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by type of color
 _PNG_TRANSPARENT = {0: (2,), 2: (6,), 3: range(257), 4: (), 6: ()}  # bytes of tRNS
 # Left, top and steps to the right and down of the seven images that make an interlaced one.
 _PNG_PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]

@@ -9,7 +9,7 @@ LIBRARIES = ("pytorch_lightning", "lightning_fabric")
 
 
 def quiet_lightning() -> AbstractContextManager[None]:
-    """Silence warnings about what is intended here: no workers (batches come from memory), a full folder, resuming.
+    """Silence warnings about what is intended: no workers (batches come from memory), a non-empty folder, resuming.
 
     And Lightning's lines on absent accelerators and on its products. Import it before: importing sets its levels.
     """

@@ -72,7 +72,7 @@ def read_history(path: Path) -> list[Row]:
     for epoch, cells in enumerate(read_rows(path, {"epoch", "lr", "seconds", *COLUMNS}), start=1):
         row = {key: float(value) for key, value in cells.items()}
         if row["epoch"] != epoch:
-            raise ValueError(f"{path.name}: epoch {cells['epoch']} in the place of {epoch}")
+            raise ValueError(f"{path.name}: found epoch {cells['epoch']}, expected {epoch}")
         for name, column in COLUMNS.items():
             if not (column.lower_is_better or math.isnan(row[name]) or 0 <= row[name] <= 1):
                 raise ValueError(f"{path.name}: {name} {row[name]} of epoch {epoch}, expected 0 to 1")

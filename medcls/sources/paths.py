@@ -61,7 +61,7 @@ class ImagePaths:
 
 
 def _is_file(real: str, path: str) -> bool:
-    """Whether there is a file. Raises ValueError where that cannot be known, in a folder without permission."""
+    """Whether there is a file. Raises ValueError where that cannot be known, in a folder that may not be entered."""
     try:
         return stat.S_ISREG(os.stat(real).st_mode)
     except PermissionError as error:
