@@ -164,7 +164,7 @@ def test_variables_that_may_not_be_empty_are_those_that_the_configuration_reads(
     [
         ("model.name=resnet81", ["resnet81", "resnet"]),
         ("model.name=alexnet", ["image size 32 does not fit alexnet"]),
-        ("model.weights=BEST", ["no weights BEST of resnet18", "known: IMAGENET1K_V1, DEFAULT"]),
+        ("model.weights=BEST", ["no weights BEST of resnet18", "expected IMAGENET1K_V1, DEFAULT or a .pth file"]),
         ("model.weights=no.pth", ["model.weights: there is no file no.pth"]),
         ("model=frozen model.weights=null", ["a frozen net needs pretrained weights, found model.weights=null"]),
         ("model.n_base=4", ["model.n_base", "another choice of model"]),

@@ -502,7 +502,7 @@ def test_resuming_names_one_run_and_no_other_experiment(images, train, left_alon
     before = contents(folder)
     for word, message in [
         ("experiment=task2_bone", "experiment: cannot change when a run is resumed"),
-        (f"hydra.run.dir={tmp_path / 'other'}", f"resume: found {folder}, and {tmp_path / 'other'} as hydra.run.dir"),
+        (f"hydra.run.dir={tmp_path / 'other'}", f"resume: found {folder}, but hydra.run.dir={tmp_path / 'other'}"),
         ("-m", "resume: found with -m, expected one run"),
     ]:
         result = train(f"resume={folder}", "epochs=13", word)
