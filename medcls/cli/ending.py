@@ -52,5 +52,6 @@ def explain_refused(error: OSError) -> str:
     """Message for a file or folder that the system does not let us create, read or write."""
     return (
         f"{error.filename}: {error.strerror}.\n  Change its permissions or name another place: runs go to "
-        "hydra.run.dir (sweeps to hydra.sweep.dir), decoded images to data.cache_dir; images are read from data.root."
+        "hydra.run.dir (sweeps to hydra.sweep.dir), decoded images to data.cache_dir, what other commands write to "
+        "output; images are read from data.root."
     )

@@ -49,7 +49,7 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], 
     if details[0]["type"] == "extra_forbidden":
         return unknown_key(key, schema, chosen)
     if details[0]["type"] in ("missing", "union_tag_not_found"):
-        return f"{key}: missing."
+        return f"{key}: missing, expected a value: {key}=..."
     if details[0]["type"] == "union_tag_invalid":
         group, _, _ = key.partition(".")
         return no_such_choice(key, details[0]["ctx"]["tag"], list(choices(group)))

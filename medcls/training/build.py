@@ -80,7 +80,9 @@ def check_no_averaging(callback: object, key: str) -> None:
 
 def wrong_kind(target: str, kind: type, key: str) -> UserError:
     """Message for a part of the user's own that is something else."""
-    return UserError(f"{key}: {target} is not a {kind.__name__} of Lightning.")
+    return UserError(
+        f"{key}: {target} is not a {kind.__name__} of Lightning. Name a subclass, or a function that returns one."
+    )
 
 
 def build_classifier(config: Config, image_set: ImageSet) -> Classifier:

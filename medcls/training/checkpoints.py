@@ -119,7 +119,7 @@ class KeepBestAndLast(Checkpoint):
         except UserError as error:
             raise UserError(
                 "the run could not be resumed from its own checkpoint: a callback, schedule or Classifier of your own "
-                f"stores more than tensors and plain values.\n  {error.__cause__}"
+                f"stores more than tensors and plain values. Expected only these in its state.\n  {error.__cause__}"
             ) from error
 
 
