@@ -257,6 +257,16 @@ def test_second_run_finishes_only_what_is_missing(sweep):
 
 
 @pytest.mark.slow
+def test_jobs_that_a_callback_ended_are_done_until_more_epochs_are_asked_for(sweep):
+    callback = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val_loss, patience: 1, min_delta: 10.0}"
+    line = [*TINY, "seed=0,1", f"callbacks=[{callback}]"]
+    first = sweep(*line, "epochs=20")
+    assert [len(history) for history in histories(first.folder).values()] == [3, 3]
+    assert "2 of them done" in sweep(*line, "epochs=20").out
+    assert "0 of them done" in sweep(*line, "epochs=21").out
+
+
+@pytest.mark.slow
 def test_more_epochs_resume_the_sweep_and_another_configuration_is_refused(sweep, tmp_path):
     short = sweep(*TINY, "lr=1e-3,1e-4")
     refused = sweep(*TINY, "lr=1e-3,1e-4", "augment=study", "model.dropout=0.3")

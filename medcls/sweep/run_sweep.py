@@ -18,7 +18,7 @@ from medcls.sweep.launch import launch
 from medcls.sweep.launch_settings import LaunchSettings, choose_launch_settings
 from medcls.sweep.local import run_here
 from medcls.sweep.plan import Plan, plan_sweep
-from medcls.sweep.sweep_folder import SweepFolder, differences, history_so_far, read_status
+from medcls.sweep.sweep_folder import SweepFolder, differences, flat, history_so_far, read_status
 from medcls.sweep.watch import Watch
 
 
@@ -124,9 +124,15 @@ def run_missing(folder: SweepFolder, plan: Plan, settings: LaunchSettings, wante
 
 
 def is_finished(run: RunFolder, config: Config) -> bool:
-    """Whether a run is done and has as many epochs as are asked for now."""
-    rows = history_so_far(run)
-    return read_status(run)["state"] == "done" and is_over(rows, config.epochs, config.trainer.patience)
+    """Whether a run is done and has as many epochs as are asked for now, or was ended before by a user's callback."""
+    status, rows = read_status(run), history_so_far(run)
+    if status["state"] != "done":
+        return False
+    if is_over(rows, config.epochs, config.trainer.patience):
+        return True
+    before = dict(flat(run.read_config()))
+    same = [before.get(key) for key in ("epochs", "trainer.patience")] == [config.epochs, config.trainer.patience]
+    return same and len(rows) == status["epoch"]
 
 
 def print_failures(folder: SweepFolder, plan: Plan) -> int:
