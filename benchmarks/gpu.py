@@ -128,13 +128,13 @@ class Parts(Runs):
             words = [f"resume={folder}"] if folder.exists() else [*self.overrides(*knobs), f"hydra.run.dir={folder}"]
             process = subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
-            told = 0  # epochs, which may not be on disk yet
-            while told < epoch and (line := process.stdout.readline()):
+            announced = 0  # epochs, which may not be on disk yet
+            while announced < epoch and (line := process.stdout.readline()):
                 if found := re.match(r"epoch +(\d+)/", line):
-                    told = int(found[1])
+                    announced = int(found[1])
             process.send_signal(signal.SIGKILL)
             process.wait()
-            lost.append(told - len(rows_of(folder)))
+            lost.append(announced - len(rows_of(folder)))
         medcls.resume(folder, show=False)
         return {"epochs lost by each kill": lost, "differences": differences(folder, alone)}
 

@@ -243,18 +243,18 @@ def patients_of(source: Path, table: str | None) -> dict[str, str]:
 
 def report(copies: dict[str, Any], planted: dict[Pair, str], patients: dict[str, str]) -> None:
     """Print how many of each kind were found, as copies or doubtful, and what else was reported."""
-    told = {names_of(pair): pair["doubtful"] for pair in copies["listed"]}
-    told |= {pair: False for pair in planted if pair not in told and pair <= group_with(copies, pair)}
+    reported = {names_of(pair): pair["doubtful"] for pair in copies["listed"]}
+    reported |= {pair: False for pair in planted if pair not in reported and pair <= group_with(copies, pair)}
     of_kind = Counter(planted.values())
     sure, doubtful = (
-        Counter(kind for pair, kind in planted.items() if told.get(pair) is what) for what in (False, True)
+        Counter(kind for pair, kind in planted.items() if reported.get(pair) is what) for what in (False, True)
     )
     for kind in EDITS if planted else ():
         print(f"  {kind:<15}{sure[kind] + doubtful[kind]:>4} of {of_kind[kind]}, {doubtful[kind]} of them as doubtful")
     print(f"  all            {sum(sure.values()) + sum(doubtful.values()):>4} of {len(planted)}")
     edited = {name for pair in planted for name in pair if name.startswith("test/")}
     for what in (False, True):
-        others = [pair for pair in told if pair not in planted and told[pair] is what]
+        others = [pair for pair in reported if pair not in planted and reported[pair] is what]
         both = sum(len(pair & edited) == 2 for pair in others)
         one = sum(len(pair & edited) == 1 for pair in others)
         different = sum(len({patients[name] for name in pair}) == 2 for pair in others if not pair - patients.keys())

@@ -259,7 +259,7 @@ def without_times_of_change(index, images):
         without_times_of_change,
     ],
 )
-def test_damaged_cache_is_made_anew(root, tmp_path, damage, caplog):
+def test_damaged_cache_is_made_again(root, tmp_path, damage, caplog):
     first = load(root, tmp_path / "cache")
     [index] = tmp_path.glob("cache/*/index.json")
     [images] = tmp_path.glob("cache/*/images-*.npy")

@@ -83,7 +83,7 @@ def test_net_of_the_users_own_that_pools_has_maps_of_grad_cam_with_a_stamp_just_
 
 
 @pytest.mark.slow
-def test_a_net_trained_anew_on_shuffled_labels_looks_elsewhere(learnt, command):
+def test_a_net_trained_again_on_shuffled_labels_looks_elsewhere(learnt, command):
     folder = learnt("lenet")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     done = command("medcls", "explain", f"run={folder}", "explain.retrain=true", "seed=3", "output=maps")

@@ -39,7 +39,7 @@ def make_file(tmp_path):
 
 
 @pytest.mark.slow
-def test_pack_with_the_file_inside_or_elsewhere_is_judged_anew(train, make_file, command, caplog):
+def test_pack_with_the_file_inside_or_elsewhere_is_judged_again(train, make_file, command, caplog):
     caplog.set_level("INFO")
     folder = make_file("breastmnist")
     done = train(*FAST, "data.name=breastmnist", f"data.root={folder}", "hydra.run.dir=net")

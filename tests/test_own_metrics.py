@@ -79,7 +79,7 @@ def test_own_metric_gets_its_arguments_and_the_positive_class_where_it_takes_it(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 6])
-def test_interval_of_an_own_metric_covers_the_truth_over_patients_and_classes_drawn_anew(own, size):
+def test_interval_of_an_own_metric_covers_the_truth_over_patients_and_classes_drawn_again(own, size):
     records, covered = own(("same_as_accuracy", {})), 0
     for seed in range(40):
         rng = np.random.default_rng(seed)

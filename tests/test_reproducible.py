@@ -234,7 +234,7 @@ class Careless(albumentations.ImageOnlyTransform):
 @pytest.mark.parametrize(
     "transforms", [NESTED, MINE, [{"_target_": f"{__name__}.Careless"}]], ids=["nested", "mine", "careless"]
 )
-def test_nested_and_own_transforms_draw_the_same_for_any_number_of_workers_and_anew_each_epoch(transforms, noise):
+def test_nested_and_own_transforms_draw_the_same_for_any_number_of_workers_and_again_each_epoch(transforms, noise):
     dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(transforms))
     few, many = (record(shuffled(dataset, workers), epochs=3) for workers in (0, 2))
     for one, other in zip(few, many, strict=True):
@@ -334,7 +334,7 @@ def test_every_epoch_visits_each_training_image_once_in_another_order(workers):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_every_epoch_augments_anew(workers, noise):
+def test_every_epoch_augments_again(workers, noise):
     dataset = BatchDataset(np.stack([noise] * 8), np.arange(8, dtype=np.int64), Augmenter(STUDY))
     epochs = record(shuffled(dataset, workers), epochs=3)
     drawn = {image.numpy().tobytes() for images, _ in epochs for image in images}

@@ -415,7 +415,7 @@ def test_epoch_whose_checkpoint_is_missing_is_trained_again(images, train, left_
         (("best",), "best.ckpt: missing, but scoring the best epoch so far"),
     ],
 )
-def test_run_without_its_checkpoint_is_not_begun_anew(removed, told, images, train, left_alone, tmp_path):
+def test_run_without_its_checkpoint_is_not_begun_again(removed, told, images, train, left_alone, tmp_path):
     """As where checkpoints were removed to save space: its history, or its best epoch, would be lost."""
     folder = tmp_path / "without"
     shutil.copytree(left_alone(*STATEFUL, *SCHEDULES["plateau"], *images, "epochs=12"), folder)

@@ -223,7 +223,7 @@ def test_directory_of_a_dicom_medium_is_no_image(make_folder, caplog):
 
 
 @pytest.mark.parametrize("groups", [[""] * 40, [str(i // 2) for i in range(40)]], ids=["images", "patients"])
-def test_seed_of_any_size_divides_and_each_anew(groups):
+def test_seed_of_any_size_divides_and_each_differently(groups):
     labels = [i // 2 % 2 for i in range(40)]
     splits = [assign_validation(labels, groups, 0.25, seed) for seed in SEEDS]
     assert [split.count("val") for split in splits] == [10] * len(SEEDS)

@@ -328,7 +328,7 @@ def test_study_goes_on_from_its_packs_alone_and_loses_none_of_their_runs(command
 
 
 @pytest.mark.slow
-def test_page_of_the_study_in_docs_follows_from_its_packs_and_every_number_in_them_is_the_same_anew(command):
+def test_page_of_the_study_in_docs_follows_from_its_packs_and_every_number_in_them_is_the_same_again(command):
     docs = SCRIPT.parent / "docs"
     told = command("medcls", "study", f"report={docs / 'study'}", "study.page=study.md")
     assert told.status == 0, told.err

@@ -168,7 +168,7 @@ def test_cross_validation_ends_in_one_result_of_all_images_and_a_missing_fold_is
 
 
 @pytest.mark.slow
-def test_choice_made_anew_in_each_fold_is_what_the_report_quotes(sweep, make_folder):
+def test_choice_made_again_in_each_fold_is_what_the_report_quotes(sweep, make_folder):
     root = make_folder(counts={"": 24})
     grid = [*(o for o in TINY if not o.startswith("data")), "data=folder", f"data.root={root}", "lr=1e-2,1e-3"]
     result = sweep(*grid, "data.split.folds=2", "audit=none")

@@ -37,7 +37,7 @@ BySeed = dict[int, Predictions]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What is named. names: the variants to compare, of a run its only one; ensembles: the nets of each."""
 
     sweep: Sweep
@@ -63,7 +63,7 @@ def baseline(config: ConfigWithPredict) -> dict[str, Any]:
 
     Raises UserError for anything but one finished run or sweep whose images are still what they were.
     """
-    what = asked(config)
+    what = request_of(config)
     sweep, split, fitting = what.sweep, split_of(what.sweep), Fitting(config, what.nets())
     try:
         found = {name: judged(sweep, name, split, fitting) for name in what.names}
@@ -71,7 +71,7 @@ def baseline(config: ConfigWithPredict) -> dict[str, Any]:
         comparisons = iter(adjust([compare(*pair, COMPARED[:1])[0] for pair in pairs]))
     except ValueError as error:
         raise UserError(f"run: the runs in {sweep.folder} cannot be compared with a baseline: {error}.") from error
-    told = {name: as_told(one, comparisons) for name, one in found.items()}
+    results = {name: as_result(one, comparisons) for name, one in found.items()}
     metrics = next(run.metrics for run in sweep.runs if run.done)
     notices = {notice for one in what.ensembles for notice in one.notices} | {changed_images(sweep.runs)} - {""}
     content = {
@@ -82,13 +82,13 @@ def baseline(config: ConfigWithPredict) -> dict[str, Any]:
         "images": images_of(sweep, split),
         "n": len(next(iter(pairs[0][1].values())).names),
         "chosen_on_them": split == "val",
-    } | ({"variants": told} if is_sweep(sweep.folder) else {"model": metrics["model"]} | told[what.names[0]])
+    } | ({"variants": results} if is_sweep(sweep.folder) else {"model": metrics["model"]} | results[what.names[0]])
     write_json(sweep.folder / FILE, content)
     print_baselines(content, sweep.folder / FILE)
     return content
 
 
-def asked(config: ConfigWithPredict) -> Asked:
+def request_of(config: ConfigWithPredict) -> Request:
     """The run or sweep that is named, with its nets. Raises UserError for any other, and for an unfinished run."""
     path, allowed = config.run[0].expanduser(), {*config.own_code, *config.allow}
     if len(config.run) > 1:
@@ -100,12 +100,12 @@ def asked(config: ConfigWithPredict) -> Asked:
         sweep = read_sweep(run.folder)
         if not sweep.variants:
             raise UserError(f"{RunFolder(run.folder).config}: missing or damaged. Restore it from a copy.")
-        return Asked(sweep, tuple(sweep.variants), (only,))
+        return Request(sweep, tuple(sweep.variants), (only,))
     sweep, wanted = read_sweep(path), [config.variant]
     if config.variant is None:  # where none is done, this says why
         wanted = [name for name in sweep.variants if sweep.done(name)] or [None]
     ensembles = tuple(find_nets([path], name, allowed) for name in wanted)
-    return Asked(sweep, tuple(name for name in wanted if name is not None), ensembles)
+    return Request(sweep, tuple(name for name in wanted if name is not None), ensembles)
 
 
 class Fitting:
@@ -159,7 +159,7 @@ def saying(run: Run, split: str, probabilities: NDArray[np.float64]) -> Run:
     return replace(run, predictions={split: replace(run.predictions[split], probabilities=probabilities)})
 
 
-def as_told(one: Judged, comparisons: Iterator[Comparison]) -> dict[str, Any]:
+def as_result(one: Judged, comparisons: Iterator[Comparison]) -> dict[str, Any]:
     """The nets' metrics, each baseline's, and the difference between them."""
     return {
         "seeds": len(one.nets),

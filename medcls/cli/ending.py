@@ -17,7 +17,7 @@ REFUSED = (
 )
 
 
-class Told(UserError):
+class ShownAlready(UserError):
     """A mistake whose message has been printed already."""
 
 
@@ -34,7 +34,7 @@ def readable_end() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(READER_LEFT) from error
     except UserError as error:
-        if not isinstance(error, Told):
+        if not isinstance(error, ShownAlready):
             print(error, file=sys.stderr)
         raise SystemExit(2) from error
     except OSError as error:

@@ -1,6 +1,6 @@
 """medcls errors: pictures of the worst errors of nets, and of the most doubtful labels."""
 
-from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -26,7 +26,7 @@ def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
     from medcls.worst.schema import ConfigWithErrors, check_keys
 
-    config, keys = asked(overrides_of(given.others), "errors", ConfigWithErrors, check_keys)
+    config, keys = typed_config(overrides_of(given.others), "errors", ConfigWithErrors, check_keys)
 
     from medcls.worst.command import errors
 

@@ -1,6 +1,6 @@
 """medcls explain: where nets look, and whether such maps can be trusted."""
 
-from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -37,7 +37,7 @@ def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
     from medcls.explain.schema import ConfigWithExplain, check_keys
 
-    config, keys = asked(overrides_of(given.others), "explain", ConfigWithExplain, check_keys)
+    config, keys = typed_config(overrides_of(given.others), "explain", ConfigWithExplain, check_keys)
 
     from medcls.explain.command import explain
     from medcls.predict.schema import names_images

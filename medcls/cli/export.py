@@ -1,6 +1,6 @@
 """medcls export: a trained net as one file that needs no medcls."""
 
-from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -28,7 +28,7 @@ def run(given: Words) -> int:
     """Write the file; returns the exit status."""
     from medcls.export.schema import ConfigWithExport, check_keys
 
-    config, keys = asked(overrides_of(given.others), "export", ConfigWithExport, check_keys)
+    config, keys = typed_config(overrides_of(given.others), "export", ConfigWithExport, check_keys)
 
     from medcls.export.command import export
 

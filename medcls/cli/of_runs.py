@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 AnyConfig = TypeVar("AnyConfig", bound="Config")
 
 
-def asked(
+def typed_config(
     overrides: Sequence[str],
     config_name: str,
     schema: type[AnyConfig],

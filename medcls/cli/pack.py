@@ -1,6 +1,6 @@
 """medcls pack: runs as one file from which another machine recomputes their table."""
 
-from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 from medcls.pack.schema import PACK
@@ -26,7 +26,7 @@ def run(given: Words) -> int:
     """Write the file; returns the exit status."""
     from medcls.pack.schema import ConfigWithPack, check_pack_keys
 
-    config, _ = asked(overrides_of(given.others), "pack", ConfigWithPack, check_pack_keys)
+    config, _ = typed_config(overrides_of(given.others), "pack", ConfigWithPack, check_pack_keys)
 
     from medcls.pack.command import pack
 

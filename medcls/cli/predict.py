@@ -1,6 +1,6 @@
 """medcls predict: apply trained nets to any images and, where labels are known, measure how well they do."""
 
-from medcls.cli.of_runs import asked, overrides_of
+from medcls.cli.of_runs import overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -36,7 +36,7 @@ def run(given: Words) -> int:
     """Classify the images; returns the exit status."""
     from medcls.predict.schema import ConfigWithPredict, check_keys
 
-    config, keys = asked(overrides_of(given.others), "predict", ConfigWithPredict, check_keys)
+    config, keys = typed_config(overrides_of(given.others), "predict", ConfigWithPredict, check_keys)
 
     from medcls.host.stop import stopping_in_order
     from medcls.predict.command import predict

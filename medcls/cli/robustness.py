@@ -1,6 +1,6 @@
 """medcls robustness: how well nets do under graded noise, blur, contrast, JPEG and rotation."""
 
-from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -31,7 +31,7 @@ def run(given: Words) -> int:
     """Exit status 0. Raises UserError for a mistake in the command."""
     from medcls.robustness.schema import ConfigWithRobustness, check_keys
 
-    config, keys = asked(overrides_of(given.others), "robustness", ConfigWithRobustness, check_keys)
+    config, keys = typed_config(overrides_of(given.others), "robustness", ConfigWithRobustness, check_keys)
 
     from medcls.robustness.command import robustness
 

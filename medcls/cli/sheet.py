@@ -1,6 +1,6 @@
 """medcls sheet: the items of reporting checklists that a run can answer, and its model card."""
 
-from medcls.cli.of_runs import all_or_nothing, asked, overrides_of
+from medcls.cli.of_runs import all_or_nothing, overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -25,7 +25,7 @@ def run(given: Words) -> int:
     """Write the folder; returns the exit status."""
     from medcls.sheet.schema import ConfigWithSheet, check_keys
 
-    config, _ = asked(overrides_of(given.others), "sheet", ConfigWithSheet, check_keys)
+    config, _ = typed_config(overrides_of(given.others), "sheet", ConfigWithSheet, check_keys)
 
     from medcls.sheet.command import sheet
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from medcls.cli.ending import Told
+from medcls.cli.ending import ShownAlready
 from medcls.cli.page import Option, Page
 from medcls.cli.words import Words
 from medcls.conf_folder import CONF
@@ -143,5 +143,5 @@ def job() -> Iterator[Path]:
         if not had_log:
             RunFolder(folder).remove_if_not_begun()
         if hydra.mode == RunMode.MULTIRUN:
-            raise Told(str(error)) from error  # Hydra goes on with the other jobs and fails at the end
+            raise ShownAlready(str(error)) from error  # Hydra goes on with the other jobs and fails at the end
         raise SystemExit(2) from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from medcls.cli.of_runs import asked
+from medcls.cli.of_runs import typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 from medcls.errors import UserError
@@ -32,7 +32,7 @@ def run(given: Words) -> int:
     """Check and recompute; returns the exit status."""
     from medcls.pack.schema import ConfigWithVerify, check_verify_keys
 
-    config, keys = asked(overrides_with_file(given.others), "verify", ConfigWithVerify, check_verify_keys)
+    config, keys = typed_config(overrides_with_file(given.others), "verify", ConfigWithVerify, check_verify_keys)
 
     from medcls.host.stop import stopping_in_order
     from medcls.pack.verify import verify

@@ -118,9 +118,9 @@ def readable_composition(
     except OmegaConfBaseException as error:  # in the name of the run folder
         raise explain_interpolation(error) from error
     except ValueError as error:
-        if (told := hydra_private.explain_value_error(error)) is None:
+        if (message := hydra_private.explain_value_error(error)) is None:
             raise
-        raise UserError(told) from error
+        raise UserError(message) from error
 
 
 def explained(

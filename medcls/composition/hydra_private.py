@@ -68,4 +68,4 @@ VALUE_ERRORS = {
 
 def explain_value_error(error: ValueError) -> str | None:
     """Message for a ValueError that comes from a mistake of the user's; None for any other."""
-    return next((told for words, told in VALUE_ERRORS.items() if words in str(error)), None)
+    return next((message for words, message in VALUE_ERRORS.items() if words in str(error)), None)

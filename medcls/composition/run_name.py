@@ -33,10 +33,10 @@ def in_name(key: str, value: str) -> str:
 
 def shortened(name: str) -> str:
     """The name, or its beginning and a digest if it is too long for file systems and TensorBoard."""
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{told_apart(name)}"
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}-{short_digest(name)}"
 
 
-def told_apart(text: str) -> str:
+def short_digest(text: str) -> str:
     """Eight hexadecimal digits that another text is unlikely to share."""
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -31,8 +31,8 @@ def rule_of_run(run: Run) -> ThresholdConfig:
     try:
         return _Stored.model_validate({"threshold": values}).threshold
     except ValidationError as error:
-        told = explain_invalid(error, Config, {})
-        raise UserError(f"{file}: a wrong value.\n{told}\n  Restore the file from a copy.") from error
+        message = explain_invalid(error, Config, {})
+        raise UserError(f"{file}: a wrong value.\n{message}\n  Restore the file from a copy.") from error
 
 
 def decision_of(run: Run) -> Decision:

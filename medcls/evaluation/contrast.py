@@ -82,8 +82,8 @@ class Contrast:
         products, alike = np.outer(scale, scale), np.zeros_like(self.covariance)
         correlation = np.divide(self.covariance, products, out=np.zeros_like(products), where=products > 0)
         for linked in self._linked:
-            told = self.metric.alike([self.runs[i] for i in linked]) if self.metric.alike else float(not self.a)
-            alike[np.ix_(linked, linked)] = told
+            likeness = self.metric.alike([self.runs[i] for i in linked]) if self.metric.alike else float(not self.a)
+            alike[np.ix_(linked, linked)] = likeness
         known = np.array([one.known for one in self.nets])
         trusted = np.minimum.outer(known, known)
         mixed = trusted * correlation + (1 - trusted) * alike

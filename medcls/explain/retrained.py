@@ -42,14 +42,14 @@ def to_train_on(net: Net, config: Config, allowed: Collection[str]) -> TrainingI
     return found
 
 
-def trained_on_shuffled_labels(trained: TrainingImages, asked: Config) -> tuple[nn.Module, float]:
+def trained_on_shuffled_labels(trained: TrainingImages, given: Config) -> tuple[nn.Module, float]:
     """The net after the last epoch of such a training, and the share of the shuffled labels that it has learned.
 
-    trained: images and configuration of the net's own training, whose loggers and callbacks are left out; asked: its
+    trained: images and configuration of the net's own training, whose loggers and callbacks are left out; given: its
     ``trainer.accelerator`` and the ``seed`` of the shuffling. Nothing of it is kept. Raises Stopped on a signal.
     """
     there = trained.config
-    trainer = there.trainer.model_copy(update={"patience": None, "accelerator": asked.trainer.accelerator})
+    trainer = there.trainer.model_copy(update={"patience": None, "accelerator": given.trainer.accelerator})
     logger = there.logger.model_copy(update={"tensorboard": False, "pictures": False})
     bare = {"trainer": trainer, "logger": logger, "loggers": [], "callbacks": [], "metrics": [], "resume": None}
     config, history = there.model_copy(update=bare), History()
@@ -57,7 +57,7 @@ def trained_on_shuffled_labels(trained: TrainingImages, asked: Config) -> tuple[
     with TemporaryDirectory() as temporary, quiet_lightning(), stopping_in_order() as late:
         folder = RunFolder(Path(temporary))
         folder.best.parent.mkdir()
-        images = with_shuffled_labels(trained.images, asked.seed)
+        images = with_shuffled_labels(trained.images, given.seed)
         training = assemble(config, folder, images, history, [], late, swept=(), show=False)
         training.trainer.fit(training.classifier, training.data)
     return training.classifier.net.eval(), float(history.rows[-1]["train_accuracy"])

@@ -7,12 +7,12 @@ from pathlib import Path
 from medcls.config.targets import targets_in
 from medcls.errors import UserError
 from medcls.evaluation.metrics import Metric
-from medcls.pack.anew import Images, anew
 from medcls.pack.archive import Opened, check_checkpoint
 from medcls.pack.compared import Number
 from medcls.pack.ended import check_ended
 from medcls.pack.last_epoch import packed_last
 from medcls.pack.layout import VERDICTS
+from medcls.pack.predict_again import Images, predicted_again
 from medcls.pack.recompute import run_numbers, sweep_numbers
 from medcls.pack.schema import ConfigWithPack, ConfigWithVerify
 from medcls.predict.command import metrics_of_own
@@ -74,7 +74,7 @@ def checked_run(name: str, run: Run, images: Images | None, allowed: Collection[
     net = nets.nets[0].module if nets else None
     numbers = list(run_numbers(run, packed_last(run), net, own))
     if images and nets:
-        found = list(anew(run, nets, images, own))
+        found = list(predicted_again(run, nets, images, own))
         judged = {number.where for number in found}
         of_last = any(where.startswith("last") for where in judged)
         numbers = [one for one in numbers if not (of_last and one.why and one.where.startswith("last val"))] + found

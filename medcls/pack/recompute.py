@@ -70,9 +70,9 @@ def run_numbers(run: Run, last: Predictions | None, net: Classifier | None, own:
             yield number if of is None or not number.where.endswith(" loss") else within_rounding(number, of, net)
     if not last_is_best(run):
         row, of_last = run.history[-1], stored["last"]["val"]
-        told = {name: row[f"val_{name}"] for name in ("loss", "accuracy", "auroc")}
-        of_table = {name: _value(of_last.get(name)) for name in told}
-        for number in compared(of_table, told, "last val, in history.csv,"):
+        in_history = {name: row[f"val_{name}"] for name in ("loss", "accuracy", "auroc")}
+        of_table = {name: _value(of_last.get(name)) for name in in_history}
+        for number in compared(of_table, in_history, "last val, in history.csv,"):
             yield replace(number, open=of_other_ties(last)) if number.where.endswith("auroc") else number
     yield from decision_numbers(run)
 
@@ -200,8 +200,8 @@ def sweep_numbers(sweep: Sweep, verdicts: Path) -> Iterator[Number]:
         with TemporaryDirectory(prefix="medcls_verify_") as name:
             validated = cross_validate(sweep, split_of(sweep))
             write_pooled(replace(sweep, folder=Path(name)), validated)
-            anew = Path(name) / file.name
-            yield from table_numbers(file, read_rows(anew) if anew.is_file() else [], "")
+            again = Path(name) / file.name
+            yield from table_numbers(file, read_rows(again) if again.is_file() else [], "")
 
 
 def table_numbers(file: Path, rows: Sequence[Mapping[str, str]], key: str) -> Iterator[Number]:

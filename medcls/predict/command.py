@@ -24,7 +24,7 @@ from medcls.predict.nets import Ensemble, find_nets, mean_and_spread
 from medcls.predict.new_folder import output_path
 from medcls.predict.ordinary import ordinary
 from medcls.predict.overlap import find_overlap, without_seen
-from medcls.predict.saved import check_folder, chosen_counts, what_was_asked, write_summary, write_table_of
+from medcls.predict.saved import check_folder, chosen_counts, request_of, write_summary, write_table_of
 from medcls.predict.schema import ConfigWithPredict
 from medcls.predict.training_images import TrainingImages, training_images
 from medcls.report.side_by_side import print_side_by_side
@@ -58,13 +58,13 @@ def predict(config: ConfigWithPredict, given: Collection[str]) -> int:
     inputs, notice = never_seen(inputs, trained, config)
     batch_size = config.batch_size if "batch_size" in given else batch_size_of(of_run)
     settings = {"batch_size": batch_size, "max_pixels": config.data.max_pixels}
-    asked = what_was_asked(ensemble, inputs, settings, notice, how, own)
-    check_folder(folder, asked, inputs, config.data)
+    request = request_of(ensemble, inputs, settings, notice, how, own)
+    check_folder(folder, request, inputs, config.data)
     folder.path.mkdir(parents=True, exist_ok=True)
     with locked(folder.path, "another process is predicting into this folder"):
         summary = folder.read_summary()
         if summary is None:
-            write_json(folder.asked, asked)
+            write_json(folder.request, request)
             judged = judged_so_far_and_now(folder, inputs, ensemble, settings, config)
             summary = finish(folder, inputs, judged, ensemble, trained[0], own, notice, how)
         remove_parts(folder.parts)
@@ -114,13 +114,13 @@ def finish(
 ) -> dict[str, Any]:
     """Write the results; returns the summary. Raises UserError where no file can be read."""
     unreadable = {name: why for name, why in zip(inputs.names, judged.reasons, strict=True) if why}
-    told = listing([f"{name}   {why}" for name, why in unreadable.items()])
+    listed = listing([f"{name}   {why}" for name, why in unreadable.items()])
     if len(unreadable) == len(inputs.names):
         remove_parts(folder.parts)
-        folder.asked.unlink()
-        raise UserError(f"{inputs.root}: none of {len(inputs.names)} images can be read:\n{told}")
+        folder.request.unlink()
+        raise UserError(f"{inputs.root}: none of {len(inputs.names)} images can be read:\n{listed}")
     if unreadable:
-        log.warning("%d of %d images cannot be read:\n%s", len(unreadable), len(inputs.names), told)
+        log.warning("%d of %d images cannot be read:\n%s", len(unreadable), len(inputs.names), listed)
         keep = np.flatnonzero(judged.readable)
         inputs, judged = inputs.select(keep), judged.select(keep)
     found = ordinary(judged, ensemble, trained)

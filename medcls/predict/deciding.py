@@ -82,22 +82,22 @@ def deciding(ensemble: Ensemble, command: ThresholdConfig, given: Collection[str
     check_classes(command, ensemble.classes, trained=True)
     check_given(command, given)
     runs = ensemble.judged_runs
-    asked = common_rule([net.run for net in ensemble.nets if net.run is not None], command)
-    needed = bool(rule_of(asked)) and asked.value is None
+    wanted = common_rule([net.run for net in ensemble.nets if net.run is not None], command)
+    needed = bool(rule_of(wanted)) and wanted.value is None
     if ensemble.unjudged and (needed or calibrate):
-        what, instead = (in_words(rule_of(asked)), ARGMAX) if needed else ("calibrate=true", "Or leave it out.")
+        what, instead = (in_words(rule_of(wanted)), ARGMAX) if needed else ("calibrate=true", "Or leave it out.")
         raise UserError(
             f"{what}: {ensemble.unjudged}, and only the best epoch of a finished run has predictions of validation "
             f"images to fix it on. Name such a run: run=runs/<run>. {instead}"
         )
     if not needed and not calibrate:
-        prevalence = asked.prevalence or common_prevalence(runs, ensemble.unjudged)
-        threshold, stated = Threshold(rule_of(asked), asked.value), asked.prevalence is not None
+        prevalence = wanted.prevalence or common_prevalence(runs, ensemble.unjudged)
+        threshold, stated = Threshold(rule_of(wanted), wanted.value), wanted.prevalence is not None
         return Deciding(ensemble.positive_index, threshold, None, prevalence, stated, "")
-    if len(runs) == 1 and asked == rule_of_run(runs[0]):
+    if len(runs) == 1 and wanted == rule_of_run(runs[0]):
         fixed = decision_of(runs[0])
     else:
-        fixed = decide_on(validation_of(runs), asked, validation_images(runs[0].metrics))
+        fixed = decide_on(validation_of(runs), wanted, validation_images(runs[0].metrics))
     check_fixed(fixed, calibrate)
     return Deciding(
         ensemble.positive_index,

@@ -11,7 +11,7 @@ class PredictFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.asked = path / "predict.json"
+        self.request = path / "predict.json"
         self.parts = path / ".parts"
         self.predictions = path / "predictions.csv"
         self.metrics = path / "metrics.json"
@@ -24,4 +24,4 @@ class PredictFolder:
 
 def is_predict_folder(folder: Path) -> bool:
     """Whether a folder is one that ``medcls predict`` left, or has begun."""
-    return PredictFolder(folder).asked.is_file()
+    return PredictFolder(folder).request.is_file()

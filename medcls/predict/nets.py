@@ -130,8 +130,8 @@ class Ensemble:
     def doubts(self) -> tuple[str, ...]:
         """How many nets do not tell validation images apart."""
         found = [Silent(run, says_nothing(run.predictions["val"], self.classes)) for run in self.judged_runs]
-        told = count_silent([one for one in found if one.does], len(self.nets))
-        return (told,) if told else ()
+        notice = count_silent([one for one in found if one.does], len(self.nets))
+        return (notice,) if notice else ()
 
     @property
     def title(self) -> str:

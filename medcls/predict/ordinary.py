@@ -85,11 +85,11 @@ def _audited_files(net: Net) -> Files | None:
     if net.run is None or not audit:
         return None
     try:
-        told: OfFiles = of_shape(audit, OfFiles, RunFolder(net.run.folder).data)
+        recorded: OfFiles = of_shape(audit, OfFiles, RunFolder(net.run.folder).data)
     except UserError as error:
         log.warning("the kinds of files that the net was trained on are not known: %s", error)
         return None
-    return told.get("files")
+    return recorded.get("files")
 
 
 def fitted(trained: TrainingImages) -> tuple[Likeness | None, str]:

@@ -25,7 +25,7 @@ from medcls.runs.reading import read_json
 from medcls.sources.location import check_outside_images
 
 
-def check_folder(folder: PredictFolder, asked: Mapping[str, Any], inputs: Inputs, data: DataConfig) -> None:
+def check_folder(folder: PredictFolder, request: Mapping[str, Any], inputs: Inputs, data: DataConfig) -> None:
     """Raise UserError for a folder among the images, or one that holds anything but the same predictions."""
     check_outside_images("output", folder.path, data)
     if folder.path.resolve() == inputs.root.resolve():
@@ -34,19 +34,19 @@ def check_folder(folder: PredictFolder, asked: Mapping[str, Any], inputs: Inputs
         raise UserError(f"output: {folder.path} is a file, expected a folder.")
     if not folder.path.is_dir():
         return
-    if not folder.asked.is_file():
+    if not folder.request.is_file():
         if any(not path.name.startswith(".") for path in folder.path.iterdir()):
             raise UserError(f"output: {folder.path} holds other files. Name a new folder: output=<folder>")
         return
-    before = read_json(folder.asked, dict[str, Any])
-    if differ := [key for key in asked if before.get(key) != asked[key]]:
+    before = read_json(folder.request, dict[str, Any])
+    if differ := [key for key in request if before.get(key) != request[key]]:
         raise UserError(
             f"output: {folder.path} holds predictions of other {', '.join(differ).replace('_', ' ')}.\n"
             f"  Name another folder: {typed('output', f'{folder.path}_2')}, or remove this one."
         )
 
 
-def what_was_asked(
+def request_of(
     ensemble: Ensemble,
     inputs: Inputs,
     settings: Mapping[str, int],

@@ -30,44 +30,44 @@ def training_images(
     """
     if net.run is None:
         return "a checkpoint outside of its run folder does not say where they are"
-    told = net.images
-    if told.get("simulated"):
+    recorded = net.images
+    if recorded.get("simulated"):
         return "they were simulated"
-    former = told.get("root")
+    former = recorded.get("root")
     if moved_to is not None:
-        told["root"] = str(moved_to)
-    if told.get("root") and not Path(told["root"]).is_dir():
-        return f"there is no folder {told['root']} any more"
+        recorded["root"] = str(moved_to)
+    if recorded.get("root") and not Path(recorded["root"]).is_dir():
+        return f"there is no folder {recorded['root']} any more"
     try:
         config = net.config(allowed)
         assert config is not None
         changes: dict[str, Any] = {"cache_dir": cache_dir, "on_unreadable": "skip"}
-        if told.get("root"):
-            changes["root"] = Path(told["root"])
-            changes["manifest"] = _manifest(config, told, Path(former or told["root"]))
+        if recorded.get("root"):
+            changes["root"] = Path(recorded["root"])
+            changes["manifest"] = _manifest(config, recorded, Path(former or recorded["root"]))
         if config.data.medmnist is not None:
             changes["medmnist"] = config.data.medmnist.model_copy(update={"download": False})
         data = config.data.model_copy(update=changes)
         images = load_image_set(data, config.image_size)
-        leaks = (told.get("audit") or {}).get("leaks") or {}
+        leaks = (recorded.get("audit") or {}).get("leaks") or {}
         if leaks.get("dropped"):
             images = without(images, leaks["training"], LEAKS)
         images = with_part_of_training(images, data.train_fraction, (data.split.seed, config.seed))
     except (UserError, OSError, KeyError) as error:
         return str(error).splitlines()[0].rstrip(".")
-    if images.fingerprint != told.get("fingerprint"):
-        return f"those in {told.get('root')} have changed since"
+    if images.fingerprint != recorded.get("fingerprint"):
+        return f"those in {recorded.get('root')} have changed since"
     return TrainingImages(images, config.model_copy(update={"data": data}))
 
 
-def _manifest(config: Config, told: Mapping[str, Any], former: Path) -> Path | None:
+def _manifest(config: Config, recorded: Mapping[str, Any], former: Path) -> Path | None:
     """The manifest where it is now: below the images' folder, as it was below their former one, or where it was.
 
-    told: content of data.json with the present root; that of an older run does not say where the manifest lay.
+    recorded: content of data.json with the present root; that of an older run does not say where the manifest lay.
     """
     if (name := config.data.manifest) is None:
         return None
-    place = Path(told["manifest"]) if "manifest" in told else name
+    place = Path(recorded["manifest"]) if "manifest" in recorded else name
     roots = (former, config.data.root or place.parent)
-    below = [Path(told["root"]) / place.relative_to(root) for root in roots if place.is_relative_to(root)]
+    below = [Path(recorded["root"]) / place.relative_to(root) for root in roots if place.is_relative_to(root)]
     return next((file for file in [*below, place] if file.is_file() and file.is_absolute()), name)

@@ -112,12 +112,12 @@ def seed_and_fold(config: Mapping[str, Any], file: Path) -> tuple[int, Fold | No
 
     Raises UserError for values that no run can have.
     """
-    told = of_shape(config, _Repetition, file)
-    split = told.get("data", {}).get("split", {})
+    stored = of_shape(config, _Repetition, file)
+    split = stored.get("data", {}).get("split", {})
     folds, fold = split.get("folds"), split.get("fold", 0)
     if folds is not None and fold >= folds:
         raise UserError(f"{file}: found data.split.fold={fold}, expected 0 to {folds - 1} (data.split.folds={folds}).")
-    return told.get("seed", 0), Fold(fold, folds) if folds is not None else None
+    return stored.get("seed", 0), Fold(fold, folds) if folds is not None else None
 
 
 def validation_images(metrics: Mapping[str, Any]) -> str:

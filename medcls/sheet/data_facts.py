@@ -18,8 +18,8 @@ def task(record: Record) -> Fact:
     """The classes, and which of two is positive."""
     metrics = record.metrics
     positive = metrics["positive"]
-    guessed = " (the last one: none was named)" if metrics.get("positive_guessed") else ""
-    of_two = f"; positive: {positive}{guessed}" if positive is not None else ""
+    by_default = " (the last one: none was named)" if metrics.get("positive_guessed") else ""
+    of_two = f"; positive: {positive}{by_default}" if positive is not None else ""
     return record.fact(
         f"One of {len(metrics['classes'])} classes: {', '.join(metrics['classes'])}{of_two}.", "metrics.json"
     )

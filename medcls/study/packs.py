@@ -68,8 +68,8 @@ def unpack_task(source: SweepFolder, target: SweepFolder, epochs: Mapping[str, i
     """Add the finished runs of a task to its folder, as jobs that are frozen with the configurations they had."""
     target.jobs.mkdir(parents=True, exist_ok=True)
     for job in finished_jobs(source):
-        asked = source.run_folder(job).read_config().get("epochs")
-        if has_begun(target, job) or epochs.get(job, asked) != asked:
+        wanted = source.run_folder(job).read_config().get("epochs")
+        if has_begun(target, job) or epochs.get(job, wanted) != wanted:
             continue
         with placing(target.path / job) as part:
             shutil.copytree(source.path / job, part)

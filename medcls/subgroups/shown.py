@@ -47,21 +47,21 @@ def _measured(
 
 def print_subgroups(metrics: Mapping[str, Any]) -> None:
     """Print AUROC by subgroup and what was shown; metrics: metrics.json of predict."""
-    told = metrics.get("subgroups")
-    if told is None:
+    content = metrics.get("subgroups")
+    if content is None:
         return
     console = Console(markup=False, highlight=False, emoji=False)
     console.width = max(console.width, 80)
     console.print("\nSubgroups of the external images:", style="bold")
-    if told["found"]:
+    if content["found"]:
         table = empty_table("", "images (patients)", "AUROC", "minus the rest", "p")
-        for one in told["found"]:
+        for one in content["found"]:
             name = f"{one['column']}: {one['value']}"
             table.add_row(name, _count(one), cell(one["auroc"]), cell(one["auroc_difference"]), _p(one))
         console.print(table)
-    for line in _remarks(told):
+    for line in _remarks(content):
         console.print(line)
-    for line in _verdicts(told):
+    for line in _verdicts(content):
         console.print(line, style="bold red")
 
 
@@ -73,13 +73,13 @@ def subgroups_section(run: Run) -> Section | None:
     if columns is None:
         return None
     predicted = decision_of(run).threshold.decide(predictions.probabilities, predictions.positive)
-    told = _measured(predictions, predicted, *columns)
+    content = _measured(predictions, predicted, *columns)
     images = "test images" if split == "test" else validation_images(run.metrics)
-    verdicts = list(_verdicts(told))
+    verdicts = list(_verdicts(content))
     blocks: list[Block] = [
         Text(f"On {images}. {' '.join(verdicts or ['No difference between a subgroup and the rest is shown.'])}")
     ]
-    if told["found"]:
+    if content["found"]:
         titles = [row_name(name, run.metrics["positive"]) for name in SHOWN]
         rows = tuple(
             (
@@ -89,10 +89,10 @@ def subgroups_section(run: Run) -> Section | None:
                 cell(one["auroc_difference"]),
                 _p(one),
             )
-            for one in told["found"]
+            for one in content["found"]
         )
         blocks.append(Table(("", "images (patients)", *titles, "AUROC minus the rest", "p"), rows))
-    blocks.append(Note(" ".join(_remarks(told))))
+    blocks.append(Note(" ".join(_remarks(content))))
     return Section("Who is it wrong for? Subgroups", tuple(blocks))
 
 
@@ -107,30 +107,30 @@ def _p(one: Mapping[str, Any]) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _verdicts(told: Mapping[str, Any]) -> Iterator[str]:
-    for one in told["found"]:
+def _verdicts(content: Mapping[str, Any]) -> Iterator[str]:
+    for one in content["found"]:
         if one["shown"]:
             way = "lower" if one["auroc_difference"]["value"] < 0 else "higher"
             yield f"AUROC is shown to be {way} in {one['column']}: {one['value']} than in all others."
 
 
-def _remarks(told: Mapping[str, Any]) -> Sequence[str]:
+def _remarks(content: Mapping[str, Any]) -> Sequence[str]:
     """How to read the table, and what is not in it."""
     remarks = []
-    if told["found"]:
+    if content["found"]:
         remarks.append(
             "In brackets: 95% intervals. p: of no difference, adjusted for all "
-            f"{told['tests']} tests (Holm). What is not shown may still be there: subgroups are small."
+            f"{content['tests']} tests (Holm). What is not shown may still be there: subgroups are small."
         )
     reasons: dict[str, list[str]] = {}
-    for one in told["found"]:
+    for one in content["found"]:
         if why := one["auroc_difference"].get("why"):
             reasons.setdefault(why, []).append(f"{one['column']}: {one['value']}")
     remarks += [f"No test of {', '.join(of)}: {why}." for why, of in reasons.items()]
-    small = [f"{count} of {column}" for column, count in told["fewer_than_ten"].items()]
+    small = [f"{count} of {column}" for column, count in content["fewer_than_ten"].items()]
     if small:
         remarks.append(f"Left out, with fewer than {FEWEST} patients (images where unknown): {', '.join(small)}.")
-    if told["left_out"]:
-        columns = ", ".join(f"{column} ({why})" for column, why in told["left_out"].items())
+    if content["left_out"]:
+        columns = ", ".join(f"{column} ({why})" for column, why in content["left_out"].items())
         remarks.append(f"Columns not used for subgroups: {columns}.")
     return remarks

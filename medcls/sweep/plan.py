@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from medcls.composition.hydra_private import parse
-from medcls.composition.run_name import folder_name, shortened, told_apart
+from medcls.composition.run_name import folder_name, short_digest, shortened
 from medcls.config import Config, check_config
 from medcls.config.data import is_simulated
 from medcls.config.knobs import keys_that
@@ -89,21 +89,21 @@ def plan_sweep(arguments: Sequence[str]) -> Plan:
     return plan
 
 
-def add_jobs(plan: Plan, composer: Composer, fixed: list[str], asked: Iterable[tuple[Variant, Values]]) -> None:
+def add_jobs(plan: Plan, composer: Composer, fixed: list[str], requested: Iterable[tuple[Variant, Values]]) -> None:
     """Add the jobs of every variant and repetition. Raises UserError that lists the mistakes of all."""
     mistakes = Mistakes()
-    told: dict[str, list[str]] = {}  # overrides that distinguish a job from the others
-    for variant, repetition in asked:
+    distinguishing: dict[str, list[str]] = {}  # overrides that distinguish a job from the others
+    for variant, repetition in requested:
         own = in_overrides(variant.values | repetition)
         with mistakes.collected(own):
             composed = composer.compose(fixed + own)
             for fold in folds_left_open(composed, fixed + own):
                 with mistakes.collected(own + fold):
                     job = add_job(plan, with_overrides(composed, fold), variant, fixed + own + fold)
-                    told[job] = own + fold
+                    distinguishing[job] = own + fold
     found = call(mistakes_of, plan.configs)
     for job, message in found.items():
-        mistakes.add(told[job], message)
+        mistakes.add(distinguishing[job], message)
     mistakes.check(len(plan.jobs) - len(found))
 
 
@@ -145,7 +145,7 @@ def add_job(plan: Plan, composed: DictConfig, variant: Variant, overrides: list[
     numbers = [f"seed-{config.seed}"] + ([] if split.folds is None else [f"fold-{split.fold}"])
     folder = shortened("_".join([part, *numbers])) + ("_SIMULATED" if simulated else "")
     if folder.casefold() in map(str.casefold, plan.configs):  # names lose accents, and some file systems case
-        folder = f"{folder}_{told_apart(repr(full))}"
+        folder = f"{folder}_{short_digest(repr(full))}"
     plan.jobs.append(
         Job(folder, name, config.seed, None if split.folds is None else split.fold, split.folds, overrides)
     )

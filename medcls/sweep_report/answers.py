@@ -101,11 +101,11 @@ def _held(verdicts: Verdicts, known: Sequence[Ranked], best: Ranked) -> tuple[st
 
     And whether it is shown to be higher.
     """
-    asked = [v.seen_from(best.name) for v in verdicts.made if not v.pair.key and best.name in (v.a, v.b)]
+    requested = [v.seen_from(best.name) for v in verdicts.made if not v.pair.key and best.name in (v.a, v.b)]
     order = [verdicts.comparator, *(one.name for one in known)]
-    asked.sort(key=lambda verdict: order.index(verdict.a))
+    requested.sort(key=lambda verdict: order.index(verdict.a))
     other = best.held.a if best.held else next((one.name for one in known[1:]), None)
-    found = asked[0] if asked else verdicts.between(best.name, other) if other else None
+    found = requested[0] if requested else verdicts.between(best.name, other) if other else None
     if found is None:
         return "", False
     text = f"vs. {in_words(found.a)} {show_difference(found, 2)}"

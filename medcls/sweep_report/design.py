@@ -110,7 +110,7 @@ def _from_file(folder: Path) -> Sweep:
         order = {name: i for i, name in enumerate(variants)}
         jobs.sort(key=lambda job: (order[job[1]], job[2], job[3] or (), job[0]))
         keys, reach = tuple(content["keys"]), tuple(content.get("reach") or USUAL_REACH)
-        compare, metric = family(asked := content.get("compare"), variants), content.get("metric") or USUAL_METRIC
+        compare, metric = family(requested := content.get("compare"), variants), content.get("metric") or USUAL_METRIC
         absent = {name for pair in compare for name in (*pair.of_a, *pair.of_b) if name not in variants}
         absent |= {str(target["final_of"]) for target in reach if target.get("final_of", "") not in {"", *variants}}
         runs = tuple(read_run(folder / name, name, of, seed, variants[of], fold) for name, of, seed, fold in jobs)
@@ -128,7 +128,7 @@ def _from_file(folder: Path) -> Sweep:
     simulated = bool(content.get("simulated")) or _any_simulated(runs)
     command, title = _typed(content.get("command")), str(content.get("name") or folder.name)
     question, margin = content.get("question"), content.get("margin")
-    reference = asked if isinstance(asked, str) and asked in variants else ""
+    reference = requested if isinstance(requested, str) and requested in variants else ""
     return Sweep(
         *(folder, title, question, command, simulated, keys, variants, runs, compare, metric, margin, reach, ""),
         reference=reference,

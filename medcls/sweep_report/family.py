@@ -9,7 +9,7 @@ from typing import Any
 from medcls.sweep_report.knobs import name_variant, show_value
 
 Variants = Mapping[str, Mapping[str, Any]]
-Asked = str | Sequence[tuple[str, str]] | None
+Requested = str | Sequence[tuple[str, str]] | None
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Pair:
         return Pair(self.b, self.a, self.of_b, self.of_a, self.key)
 
 
-def family(asked: Asked, variants: Variants) -> tuple[Pair, ...]:
-    """The comparisons of a sweep. asked: pairs of variants, "all", or the one that each other is compared with.
+def family(requested: Requested, variants: Variants) -> tuple[Pair, ...]:
+    """The comparisons of a sweep. requested: pairs of variants, "all", or the one that each other is compared with.
 
     None: where the variants are a full grid of several settings, each value of a setting with the setting's first,
     over all others (main effects: as many tests as there are further values); else each variant with the first.
     """
-    if asked is None:
+    if requested is None:
         return main_effects(variants) or with_each(next(iter(variants), ""), variants)
-    if asked == "all":
+    if requested == "all":
         return tuple(map(between, combinations(variants, 2)))
-    return with_each(asked, variants) if isinstance(asked, str) else tuple(map(between, asked))
+    return with_each(requested, variants) if isinstance(requested, str) else tuple(map(between, requested))
 
 
 def between(pair: Sequence[str]) -> Pair:

@@ -35,7 +35,7 @@ class Images:
     allowed: Collection[str]
 
 
-def anew(run: Run, best: Ensemble, images: Images, own: Sequence[Metric]) -> Iterator[Number]:
+def predicted_again(run: Run, best: Ensemble, images: Images, own: Sequence[Metric]) -> Iterator[Number]:
     """Probabilities of each split by the net of the best epoch, and the table of the last where its net is packed."""
     own_of: Mapping[str, Sequence[Path] | Pixels]
     if file_in(run.config):
