@@ -1,9 +1,8 @@
 """medcls baseline: what a net must beat to be worth training."""
 
-import logging
-import sys
+from functools import partial
 
-from medcls.cli.of_runs import overrides_of
+from medcls.cli.of_runs import overrides_of, typed_config
 from medcls.cli.page import Page
 from medcls.cli.words import Words
 
@@ -27,13 +26,10 @@ PAGE = Page(
 
 def run(given: Words) -> int:
     """Fit and compare; returns the exit status."""
-    from medcls.composition.compose import checked
     from medcls.predict.schema import ConfigWithPredict, check_taken
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    overrides = overrides_of(given.others)
-    check_taken(overrides, "baseline", TAKEN)
-    config = checked(ConfigWithPredict, "baseline", overrides, "predict")
+    check_keys = partial(check_taken, command="baseline", taken=TAKEN)
+    config, _ = typed_config(overrides_of(given.others), "predict", ConfigWithPredict, check_keys)
 
     from medcls.baseline.command import baseline
 

@@ -68,9 +68,13 @@ def explain_key(key: str, details: list[ErrorDetails], schema: type[BaseModel], 
 
 def no_such_choice(key: str, found: str, known: Sequence[str]) -> str:
     """Message for a name that none of the choices of ``key`` has."""
+    return f"{key}: found {found!r}.{did_you_mean(found, known)} Expected one of {', '.join(known)}."
+
+
+def did_you_mean(found: str, known: Collection[str]) -> str:
+    """The nearest of the known names as a question to append to a message; empty where none is near."""
     nearest = get_close_matches(found, known, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
-    return f"{key}: found {found!r}.{hint} Expected one of {', '.join(known)}."
+    return f" Did you mean {nearest[0]}?" if nearest else ""
 
 
 def unknown_key(key: str, schema: type[BaseModel], chosen: Collection[str]) -> str:

@@ -9,7 +9,6 @@ import random
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from difflib import get_close_matches
 from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from medcls.config.augment import NESTED, Step, Transforms, steps
+from medcls.config.messages import did_you_mean
 from medcls.config.targets import check_arguments, locate
 from medcls.errors import UserError
 from medcls.process import opencv_in_one_thread
@@ -126,8 +126,7 @@ def find(step: Step) -> type[Transform]:
     if is_transform(kind):
         return kind
     known = [name for name in dir(albumentations) if is_transform(getattr(albumentations, name))]
-    nearest = get_close_matches(step.name, known, n=1)
-    hint = f" Did you mean {nearest[0]}?" if nearest else ""
+    hint = did_you_mean(step.name, known)
     raise UserError(f"{step.key}: albumentations {albumentations.__version__} has no such transform.{hint}")
 
 

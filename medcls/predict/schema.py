@@ -1,11 +1,11 @@
 """The part of the schema that only medcls predict has, and which other keys it takes: the run decides the rest."""
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import Field
 
+from medcls.config.messages import did_you_mean
 from medcls.config.schema import Config
 from medcls.config.section import Flag, Location
 from medcls.errors import UserError
@@ -54,9 +54,8 @@ def check_taken(
     for key in sorted(keys):
         if any(_within(key, one) for one in decided) or not any(_within(key, one) for one in taken):
             why = f"not for {command}, where the run decides it."
-            if not any(_within(key, one) for one in Config.model_fields):
-                nearest = get_close_matches(key, taken, n=1)
-                why = f"not a key of {command}." + (f" Did you mean {nearest[0]}?" if nearest else "")
+            if key.partition(".")[0] not in Config.model_fields:
+                why = f"not a key of {command}.{did_you_mean(key, taken)}"
             raise UserError(f"{key}: {why} Expected {', '.join(taken)}{more}.")
     return keys
 

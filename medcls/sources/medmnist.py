@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medcls.config.messages import no_such_choice
 from medcls.data.table import SPLITS, Sample, SampleTable
 from medcls.errors import UserError
 from medcls.sources.arrays import check_pixels, digests_of, resized
@@ -114,9 +114,7 @@ def info_of(package: ModuleType, name: str) -> dict[str, Any]:
         if info["task"] in ONE_LABEL and not info["python_class"].endswith("3D")
     }
     if name not in known:
-        nearest = get_close_matches(name, known, n=1)
-        hint = f" Did you mean {nearest[0]}?" if nearest else ""
-        raise UserError(f"data.name: found {name!r}.{hint} Expected one of {', '.join(known)}.")
+        raise UserError(no_such_choice("data.name", name, list(known)))
     found: dict[str, Any] = known[name]
     return found
 

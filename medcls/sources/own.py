@@ -3,7 +3,6 @@
 import inspect
 import traceback
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcls.config import DataConfig
+from medcls.config.messages import did_you_mean
 from medcls.config.targets import KEY, accepts, check_arguments, locate
 from medcls.data.listing import listing
 from medcls.data.table import SampleTable
@@ -105,8 +105,7 @@ def check_columns(columns: Mapping[str, Any], source: str) -> None:
     """Raise UserError for a column that is unknown, missing, or of another length than the labels."""
     for name in columns:
         if name not in COLUMNS:
-            nearest = get_close_matches(name, COLUMNS, n=1)
-            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            hint = did_you_mean(name, COLUMNS)
             raise UserError(f"{source} returned an unknown column {name}.{hint}\n  {_expected().capitalize()}")
     if "labels" not in columns or ("images" in columns) == ("paths" in columns):
         found = ", ".join(columns) or "none"
